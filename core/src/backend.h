@@ -1,0 +1,77 @@
+/* The seam between the loop and the kernel: one table of functions a backend, chosen at loop_new.
+ *
+ * Completion-shaped: the loop says what it wants of a stream (start, send, receive), and the
+ * backend tells when bytes arrived (stream_received) or left (stream_sent). epoll does the system
+ * calls when it hears of readiness; a ring would submit them and report their completions. */
+#ifndef CORE_SRC_BACKEND_H
+#define CORE_SRC_BACKEND_H
+
+#include "loop_private.h"
+
+#include "core/stream.h"
+
+#include <sys/uio.h>
+
+struct backend_ops {
+    const char *name;
+    error (*open)(loop *l);
+    void (*close)(loop *l);
+    /* Waits at most `timeout_ms` (-1: for ever) and delivers what completed. */
+    void (*wait)(loop *l, int timeout_ms);
+
+    error (*watch)(loop *l, watch *w);
+    void (*unwatch)(loop *l, watch *w);
+
+    /* Takes the stream's socket in. Reading begins; writability is known after a connect. */
+    error (*start)(loop *l, stream *s);
+    /* Lets go of it; no completion comes after this. */
+    void (*stop)(loop *l, stream *s);
+    /* Sends what stream_output gives until it gives nothing or the kernel takes no more; in the
+     * latter case goes on by itself later. */
+    void (*send)(loop *l, stream *s);
+    /* Reads on after the stream had stopped taking input. */
+    void (*receive)(loop *l, stream *s);
+};
+
+extern const backend_ops backend_epoll;
+
+#define STREAM_IOV_MAX 16
+
+/* --- what streams offer to backends ----------------------------------------------------------- */
+
+/* Readiness that nobody has used up yet; a readiness backend keeps it here. */
+typedef struct stream_io_flags {
+    bool readable;
+    bool writable;
+    bool peer_ended; /* reading must go on until 0 or an error */
+} stream_io_flags;
+stream_io_flags *stream_flags(stream *s);
+
+int stream_fd(const stream *s);
+/* The socket's pending error, taken; 0: none. */
+int stream_socket_error(const stream *s);
+/* Whether the backend may read for it now. */
+bool stream_wants_input(const stream *s);
+/* Where the next bytes go: at least one, at most what is free; NULL when memory is out (the stream
+ * is then failing). */
+char *stream_input_space(stream *s, size_t *bytes);
+/* Nothing was read into it after all. */
+void stream_input_unused(stream *s);
+/* `bytes` were read into that space; 0: the peer's end. The stream may be closed by its owner. */
+void stream_received(stream *s, size_t bytes);
+/* What is to be sent, oldest first. Returns the number of entries. */
+int stream_output(const stream *s, struct iovec iov[STREAM_IOV_MAX]);
+/* `bytes` of it were taken by the kernel. */
+void stream_sent(stream *s, size_t bytes);
+/* The socket became writable the first time after a connect. */
+void stream_connected(stream *s);
+bool stream_is_connecting(const stream *s);
+/* Lets the loop call stream_read_again once the others had their turn. */
+void stream_read_later(loop *l, stream *s);
+/* Delivers what was not consumed, and reads on. */
+void stream_read_again(stream *s);
+stream *stream_of_unread(list_node *n);
+/* The connection broke. */
+void stream_failed(stream *s, int system_errno);
+
+#endif

@@ -1,0 +1,343 @@
+/* The turn of the loop, its clock, its tasks and its signals.
+ *
+ * Within a turn, posted tasks, streams with unread input and ready fibers are run until nothing is
+ * left (or TURN_ROUNDS_MAX, so that no one starves the sockets), and only then the end-of-turn
+ * tasks: so all that a turn wrote to one stream leaves in one system call.
+ *
+ * Invariant: everything in struct loop is touched by its own thread only, but for `remote`, which
+ * is under remote_lock. */
+#include "core/loop.h"
+
+#include "backend.h"
+#include "fiber_private.h"
+#include "loop_private.h"
+#include "worker.h"
+
+#include "core/block.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TURN_ROUNDS_MAX 256
+
+uint64_t loop_clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t loop_now_ms(const loop *l)
+{
+    return l->now_ms;
+}
+
+loop *loop_self(void)
+{
+    return worker_self.loop;
+}
+
+const char *loop_backend_name(const loop *l)
+{
+    return l->backend->name;
+}
+
+void loop_stop(loop *l)
+{
+    l->stopping = true;
+}
+
+void loop_timer_arm(loop *l, timer *t, uint32_t ms)
+{
+    timer_wheel_arm(&l->timers, t, loop_clock_ms() + ms + 1);
+}
+
+void loop_timer_cancel(loop *l, timer *t)
+{
+    timer_wheel_cancel(&l->timers, t);
+}
+
+/* --- tasks ----------------------------------------------------------------------------------- */
+
+void loop_post(loop *l, loop_task *task)
+{
+    if (!list_linked(&task->node))
+        list_append(&l->posted, &task->node);
+}
+
+void loop_at_turn_end(loop *l, loop_task *task)
+{
+    if (!list_linked(&task->node))
+        list_append(&l->turn_end, &task->node);
+}
+
+void loop_post_from_thread(loop *l, loop_task *task)
+{
+    pthread_mutex_lock(&l->remote_lock);
+    const bool first = list_is_empty(&l->remote);
+    list_append(&l->remote, &task->node);
+    pthread_mutex_unlock(&l->remote_lock);
+    const uint64_t one = 1;
+    /* The counter cannot overflow: one is added each time the list turns non-empty. */
+    if (first && write(l->wake.fd, &one, sizeof one) < 0)
+        invariant(errno == EAGAIN);
+}
+
+static void woken(watch *w)
+{
+    loop *l = w->arg;
+    uint64_t count;
+    if (read(w->fd, &count, sizeof count) < 0)
+        invariant(errno == EAGAIN || errno == EINTR);
+    pthread_mutex_lock(&l->remote_lock);
+    list_append_all(&l->posted, &l->remote);
+    pthread_mutex_unlock(&l->remote_lock);
+}
+
+static void run_tasks(list *tasks)
+{
+    list batch;
+    list_init(&batch);
+    list_append_all(&batch, tasks);
+    for (list_node *n; (n = list_take_first(&batch));) {
+        loop_task *task = CONTAINER_OF(n, loop_task, node);
+        task->run(task);
+    }
+}
+
+/* --- signals --------------------------------------------------------------------------------- */
+
+static void signal_arrived(watch *w)
+{
+    loop *l = w->arg;
+    struct signalfd_siginfo info;
+    while (read(w->fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        for (uint32_t i = 0; i < LOOP_SIGNALS; i++) {
+            if (l->handlers[i].on_signal && l->handlers[i].signo == (int)info.ssi_signo)
+                l->handlers[i].on_signal(l->handlers[i].signo, l->handlers[i].arg);
+        }
+    }
+}
+
+static int handler_of(loop *l, int signo)
+{
+    int unused = -1;
+    for (int i = 0; i < LOOP_SIGNALS; i++) {
+        if (l->handlers[i].signo == signo)
+            return i;
+        if (l->handlers[i].signo == 0 && unused < 0)
+            unused = i;
+    }
+    return unused;
+}
+
+error loop_on_signal(loop *l, int signo, void (*on_signal)(int signo, void *arg), void *arg)
+{
+    const int at = handler_of(l, signo);
+    invariant(at >= 0);
+    l->handlers[at].signo = on_signal ? signo : 0;
+    l->handlers[at].on_signal = on_signal;
+    l->handlers[at].arg = arg;
+
+    sigset_t one, all;
+    sigemptyset(&one);
+    sigemptyset(&all);
+    sigaddset(&one, signo);
+    for (uint32_t i = 0; i < LOOP_SIGNALS; i++) {
+        if (l->handlers[i].on_signal)
+            sigaddset(&all, l->handlers[i].signo);
+    }
+    const bool fresh = l->signals.fd < 0;
+    const int fd = signalfd(l->signals.fd, &all, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(&SYSTEM_FAILED, errno, "signalfd");
+    pthread_sigmask(on_signal ? SIG_BLOCK : SIG_UNBLOCK, &one, NULL);
+    if (!fresh)
+        return OK;
+    l->signals = (watch){ .readable = signal_arrived, .arg = l, .fd = fd };
+    return l->backend->watch(l, &l->signals);
+}
+
+/* Unblocks what loop_on_signal had blocked. */
+static void signals_restore(loop *l)
+{
+    sigset_t all;
+    sigemptyset(&all);
+    for (uint32_t i = 0; i < LOOP_SIGNALS; i++) {
+        if (l->handlers[i].on_signal)
+            sigaddset(&all, l->handlers[i].signo);
+    }
+    pthread_sigmask(SIG_UNBLOCK, &all, NULL);
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static error loop_open(loop *l)
+{
+    TRY(fibers_open(l));
+    TRY(l->backend->open(l));
+    const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(&SYSTEM_FAILED, errno, "eventfd");
+    l->wake = (watch){ .readable = woken, .arg = l, .fd = fd };
+    return l->backend->watch(l, &l->wake);
+}
+
+error loop_new(const loop_options *options, loop **out)
+{
+    invariant(worker_self.loop == NULL);
+    loop *l = calloc(1, sizeof *l);
+    if (!l)
+        return error_set(&OUT_OF_MEMORY, "no memory for a loop");
+    l->backend = &backend_epoll;
+    l->wake.fd = l->signals.fd = -1;
+    if (options) {
+        l->fibers_max = options->fibers_max;
+        l->heartbeat = options->heartbeat;
+    }
+    l->now_ms = loop_clock_ms();
+    timer_wheel_init(&l->timers, l->now_ms);
+    list_init(&l->posted);
+    list_init(&l->turn_end);
+    list_init(&l->unread);
+    list_init(&l->remote);
+    pthread_mutex_init(&l->remote_lock, NULL);
+    worker_self.loop = l;
+    const error e = loop_open(l);
+    if (e.kind) {
+        loop_free(&l);
+        return e;
+    }
+    *out = l;
+    return OK;
+}
+
+void loop_free(loop **owner)
+{
+    loop *l = *owner;
+    *owner = NULL;
+    if (!l)
+        return;
+    invariant(l->fiber_stats.running == 0);
+    invariant(l->streams == 0);
+    offload_free(&l->offload);
+    signals_restore(l);
+    if (l->signals.fd >= 0)
+        close(l->signals.fd);
+    if (l->wake.fd >= 0)
+        close(l->wake.fd);
+    if (l->backend_state)
+        l->backend->close(l);
+    fibers_close(l);
+    pthread_mutex_destroy(&l->remote_lock);
+    worker_self.loop = NULL;
+    block_pool_trim();
+    free(l);
+}
+
+/* --- the turn -------------------------------------------------------------------------------- */
+
+static void beat(loop *l, bool busy)
+{
+    if (!l->heartbeat)
+        return;
+    atomic_store_explicit(&l->heartbeat->busy_since_ms, busy ? l->now_ms : 0, memory_order_relaxed);
+    atomic_fetch_add_explicit(&l->heartbeat->turns, 1, memory_order_relaxed);
+}
+
+static int wait_ms(const loop *l)
+{
+    if (l->stopping || !list_is_empty(&l->posted) || !list_is_empty(&l->unread) ||
+        !list_is_empty(&l->ready))
+        return 0;
+    const uint64_t next_ms = timer_wheel_next_ms(&l->timers);
+    if (next_ms == UINT64_MAX)
+        return -1;
+    const uint64_t now_ms = loop_clock_ms();
+    if (next_ms <= now_ms)
+        return 0;
+    return next_ms - now_ms < INT32_MAX ? (int)(next_ms - now_ms) : INT32_MAX;
+}
+
+static void read_again(loop *l)
+{
+    list batch;
+    list_init(&batch);
+    list_append_all(&batch, &l->unread);
+    for (list_node *n; (n = list_take_first(&batch));)
+        stream_read_again(stream_of_unread(n));
+}
+
+static void turn(loop *l)
+{
+    beat(l, false);
+    l->backend->wait(l, wait_ms(l));
+    l->now_ms = loop_clock_ms();
+    beat(l, true);
+    timer_wheel_advance(&l->timers, l->now_ms);
+    for (int round = 0; round < TURN_ROUNDS_MAX; round++) {
+        run_tasks(&l->posted);
+        read_again(l);
+        fibers_run(l);
+        if (list_is_empty(&l->posted) && list_is_empty(&l->unread))
+            break;
+    }
+    run_tasks(&l->turn_end);
+}
+
+error loop_run(loop *l)
+{
+    invariant(worker_self.loop == l && worker_self.fiber == NULL);
+    l->stopping = false;
+    while (!l->stopping)
+        turn(l);
+    beat(l, false);
+    return OK;
+}
+
+typedef struct main_fiber {
+    error (*fn)(void *arg);
+    void *arg;
+    loop *loop;
+    error result;
+} main_fiber;
+
+static error main_fiber_run(void *arg)
+{
+    const main_fiber *m = arg;
+    return m->fn(m->arg);
+}
+
+static void main_fiber_ended(fiber *f, error result, void *arg)
+{
+    main_fiber *m = arg;
+    m->result = result;
+    if (result.kind && f->errors)
+        error_slot_copy(&worker_self.errors, f->errors);
+    loop_stop(m->loop);
+}
+
+error loop_run_fiber(error (*fn)(void *arg), void *arg)
+{
+    main_fiber m = { .fn = fn, .arg = arg };
+    TRY(loop_new(NULL, &m.loop));
+    const fiber_options options = {
+        .name = "main",
+        .ended = main_fiber_ended,
+        .ended_arg = &m,
+    };
+    error e = fiber_start(m.loop, &options, main_fiber_run, &m, NULL);
+    if (error_is_ok(e))
+        e = loop_run(m.loop);
+    /* Streams that were closed by the last statements still have their callbacks to come. */
+    for (int i = 0; i < TURN_ROUNDS_MAX && m.loop->streams > 0; i++) {
+        m.loop->stopping = true;
+        turn(m.loop);
+    }
+    loop_free(&m.loop);
+    return e.kind ? e : m.result;
+}

@@ -1,0 +1,196 @@
+/* The epoll backend: edge-triggered, one registration a socket for its whole life.
+ *
+ * An edge says only that something changed, so the stream's flags remember readiness that nobody
+ * has used up: reading goes on until the kernel gives less than was asked for, writing until it
+ * takes less. A busy peer is put behind the others after READS_MAX reads.
+ *
+ * Invariant: after stop or unwatch, no event of the present batch reaches that object. */
+#include "backend.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define EVENTS_MAX 256
+#define READS_MAX  16
+
+#define IS_WATCH ((uintptr_t)1) /* low bit of an event's pointer */
+
+typedef struct epoll_state {
+    int fd;
+    int count; /* events of the batch that is being delivered */
+    struct epoll_event events[EVENTS_MAX];
+} epoll_state;
+
+static error epoll_open(loop *l)
+{
+    epoll_state *e = calloc(1, sizeof *e);
+    if (!e)
+        return error_set(&OUT_OF_MEMORY, "no memory for epoll events");
+    e->fd = epoll_create1(EPOLL_CLOEXEC);
+    if (e->fd < 0) {
+        const int why = errno;
+        free(e);
+        return error_set_errno(&SYSTEM_FAILED, why, "epoll_create1");
+    }
+    l->backend_state = e;
+    return OK;
+}
+
+static void epoll_close(loop *l)
+{
+    epoll_state *e = l->backend_state;
+    l->backend_state = NULL;
+    close(e->fd);
+    free(e);
+}
+
+static error epoll_add(loop *l, int fd, uint32_t events, uintptr_t pointer)
+{
+    const epoll_state *e = l->backend_state;
+    struct epoll_event event = { .events = events, .data.u64 = pointer };
+    if (epoll_ctl(e->fd, EPOLL_CTL_ADD, fd, &event) < 0)
+        return error_set_errno(&SYSTEM_FAILED, errno, "epoll_ctl");
+    return OK;
+}
+
+/* Takes an object out of the kernel's set and out of the batch. */
+static void epoll_remove(loop *l, int fd, uintptr_t pointer)
+{
+    epoll_state *e = l->backend_state;
+    epoll_ctl(e->fd, EPOLL_CTL_DEL, fd, NULL);
+    for (int i = 0; i < e->count; i++) {
+        if (e->events[i].data.u64 == pointer)
+            e->events[i].data.u64 = 0;
+    }
+}
+
+static error epoll_watch(loop *l, watch *w)
+{
+    return epoll_add(l, w->fd, EPOLLIN, (uintptr_t)w | IS_WATCH);
+}
+
+static void epoll_unwatch(loop *l, watch *w)
+{
+    epoll_remove(l, w->fd, (uintptr_t)w | IS_WATCH);
+}
+
+static error epoll_start(loop *l, stream *s)
+{
+    return epoll_add(l, stream_fd(s), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, (uintptr_t)s);
+}
+
+static void epoll_stop(loop *l, stream *s)
+{
+    epoll_remove(l, stream_fd(s), (uintptr_t)s);
+}
+
+static void epoll_send(loop *l, stream *s)
+{
+    (void)l;
+    struct iovec iov[STREAM_IOV_MAX];
+    while (stream_flags(s)->writable) {
+        const int count = stream_output(s, iov);
+        if (count == 0)
+            return;
+        size_t offered = 0;
+        for (int i = 0; i < count; i++)
+            offered += iov[i].iov_len;
+        const struct msghdr message = { .msg_iov = iov, .msg_iovlen = (size_t)count };
+        const ssize_t sent = sendmsg(stream_fd(s), &message, MSG_NOSIGNAL);
+        if (sent < 0) {
+            if (errno == EINTR)
+                continue;
+            if (errno != EAGAIN)
+                stream_failed(s, errno);
+            else
+                stream_flags(s)->writable = false;
+            return;
+        }
+        if ((size_t)sent < offered)
+            stream_flags(s)->writable = false;
+        stream_sent(s, (size_t)sent);
+    }
+}
+
+static void epoll_receive(loop *l, stream *s)
+{
+    for (int reads = 0; stream_flags(s)->readable && stream_wants_input(s); reads++) {
+        if (reads == READS_MAX) {
+            stream_read_later(l, s);
+            return;
+        }
+        size_t space;
+        char *into = stream_input_space(s, &space);
+        if (!into)
+            return;
+        const ssize_t got = recv(stream_fd(s), into, space, 0);
+        if (got < 0) {
+            if (errno == EINTR)
+                continue;
+            stream_flags(s)->readable = false;
+            stream_input_unused(s);
+            if (errno != EAGAIN)
+                stream_failed(s, errno);
+            return;
+        }
+        /* Less than asked for: drained, unless the peer's end is also there to be read. */
+        if ((size_t)got < space && !stream_flags(s)->peer_ended)
+            stream_flags(s)->readable = false;
+        stream_received(s, (size_t)got);
+    }
+}
+
+static void deliver(loop *l, stream *s, uint32_t events)
+{
+    stream_io_flags *flags = stream_flags(s);
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        flags->peer_ended = true;
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        flags->readable = true;
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+        const bool was_blocked = !flags->writable;
+        flags->writable = true;
+        if (stream_is_connecting(s))
+            stream_connected(s);
+        else if (was_blocked)
+            epoll_send(l, s);
+    }
+    if ((events & (EPOLLHUP | EPOLLERR)) && !stream_is_connecting(s) && !stream_wants_input(s))
+        stream_failed(s, stream_socket_error(s)); /* nobody reads who would find it out */
+    else
+        epoll_receive(l, s);
+}
+
+static void epoll_wait_and_deliver(loop *l, int timeout_ms)
+{
+    epoll_state *e = l->backend_state;
+    const int count = epoll_wait(e->fd, e->events, EVENTS_MAX, timeout_ms);
+    e->count = count < 0 ? 0 : count;
+    for (int i = 0; i < e->count; i++) {
+        const uintptr_t pointer = (uintptr_t)e->events[i].data.u64;
+        if (pointer & IS_WATCH) {
+            watch *w = (watch *)(pointer & ~IS_WATCH);
+            w->readable(w);
+        } else if (pointer) {
+            deliver(l, (stream *)pointer, e->events[i].events);
+        }
+    }
+    e->count = 0;
+}
+
+const backend_ops backend_epoll = {
+    .name = "epoll",
+    .open = epoll_open,
+    .close = epoll_close,
+    .wait = epoll_wait_and_deliver,
+    .watch = epoll_watch,
+    .unwatch = epoll_unwatch,
+    .start = epoll_start,
+    .stop = epoll_stop,
+    .send = epoll_send,
+    .receive = epoll_receive,
+};

@@ -1,0 +1,80 @@
+/* What the core's rooms share of a loop. Private to core/. */
+#ifndef CORE_SRC_LOOP_PRIVATE_H
+#define CORE_SRC_LOOP_PRIVATE_H
+
+#include "core/crash.h"
+#include "core/fiber.h"
+#include "core/loop.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+struct stack_pool;
+
+/* A descriptor whose readability the loop itself needs (wake-up, signals, listeners). */
+typedef struct watch {
+    void (*readable)(struct watch *w);
+    void *arg;
+    int fd;
+} watch;
+
+typedef struct backend_ops backend_ops;
+
+#define LOOP_SIGNALS 6
+
+struct loop {
+    const backend_ops *backend;
+    void *backend_state;
+    timer_wheel timers;
+    uint64_t now_ms;
+    bool stopping;
+
+    list posted;      /* loop_task, for this turn or the next */
+    list turn_end;    /* loop_task, for the end of this turn */
+    list unread;      /* stream: may have input that the backend will not announce again */
+    uint32_t streams; /* open */
+    loop_heartbeat *heartbeat;
+
+    list ready;  /* fiber, to be resumed */
+    list fibers; /* fiber, all that have not ended, for debuggers and shutdown */
+    uint32_t fibers_max;
+    fiber_stats fiber_stats;
+    struct stack_pool *stacks;
+    void *context;            /* the loop's stack pointer while a fiber runs */
+    const void *stack_bottom; /* of the loop's own stack, for the sanitizer */
+    size_t stack_bytes;
+
+    void (*on_crash)(const crash_report *report, void *arg);
+    void *on_crash_arg;
+    volatile sig_atomic_t crashed; /* set by the signal handler, read after the switch */
+    crash_report crash;
+
+    struct offload *offload;
+
+    watch wake;
+    pthread_mutex_t remote_lock;
+    list remote; /* loop_task from other threads, under remote_lock */
+
+    watch signals;
+    struct {
+        int signo;
+        void (*on_signal)(int signo, void *arg);
+        void *arg;
+    } handlers[LOOP_SIGNALS];
+};
+
+/* CLOCK_MONOTONIC in milliseconds. */
+uint64_t loop_clock_ms(void);
+
+error fibers_open(loop *l);
+void fibers_close(loop *l);
+/* Resumes ready fibers until none is left. */
+void fibers_run(loop *l);
+
+error signals_open(loop *l);
+void signals_close(loop *l);
+
+void offload_free(struct offload **o);
+
+#endif

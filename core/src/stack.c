@@ -1,0 +1,153 @@
+/* Stacks are cut from slabs of 64, one mmap each. The low page of each is a guard: by
+ * MADV_GUARD_INSTALL (Linux 6.13), which marks page-table entries and does not split the mapping,
+ * so that 100,000 stacks stay a few mappings; by mprotect elsewhere, which does split it, hence the
+ * cap.
+ *
+ * Tops are coloured: shifted by a few cache lines from stack to stack, so that the hot ends of many
+ * stacks do not fall into the same cache sets.
+ *
+ * Invariant: a stack in the free list is used by nobody, and the hottest is at the front. */
+#include "stack.h"
+
+#include "sanitizer.h"
+
+#include "core/fault.h"
+#include "core/fiber.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+#define SLAB_STACKS         64
+#define GUARD_BYTES         4096
+#define COLOURS             32
+#define COLOUR_BYTES        192 /* three cache lines: 32 colours walk 6 KiB */
+#define MPROTECT_STACKS_MAX 16384
+#define HOT_STACKS_MAX      1024 /* free stacks that keep their pages */
+
+typedef struct slab {
+    struct slab *next;
+    char *base;
+    stack stacks[SLAB_STACKS];
+} slab;
+
+struct stack_pool {
+    list free;
+    slab *slabs;
+    uint32_t total;
+    uint32_t pooled;
+    bool mprotect;
+};
+
+stack_pool *stack_pool_new(void)
+{
+    stack_pool *pool = calloc(1, sizeof *pool);
+    if (pool)
+        list_init(&pool->free);
+    return pool;
+}
+
+void stack_pool_free(stack_pool **owner)
+{
+    stack_pool *pool = *owner;
+    *owner = NULL;
+    if (!pool)
+        return;
+    while (pool->slabs) {
+        slab *s = pool->slabs;
+        pool->slabs = s->next;
+        for (uint32_t i = 0; i < SLAB_STACKS; i++) {
+            sanitizer_stack_forget(s->stacks[i].valgrind_id);
+            free(s->stacks[i].errors);
+        }
+        munmap(s->base, (size_t)SLAB_STACKS * FIBER_STACK_BYTES);
+        free(s);
+    }
+    free(pool);
+}
+
+/* Guards one page; falls back to mprotect once the kernel has refused the cheap way. */
+static bool guard(stack_pool *pool, char *page)
+{
+    if (!pool->mprotect) {
+        if (!fault_point("fiber.guard_install") &&
+            madvise(page, GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
+            return true;
+        pool->mprotect = true;
+    }
+    return mprotect(page, GUARD_BYTES, PROT_NONE) == 0;
+}
+
+static bool slab_add(stack_pool *pool)
+{
+    if (pool->mprotect && pool->total + SLAB_STACKS > MPROTECT_STACKS_MAX)
+        return false;
+    slab *s = calloc(1, sizeof *s);
+    if (!s)
+        return false;
+    const size_t bytes = (size_t)SLAB_STACKS * FIBER_STACK_BYTES;
+    void *base = MAP_FAILED;
+    if (!fault_point("fiber.mmap"))
+        base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (base == MAP_FAILED) {
+        free(s);
+        return false;
+    }
+    s->base = base;
+    madvise(base, bytes,
+            MADV_NOHUGEPAGE); /* a huge page a stack would commit 2 MiB for each slab */
+    for (uint32_t i = 0; i < SLAB_STACKS; i++) {
+        if (!guard(pool, s->base + (size_t)i * FIBER_STACK_BYTES)) {
+            munmap(base, bytes);
+            free(s);
+            return false;
+        }
+    }
+    for (uint32_t i = SLAB_STACKS; i-- > 0;) {
+        stack *one = &s->stacks[i];
+        char *start = s->base + (size_t)i * FIBER_STACK_BYTES;
+        one->low = start + GUARD_BYTES;
+        one->top = start + FIBER_STACK_BYTES - (size_t)((pool->total + i) % COLOURS) * COLOUR_BYTES;
+        one->valgrind_id = sanitizer_stack_known(one->low, one->top);
+        list_prepend(&pool->free, &one->node);
+    }
+    s->next = pool->slabs;
+    pool->slabs = s;
+    pool->total += SLAB_STACKS;
+    pool->pooled += SLAB_STACKS;
+    return true;
+}
+
+stack *stack_acquire(stack_pool *pool)
+{
+    if (list_is_empty(&pool->free) && !slab_add(pool))
+        return NULL;
+    pool->pooled--;
+    return CONTAINER_OF(list_take_first(&pool->free), stack, node);
+}
+
+void stack_release(stack_pool *pool, stack *s)
+{
+    sanitizer_memory_clean(s->low, (size_t)(s->top - s->low));
+    if (pool->pooled >= HOT_STACKS_MAX) {
+        madvise(s->low, (size_t)(s->top - s->low) & ~(size_t)4095, MADV_DONTNEED);
+        list_append(&pool->free, &s->node);
+    } else {
+        list_prepend(&pool->free, &s->node);
+    }
+    pool->pooled++;
+}
+
+uint32_t stack_pool_count(const stack_pool *pool)
+{
+    return pool->pooled;
+}
+
+bool stack_pool_uses_mprotect(const stack_pool *pool)
+{
+    return pool->mprotect;
+}

@@ -1,0 +1,623 @@
+/* The stream: input kept in one block, output in a queue of slices of blocks, and the states
+ * between connecting and gone. Backends move the bytes (backend.h).
+ *
+ * Input: bytes [in_from, in_to) of `in` are not yet consumed. They grow in place; when the block is
+ * full they move to the front or to a larger block. A block that nobody else keeps and whose bytes
+ * are consumed goes back to the pool, so an idle stream holds none.
+ *
+ * Output: entries of the queue hold a reference to their block. Small writes are copied into the
+ * newest entry's block while that is ours alone.
+ *
+ *   CONNECTING -> OPEN -> ENDING (write side ends once flushed) -> LINGERING (drops input) -> GONE
+ *
+ * Invariant: GONE is entered once; the descriptor is closed there, and closed() follows from a
+ * task. */
+#include "core/stream.h"
+
+#include "backend.h"
+
+#include "core/fault.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define INPUT_BYTES_MAX   1048576
+#define OUTPUT_BYTES_HIGH 262144
+#define OUTPUT_INLINE     4   /* entries without memory of their own */
+#define INPUT_SPACE_MIN   512 /* a read of less is not worth the call */
+
+ERROR_KIND(STREAM_CONNECT_FAILED, ERROR_UNAVAILABLE,
+           "A service behind the server cannot be reached.");
+ERROR_KIND(STREAM_CLOSED, ERROR_UNAVAILABLE, "The connection was closed.");
+ERROR_KIND(STREAM_INPUT_FULL, ERROR_TOO_LARGE, "The peer sent more than is accepted at once.");
+
+typedef enum stream_state {
+    STREAM_CONNECTING = 1,
+    STREAM_OPEN,
+    STREAM_ENDING,    /* stream_close: what is queued leaves first */
+    STREAM_LINGERING, /* our side ended, the peer's bytes are dropped */
+    STREAM_GONE,
+} stream_state;
+
+typedef struct output {
+    block *block;
+    const char *ptr; /* into the block */
+    size_t len;
+} output;
+
+struct stream {
+    list_node unread; /* first: in loop->unread */
+    loop *loop;
+    const stream_handler *handler;
+    void *owner;
+    int fd;
+    stream_state state;
+    stream_io_flags io;
+    bool at_end;   /* the peer's side has ended */
+    bool end_told; /* and `data` has been told */
+    bool paused;
+    bool choked;     /* output passed the high watermark: not reading */
+    bool end_wanted; /* stream_end */
+    bool end_sent;
+    bool in_data; /* inside handler->data */
+
+    block *in;
+    uint32_t in_from;
+    uint32_t in_to;
+    size_t input_bytes_max;
+
+    output *queue; /* entries [queue_first, queue_first + queue_count) */
+    uint32_t queue_first;
+    uint32_t queue_count;
+    uint32_t queue_capacity;
+    output queue_inline[OUTPUT_INLINE];
+    size_t queued;
+    size_t output_bytes_high;
+
+    timer timer;
+    uint64_t timeout_at_ms; /* 0: none; the timer may be armed for an earlier time */
+    uint32_t linger_ms;
+    loop_task flush;
+    loop_task gone;
+    error why;
+};
+
+/* --- small answers --------------------------------------------------------------------------- */
+
+void *stream_owner(const stream *s)
+{
+    return s->owner;
+}
+
+loop *stream_loop(const stream *s)
+{
+    return s->loop;
+}
+
+bool stream_at_end(const stream *s)
+{
+    return s->at_end;
+}
+
+size_t stream_queued(const stream *s)
+{
+    return s->queued;
+}
+
+int stream_fd(const stream *s)
+{
+    return s->fd;
+}
+
+stream_io_flags *stream_flags(stream *s)
+{
+    return &s->io;
+}
+
+bool stream_is_connecting(const stream *s)
+{
+    return s->state == STREAM_CONNECTING;
+}
+
+stream *stream_of_unread(list_node *n)
+{
+    return CONTAINER_OF(n, stream, unread);
+}
+
+int stream_socket_error(const stream *s)
+{
+    int pending = 0;
+    socklen_t len = sizeof pending;
+    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &pending, &len) < 0)
+        return errno;
+    return pending;
+}
+
+address stream_peer(const stream *s)
+{
+    address a = { 0 };
+    socklen_t len = sizeof a.sockaddr;
+    if (s->fd >= 0 && getpeername(s->fd, (struct sockaddr *)(void *)a.sockaddr, &len) == 0)
+        a.len = len;
+    return a;
+}
+
+bool stream_wants_input(const stream *s)
+{
+    if (s->state == STREAM_LINGERING)
+        return !s->at_end;
+    return s->state == STREAM_OPEN && !s->paused && !s->choked && !s->at_end;
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+static void told_gone(loop_task *task)
+{
+    stream *s = CONTAINER_OF(task, stream, gone);
+    s->loop->streams--;
+    s->handler->closed(s, s->why);
+    block_release(&s->in);
+    if (s->queue != s->queue_inline)
+        free(s->queue);
+    free(s);
+}
+
+static void drop_output(stream *s)
+{
+    for (uint32_t i = 0; i < s->queue_count; i++)
+        block_release(&s->queue[s->queue_first + i].block);
+    s->queue_first = s->queue_count = 0;
+    s->queued = 0;
+}
+
+static void finish(stream *s, error why)
+{
+    if (s->state == STREAM_GONE)
+        return;
+    s->state = STREAM_GONE;
+    s->why = why;
+    s->loop->backend->stop(s->loop, s);
+    close(s->fd);
+    s->fd = -1;
+    drop_output(s);
+    list_remove(&s->unread);
+    list_remove(&s->flush.node);
+    loop_timer_cancel(s->loop, &s->timer);
+    loop_post(s->loop, &s->gone);
+}
+
+void stream_failed(stream *s, int system_errno)
+{
+    if (s->state == STREAM_GONE)
+        return;
+    const bool connecting = s->state == STREAM_CONNECTING;
+    if (s->state == STREAM_ENDING || s->state == STREAM_LINGERING)
+        finish(s, OK); /* the owner is done with it: how the peer goes is no news */
+    else
+        finish(s, error_set_errno(connecting ? &STREAM_CONNECT_FAILED : &STREAM_CLOSED,
+                                  system_errno, connecting ? "connect" : "connection broke"));
+}
+
+void stream_abort(stream *s)
+{
+    finish(s, OK);
+}
+
+static void end_side(stream *s)
+{
+    if (s->end_sent)
+        return;
+    s->end_sent = true;
+    shutdown(s->fd, SHUT_WR);
+}
+
+/* Everything queued is with the kernel: what was waiting for that happens now. */
+static void output_drained(stream *s)
+{
+    const bool was_choked = s->choked;
+    s->choked = false;
+    if (s->end_wanted)
+        end_side(s);
+    if (s->state == STREAM_ENDING) {
+        end_side(s);
+        if (s->at_end) {
+            finish(s, OK);
+            return;
+        }
+        s->state = STREAM_LINGERING;
+        s->in_from = s->in_to = 0;
+        block_release(&s->in);
+        stream_set_timeout(s, s->linger_ms ? s->linger_ms : 1);
+        stream_read_later(s->loop, s);
+        return;
+    }
+    if (was_choked) {
+        stream_read_later(s->loop, s);
+        if (s->handler->drained)
+            s->handler->drained(s);
+    }
+}
+
+void stream_close(stream *s, uint32_t linger_ms)
+{
+    if (s->state == STREAM_GONE || s->state == STREAM_ENDING || s->state == STREAM_LINGERING)
+        return;
+    if (s->state == STREAM_CONNECTING) {
+        finish(s, OK);
+        return;
+    }
+    s->state = STREAM_ENDING;
+    s->linger_ms = linger_ms;
+    stream_set_timeout(s,
+                       linger_ms ? linger_ms : 1); /* a peer that does not read is not waited for */
+    loop_at_turn_end(s->loop, &s->flush);
+}
+
+void stream_end(stream *s)
+{
+    if (s->state != STREAM_OPEN)
+        return;
+    s->end_wanted = true;
+    loop_at_turn_end(s->loop, &s->flush);
+}
+
+/* --- timeout --------------------------------------------------------------------------------- */
+
+static void timer_fired(timer *t)
+{
+    stream *s = CONTAINER_OF(t, stream, timer);
+    if (s->timeout_at_ms == 0)
+        return;
+    if (s->loop->now_ms < s->timeout_at_ms) {
+        timer_wheel_arm(&s->loop->timers, t, s->timeout_at_ms);
+        return;
+    }
+    s->timeout_at_ms = 0;
+    if (s->state == STREAM_ENDING || s->state == STREAM_LINGERING)
+        finish(s, OK);
+    else if (s->handler->timeout)
+        s->handler->timeout(s);
+}
+
+/* Moves the deadline only: the wheel is touched when the armed time is too late, not when it is too
+ * early, because most timeouts are moved again before they pass. */
+void stream_set_timeout(stream *s, uint32_t ms)
+{
+    if (s->state == STREAM_GONE)
+        return;
+    s->timeout_at_ms = ms ? s->loop->now_ms + ms + 1 : 0;
+    if (ms && (!timer_armed(&s->timer) || s->timer.expires_ms > s->timeout_at_ms))
+        timer_wheel_arm(&s->loop->timers, &s->timer, s->timeout_at_ms);
+}
+
+/* --- input ----------------------------------------------------------------------------------- */
+
+char *stream_input_space(stream *s, size_t *bytes)
+{
+    const size_t kept = s->in_to - s->in_from;
+    if (s->in && s->in->capacity - s->in_to < INPUT_SPACE_MIN && s->in->references == 1 &&
+        s->in_from >= INPUT_SPACE_MIN) {
+        memmove(s->in->data, s->in->data + s->in_from, kept);
+        s->in_from = 0;
+        s->in_to = (uint32_t)kept;
+    }
+    if (!s->in || s->in->capacity - s->in_to < INPUT_SPACE_MIN) {
+        block *b = block_acquire(2 * kept > BLOCK_CAPACITY ? 2 * kept : BLOCK_CAPACITY);
+        if (!b) {
+            finish(s, error_set(&OUT_OF_MEMORY, "no memory to read into"));
+            return NULL;
+        }
+        if (s->in && kept)
+            memcpy(b->data, s->in->data + s->in_from, kept);
+        block_release(&s->in);
+        s->in = b;
+        s->in_from = 0;
+        s->in_to = (uint32_t)kept;
+    }
+    *bytes = s->in->capacity - s->in_to;
+    return s->in->data + s->in_to;
+}
+
+void stream_input_unused(stream *s)
+{
+    if (s->in_from == s->in_to) {
+        s->in_from = s->in_to = 0;
+        block_release(&s->in);
+    }
+}
+
+/* Lends the owner what is not consumed. */
+static void lend(stream *s)
+{
+    invariant(!s->in_data);
+    const str bytes = s->in ? (str){ s->in->data + s->in_from, s->in_to - s->in_from } : STR("");
+    s->in_data = true;
+    s->end_told = s->at_end;
+    const size_t consumed = s->handler->data(s, bytes);
+    s->in_data = false;
+    invariant(consumed <= bytes.len);
+    s->in_from += (uint32_t)consumed;
+    if (s->state == STREAM_LINGERING || s->state == STREAM_ENDING)
+        s->in_from = s->in_to;
+    stream_input_unused(s);
+    if (s->state == STREAM_OPEN && s->in && s->in_to - s->in_from >= s->input_bytes_max &&
+        !s->paused)
+        finish(s, error_set(&STREAM_INPUT_FULL, "%u bytes unconsumed", s->in_to - s->in_from));
+}
+
+void stream_received(stream *s, size_t bytes)
+{
+    if (bytes == 0)
+        s->at_end = true;
+    if (s->state == STREAM_LINGERING) {
+        stream_input_unused(s);
+        if (s->at_end)
+            finish(s, OK);
+        return;
+    }
+    s->in_to += (uint32_t)bytes;
+    lend(s);
+}
+
+void stream_read_later(loop *l, stream *s)
+{
+    if (!list_linked(&s->unread))
+        list_append(&l->unread, &s->unread);
+}
+
+void stream_read_again(stream *s)
+{
+    if (s->state == STREAM_OPEN && !s->paused && !s->choked &&
+        (s->in_to > s->in_from || (s->at_end && !s->end_told)))
+        lend(s);
+    if (s->state != STREAM_GONE)
+        s->loop->backend->receive(s->loop, s);
+}
+
+void stream_pause(stream *s)
+{
+    s->paused = true;
+}
+
+void stream_resume(stream *s)
+{
+    if (!s->paused || s->state != STREAM_OPEN)
+        return;
+    s->paused = false;
+    stream_read_later(s->loop, s);
+}
+
+block *stream_keep_block(stream *s)
+{
+    invariant(s->in_data);
+    return s->in ? block_keep(s->in) : NULL;
+}
+
+/* --- output ---------------------------------------------------------------------------------- */
+
+static bool writable(const stream *s)
+{
+    return (s->state == STREAM_OPEN || s->state == STREAM_CONNECTING) && !s->end_wanted;
+}
+
+static void no_memory(stream *s)
+{
+    finish(s, error_set(&OUT_OF_MEMORY, "no memory to write from"));
+}
+
+/* A new newest entry; NULL without memory. */
+static output *queue_push(stream *s)
+{
+    if (s->queue_first + s->queue_count == s->queue_capacity) {
+        if (s->queue_first > 0) {
+            memmove(s->queue, s->queue + s->queue_first, s->queue_count * sizeof *s->queue);
+            s->queue_first = 0;
+        } else {
+            const uint32_t capacity = s->queue_capacity * 2;
+            output *more = malloc(capacity * sizeof *more);
+            if (!more)
+                return NULL;
+            memcpy(more, s->queue, s->queue_count * sizeof *more);
+            if (s->queue != s->queue_inline)
+                free(s->queue);
+            s->queue = more;
+            s->queue_capacity = capacity;
+        }
+    }
+    return &s->queue[s->queue_first + s->queue_count++];
+}
+
+/* Counts bytes in, and has them sent at the turn's end. */
+static void queued_more(stream *s, size_t bytes)
+{
+    s->queued += bytes;
+    if (s->queued > s->output_bytes_high)
+        s->choked = true;
+    loop_at_turn_end(s->loop, &s->flush);
+}
+
+char *stream_reserve(stream *s, size_t bytes)
+{
+    invariant(bytes <= BLOCK_CAPACITY);
+    if (!writable(s))
+        return NULL;
+    if (s->queue_count > 0) {
+        const output *last = &s->queue[s->queue_first + s->queue_count - 1];
+        const char *end = last->block->data + last->block->capacity;
+        const char *free_from = last->ptr + last->len;
+        if (last->block->references == 1 && (size_t)(end - free_from) >= bytes)
+            return last->block->data + (free_from - last->block->data);
+    }
+    block *b = block_acquire(BLOCK_CAPACITY);
+    output *entry = b ? queue_push(s) : NULL;
+    if (!entry) {
+        block_release(&b);
+        no_memory(s);
+        return NULL;
+    }
+    *entry = (output){ .block = b, .ptr = b->data };
+    return b->data;
+}
+
+void stream_commit(stream *s, size_t bytes)
+{
+    invariant(s->queue_count > 0);
+    s->queue[s->queue_first + s->queue_count - 1].len += bytes;
+    queued_more(s, bytes);
+}
+
+void stream_write(stream *s, str bytes)
+{
+    while (bytes.len > 0) {
+        const size_t part = bytes.len < BLOCK_CAPACITY ? bytes.len : BLOCK_CAPACITY;
+        char *to = stream_reserve(s, part);
+        if (!to)
+            return;
+        memcpy(to, bytes.ptr, part);
+        stream_commit(s, part);
+        bytes = str_slice(bytes, part, bytes.len - part);
+    }
+}
+
+void stream_write_block(stream *s, block *b, str bytes)
+{
+    if (!writable(s) || bytes.len == 0)
+        return;
+    output *entry = queue_push(s);
+    if (!entry) {
+        no_memory(s);
+        return;
+    }
+    *entry = (output){ .block = block_keep(b), .ptr = bytes.ptr, .len = bytes.len };
+    queued_more(s, bytes.len);
+}
+
+int stream_output(const stream *s, struct iovec iov[STREAM_IOV_MAX])
+{
+    int count = 0;
+    for (uint32_t i = 0; i < s->queue_count && count < STREAM_IOV_MAX; i++) {
+        const output *entry = &s->queue[s->queue_first + i];
+        if (entry->len == 0)
+            continue;
+        block *b = entry->block;
+        iov[count++] = (struct iovec){ b->data + (entry->ptr - b->data), entry->len };
+    }
+    return count;
+}
+
+void stream_sent(stream *s, size_t bytes)
+{
+    s->queued -= bytes;
+    while (s->queue_count > 0) {
+        output *entry = &s->queue[s->queue_first];
+        const size_t part = bytes < entry->len ? bytes : entry->len;
+        entry->ptr += part;
+        entry->len -= part;
+        bytes -= part;
+        if (entry->len > 0)
+            break;
+        block_release(&entry->block);
+        s->queue_first++;
+        s->queue_count--;
+    }
+    if (s->queue_count == 0)
+        s->queue_first = 0;
+    if (s->queued == 0)
+        output_drained(s);
+}
+
+static void flush(loop_task *task)
+{
+    stream *s = CONTAINER_OF(task, stream, flush);
+    if (s->state == STREAM_CONNECTING)
+        return;
+    if (fault_point("stream.send")) {
+        stream_failed(s, ECONNRESET);
+        return;
+    }
+    if (s->queued == 0)
+        output_drained(s);
+    else
+        s->loop->backend->send(s->loop, s);
+}
+
+/* --- birth ----------------------------------------------------------------------------------- */
+
+void stream_connected(stream *s)
+{
+    const int pending = stream_socket_error(s);
+    if (pending) {
+        stream_failed(s, pending);
+        return;
+    }
+    s->state = STREAM_OPEN;
+    if (s->handler->opened)
+        s->handler->opened(s);
+    if (s->state != STREAM_GONE && (s->queued > 0 || s->end_wanted))
+        loop_at_turn_end(s->loop, &s->flush);
+}
+
+static error stream_new(loop *l, int fd, stream_state state, const stream_handler *handler,
+                        const stream_options *options, void *owner, stream **out)
+{
+    invariant(handler->data && handler->closed);
+    stream *s = fault_point("stream.new") ? NULL : calloc(1, sizeof *s);
+    if (!s) {
+        close(fd);
+        return error_set(&OUT_OF_MEMORY, "no memory for a stream");
+    }
+    s->loop = l;
+    s->fd = fd;
+    s->state = state;
+    s->io.writable = state == STREAM_OPEN;
+    s->handler = handler;
+    s->owner = owner;
+    s->input_bytes_max =
+        options && options->input_bytes_max ? options->input_bytes_max : INPUT_BYTES_MAX;
+    s->output_bytes_high =
+        options && options->output_bytes_high ? options->output_bytes_high : OUTPUT_BYTES_HIGH;
+    s->queue = s->queue_inline;
+    s->queue_capacity = OUTPUT_INLINE;
+    s->timer.fire = timer_fired;
+    s->flush.run = flush;
+    s->gone.run = told_gone;
+    const error e = l->backend->start(l, s);
+    if (e.kind) {
+        close(fd);
+        free(s);
+        return e;
+    }
+    l->streams++;
+    *out = s;
+    return OK;
+}
+
+error stream_from_fd(loop *l, int fd, const stream_handler *handler, const stream_options *options,
+                     void *owner, stream **out)
+{
+    return stream_new(l, fd, STREAM_OPEN, handler, options, owner, out);
+}
+
+error stream_connect(loop *l, const address *to, const stream_handler *handler,
+                     const stream_options *options, void *owner, stream **out)
+{
+    const struct sockaddr *target = (const struct sockaddr *)(const void *)to->sockaddr;
+    const int fd = socket(target->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return error_set_errno(&STREAM_CONNECT_FAILED, errno, "socket");
+    const int on = 1;
+    if (target->sa_family != AF_UNIX)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
+                         sizeof on); /* only speed depends on it */
+    if (connect(fd, target, to->len) < 0 && errno != EINPROGRESS) {
+        const int why = errno;
+        close(fd);
+        return error_set_errno(&STREAM_CONNECT_FAILED, why, "connect");
+    }
+    return stream_new(l, fd, STREAM_CONNECTING, handler, options, owner, out);
+}

@@ -1,0 +1,134 @@
+/* Streams: byte connections over TCP and Unix sockets, with callbacks on the loop.
+ *
+ *   stream_connect -> CONNECTING --ok--> OPEN --peer's end--> HALF_OPEN (still writable)
+ *   listener ------------------------->  |                       |
+ *                                        +--- stream_close ------+--> CLOSING -> closed()
+ *
+ * Bytes arrive in a block of the worker's pool, and `data` is lent all that it has not yet
+ * consumed, contiguous. It returns how many bytes it is done with; the rest comes again, with more
+ * behind it, perhaps at another address. A stream whose bytes are all consumed owns no block. To
+ * keep slices of the bytes past the callback, take a reference with stream_keep_block.
+ *
+ * Writes are gathered and leave in one system call at the end of the loop's turn. What the socket
+ * refuses is queued; past the high watermark the stream stops reading its peer until it has
+ * drained.
+ *
+ * Invariant: closed() is called exactly once, on the loop and never inside a call of the owner's,
+ * and after it the stream is gone. */
+#ifndef CORE_STREAM_H
+#define CORE_STREAM_H
+
+#include "core/block.h"
+#include "core/error.h"
+#include "core/loop.h"
+#include "core/str.h"
+
+typedef struct stream stream;
+typedef struct listener listener;
+
+extern const error_kind STREAM_CONNECT_FAILED; /* UNAVAILABLE */
+extern const error_kind STREAM_CLOSED;         /* UNAVAILABLE: peer reset or vanished */
+extern const error_kind STREAM_INPUT_FULL; /* TOO_LARGE: unconsumed input passed input_bytes_max */
+
+/* What a stream tells its owner. `data` and `closed` are required. */
+typedef struct stream_handler {
+    /* Bytes came, or the peer ended its side (stream_at_end; `bytes` may then be empty).
+     *   returns how many of `bytes` are consumed, from the front */
+    size_t (*data)(stream *s, str bytes);
+    /* The connection stands (streams made by stream_connect only). */
+    void (*opened)(stream *s);
+    /* Everything written was handed to the kernel, after more than the high watermark was queued.
+     */
+    void (*drained)(stream *s);
+    /* stream_set_timeout's time passed. */
+    void (*timeout)(stream *s);
+    /* The end: `why` is OK after stream_close, else what happened. The stream is freed after it. */
+    void (*closed)(stream *s, error why);
+} stream_handler;
+
+typedef struct stream_options {
+    size_t input_bytes_max;   /* unconsumed input kept; 0: 1 MiB. Past it: STREAM_INPUT_FULL */
+    size_t output_bytes_high; /* queued output past which reading stops; 0: 256 KiB */
+} stream_options;
+
+/* Where to connect or listen: a numeric IP and port, or a Unix socket path. */
+typedef struct address {
+    uint32_t len; /* of sockaddr */
+    _Alignas(8) char sockaddr[112];
+} address;
+
+/* "127.0.0.1:8080", "[::1]:8080", "/path/of.socket", "@abstract". Names are not resolved: see
+ * address_resolve. Returns false on anything else. */
+bool address_parse(str text, address *out);
+/* The address in text, in `a`. */
+str address_text(arena *a, const address *at);
+/* Looks `host` up (numeric or name; a path is a Unix socket directory entry as is) on an offload
+ * thread and fills at most `max` addresses.
+ *   yields  until getaddrinfo answered
+ *   fails   STREAM_CONNECT_FAILED with its reason */
+YIELDS error address_resolve(str host, uint16_t port, address *out, size_t max, size_t *count);
+
+/* Starts connecting; `opened` or `closed` follows. The handler must outlive the stream.
+ *   fails  STREAM_CONNECT_FAILED at once (no descriptor, say); then no callback comes */
+error stream_connect(loop *loop, const address *to, const stream_handler *handler,
+                     const stream_options *options, void *owner, stream **out);
+/* Takes a connected nonblocking socket over. On failure `fd` is closed. */
+error stream_from_fd(loop *loop, int fd, const stream_handler *handler,
+                     const stream_options *options, void *owner, stream **out);
+
+void *stream_owner(const stream *s);
+loop *stream_loop(const stream *s);
+/* The peer's address; len 0 when unknown. */
+address stream_peer(const stream *s);
+/* Whether the peer has ended its side. */
+bool stream_at_end(const stream *s);
+
+/* Queues a copy of `bytes`; ignored on a closing stream. */
+void stream_write(stream *s, str bytes);
+/* Queues `bytes` of `b` without copying, keeping a reference until they are sent. */
+void stream_write_block(stream *s, block *b, str bytes);
+/* Room for up to `bytes` (at most BLOCK_CAPACITY) at the end of the queue, contiguous; then
+ * stream_commit what was written. NULL when memory is out: the stream is then closing. */
+char *stream_reserve(stream *s, size_t bytes);
+void stream_commit(stream *s, size_t bytes);
+/* Bytes queued and not yet taken by the kernel. */
+size_t stream_queued(const stream *s);
+
+/* Stops and restarts reading: back-pressure to the peer. After stream_resume `data` is called again
+ * with what was not consumed, at the latest in the next turn. */
+void stream_pause(stream *s);
+void stream_resume(stream *s);
+
+/* One more reference to the block that `data` was lent bytes of, NULL before there is one. Valid in
+ * `data` only. Release with block_release. */
+block *stream_keep_block(stream *s);
+
+/* One timer a stream: calls `timeout` in `ms`, 0 disarms. */
+void stream_set_timeout(stream *s, uint32_t ms);
+
+/* Ends our side after everything queued was sent; the peer may still send. */
+void stream_end(stream *s);
+/* Sends what is queued, ends our side, reads and drops what the peer still sends until its end or
+ * `linger_ms`, then closes: no answer is lost to a reset. closed() follows. */
+void stream_close(stream *s, uint32_t linger_ms);
+/* Closes at once, dropping what is queued. closed() follows in the next turn. */
+void stream_abort(stream *s);
+
+/* --- listeners -------------------------------------------------------------------------------- */
+
+/* Makes a bound, listening, nonblocking socket; TCP ones with SO_REUSEADDR and, when asked for,
+ * SO_REUSEPORT. A Unix path that a dead server left is replaced, a live one is not.
+ *   fails  SYSTEM_FAILED, naming the address */
+error listener_bind(const address *at, bool reuse_port, int *fd_out);
+/* The address a socket is bound to (the port chosen for port 0). */
+address listener_address(int fd);
+
+/* Accepts on `fd` (stays the caller's). `accepted(fd, arg)` owns each connection's descriptor
+ * (nonblocking, close-on-exec). When descriptors or memory run out, accepting pauses for 100 ms
+ * instead of spinning. */
+error listener_start(loop *loop, int fd, void (*accepted)(int fd, void *arg), void *arg,
+                     listener **out);
+/* Stops accepting and frees the listener; the socket stays open. Nulls the pointer. */
+void listener_stop(listener **owner);
+
+#endif

@@ -1,0 +1,607 @@
+/* Fibers and scopes: every way a wait can end, clean-ups in every order, crashes, offloaded calls.
+ */
+#include "fiber_private.h"
+
+#include "core/crash.h"
+#include "core/fault.h"
+#include "core/offload.h"
+#include "tests/support/in_fiber.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+static ERROR_KIND(BOOM, ERROR_INTERNAL, "boom");
+static ERROR_KIND(CLEANUP_BROKE, ERROR_INTERNAL, "cleanup");
+
+static char trace[64];
+static void note(char c)
+{
+    const size_t len = strlen(trace);
+    trace[len] = c;
+    trace[len + 1] = '\0';
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    trace[0] = '\0';
+    fault_clear();
+    return 0;
+}
+
+/* Deferred with a letter to note. */
+static deferred *defer(const cleanup *what, const char *letter)
+{
+    return scope_defer(what, (void *)(uintptr_t)letter);
+}
+
+static error note_cleanup(void *arg)
+{
+    note(*(const char *)arg);
+    return OK;
+}
+static error broken_cleanup(void *arg)
+{
+    note(*(const char *)arg);
+    return error_set(&CLEANUP_BROKE, "broke");
+}
+static error waiting_cleanup(void *arg)
+{
+    const error e = fiber_sleep(5);
+    note(error_is_ok(e) ? *(const char *)arg : '!');
+    return e;
+}
+static const cleanup NOTE = { .run = note_cleanup, .name = "note" };
+static const cleanup BROKEN = { .run = broken_cleanup, .name = "broken" };
+static const cleanup WAITING = { .run = waiting_cleanup, .name = "waiting" };
+
+static fiber *start(fiber_fn fn, void *arg, uint32_t deadline_ms)
+{
+    fiber *f;
+    const fiber_options options = { .joinable = true,
+                                    .deadline_ms = deadline_ms,
+                                    .name = "test",
+                                    .arena_bytes_max = 4 * BLOCK_CAPACITY };
+    assert_ok(fiber_start(loop_self(), &options, fn, arg, &f));
+    return f;
+}
+
+/* --- running and waiting --------------------------------------------------------------------- */
+
+static error add_one(void *arg)
+{
+    (*(int *)arg)++;
+    return OK;
+}
+
+static void test_fiber_join_gives_the_result_and_its_details(void **state)
+{
+    (void)state;
+    int count = 0;
+    fiber *f = start(add_one, &count, 0);
+    assert_int_equal(count, 0);
+    assert_ok(fiber_join(&f));
+    assert_null(f);
+    assert_int_equal(count, 1);
+}
+
+static error fail_with_detail(void *arg)
+{
+    (void)arg;
+    return error_set(&BOOM, "because of %d", 3);
+}
+
+static void test_fiber_join_hands_the_error_detail_over(void **state)
+{
+    (void)state;
+    fiber *f = start(fail_with_detail, NULL, 0);
+    const error e = fiber_join(&f);
+    assert_fails(BOOM, e);
+    assert_str_equal(error_detail_of(e)->text, STR("because of 3"));
+}
+
+static error sleep_long(void *arg)
+{
+    const error e = fiber_sleep(60000);
+    if (arg)
+        *(error *)arg = fiber_sleep(60000);
+    return e;
+}
+
+static void test_fiber_deadline_ends_a_sleep_and_every_wait_after(void **state)
+{
+    (void)state;
+    error second = OK;
+    fiber *f = start(sleep_long, &second, 10);
+    assert_fails(TIMED_OUT, fiber_join(&f));
+    assert_fails(TIMED_OUT, second);
+}
+
+static void test_fiber_cancel_ends_a_sleep_and_every_wait_after(void **state)
+{
+    (void)state;
+    error second = OK;
+    fiber *f = start(sleep_long, &second, 0);
+    assert_ok(fiber_yield());
+    fiber_cancel(f, &BOOM);
+    fiber_cancel(f, &CANCELED);
+    assert_fails(BOOM, fiber_join(&f));
+    assert_fails(BOOM, second);
+}
+
+static void test_fiber_canceled_before_it_ran_does_not_wait(void **state)
+{
+    (void)state;
+    fiber *f = start(sleep_long, NULL, 0);
+    fiber_cancel(f, &CANCELED);
+    assert_fails(CANCELED, fiber_join(&f));
+}
+
+static error yield_once(void *arg)
+{
+    (void)arg;
+    return fiber_yield();
+}
+
+static void test_fiber_yield_of_a_canceled_fiber_fails(void **state)
+{
+    (void)state;
+    fiber *f = start(yield_once, NULL, 0);
+    fiber_cancel(f, &CANCELED);
+    assert_fails(CANCELED, fiber_join(&f));
+}
+
+/* --- scopes ---------------------------------------------------------------------------------- */
+
+static error inner_scope(void *arg)
+{
+    defer(&NOTE, "1");
+    defer(&NOTE, "2");
+    return arg ? error_set(&BOOM, "inner") : OK;
+}
+
+static error outer_scope(void *arg)
+{
+    defer(&NOTE, "3");
+    deferred *dropped = defer(&NOTE, "x");
+    const error e = scope_call(NULL, inner_scope, arg);
+    note(':');
+    scope_disarm(&dropped);
+    scope_disarm(&dropped);
+    return e;
+}
+
+static void test_scope_cleanups_run_last_in_first_out_whatever_is_returned(void **state)
+{
+    (void)state;
+    fiber *f = start(outer_scope, NULL, 0);
+    assert_ok(fiber_join(&f));
+    assert_string_equal(trace, "21:3");
+    trace[0] = '\0';
+    f = start(outer_scope, &f, 0);
+    assert_fails(BOOM, fiber_join(&f));
+    assert_string_equal(trace, "21:3");
+}
+
+static error with_broken_cleanup(void *arg)
+{
+    defer(&NOTE, "1");
+    defer(&BROKEN, "2");
+    return arg ? error_set(&BOOM, "function") : OK;
+}
+
+static void test_scope_cleanup_error_counts_only_when_the_function_had_none(void **state)
+{
+    (void)state;
+    assert_fails(CLEANUP_BROKE, scope_call(NULL, with_broken_cleanup, NULL));
+    const error e = scope_call(NULL, with_broken_cleanup, trace);
+    assert_fails(BOOM, e);
+    assert_str_equal(error_detail_of(e)->text, STR("function"));
+    assert_string_equal(trace, "2121");
+}
+
+static error late_with_waiting_cleanup(void *arg)
+{
+    (void)arg;
+    defer(&WAITING, "w");
+    return fiber_sleep(60000);
+}
+
+static void test_scope_cleanups_may_wait_after_deadline_and_cancel(void **state)
+{
+    (void)state;
+    fiber *f = start(late_with_waiting_cleanup, NULL, 5);
+    assert_fails(TIMED_OUT, fiber_join(&f));
+    f = start(late_with_waiting_cleanup, NULL, 0);
+    assert_ok(fiber_yield());
+    fiber_cancel(f, &CANCELED);
+    assert_fails(CANCELED, fiber_join(&f));
+    assert_string_equal(trace, "ww");
+}
+
+static error sleep_a_second(void *arg)
+{
+    (void)arg;
+    assert_true(scope_time_left_ms() <= 21);
+    return fiber_sleep(1000);
+}
+
+static void test_scope_deadline_is_its_own_and_ends_with_it(void **state)
+{
+    (void)state;
+    const scope_options options = { .deadline_ms = 20 };
+    assert_fails(TIMED_OUT, scope_call(&options, sleep_a_second, NULL));
+    assert_int_equal(scope_time_left_ms(), UINT32_MAX);
+    assert_ok(fiber_sleep(1));
+}
+
+/* --- fuses of memory ------------------------------------------------------------------------- */
+
+static error eat(void *arg)
+{
+    (void)arg;
+    defer(&NOTE, "i");
+    for (;;)
+        memset(arena_alloc(fiber_arena(), 1000, 8), 1, 1000);
+    return OK;
+}
+
+static error eat_inside(void *arg)
+{
+    defer(&WAITING, "o");
+    const error e = scope_call(NULL, eat, arg);
+    note('?'); /* never: the fiber ends where the fuse blew */
+    return e;
+}
+
+static void test_fiber_past_its_arena_cap_ends_with_cleanups_run(void **state)
+{
+    (void)state;
+    fiber *f = start(eat_inside, NULL, 0);
+    assert_fails(ARENA_FULL, fiber_join(&f));
+    assert_string_equal(trace, "io");
+}
+
+static void test_fiber_without_memory_ends_with_cleanups_run(void **state)
+{
+    (void)state;
+    block_pool_trim();
+    fault_at("block.acquire", 2);
+    fiber *f = start(eat_inside, NULL, 0);
+    assert_fails(OUT_OF_MEMORY, fiber_join(&f));
+    assert_string_equal(trace, "io");
+}
+
+static error starts_until_refused(void *arg)
+{
+    (void)arg;
+    return OK;
+}
+
+static void test_fiber_start_without_a_stack_is_refused(void **state)
+{
+    (void)state;
+    fiber *held[200];
+    size_t count = 0;
+    fault_always("fiber.mmap");
+    const fiber_options options = { .joinable = true };
+    error e = OK;
+    while (count < ARRAY_LEN(held)) {
+        e = fiber_start(loop_self(), &options, starts_until_refused, NULL, &held[count]);
+        if (e.kind)
+            break;
+        count++;
+    }
+    assert_fails(OUT_OF_MEMORY, e);
+    fault_clear();
+    while (count > 0)
+        assert_ok(fiber_join(&held[--count]));
+}
+
+/* --- groups ---------------------------------------------------------------------------------- */
+
+static error add_after_a_nap(void *arg)
+{
+    TRY(fiber_sleep(5));
+    return add_one(arg);
+}
+
+static void test_wait_group_runs_all_at_once(void **state)
+{
+    (void)state;
+    int count = 0;
+    wait_group group;
+    wait_group_init(&group);
+    for (int i = 0; i < 10; i++)
+        assert_ok(wait_group_start(&group, add_after_a_nap, &count));
+    assert_ok(wait_group_wait(&group));
+    assert_int_equal(count, 10);
+}
+
+static void test_wait_group_first_error_cancels_the_rest(void **state)
+{
+    (void)state;
+    wait_group group;
+    wait_group_init(&group);
+    assert_ok(wait_group_start(&group, fail_with_detail, NULL));
+    assert_ok(wait_group_start(&group, sleep_long, NULL));
+    const error e = wait_group_wait(&group);
+    assert_fails(BOOM, e);
+    assert_str_equal(error_detail_of(e)->text, STR("because of 3"));
+}
+
+static error leaves_a_group_behind(void *arg)
+{
+    wait_group *group = ARENA_NEW(fiber_arena(), wait_group);
+    wait_group_init(group);
+    TRY(wait_group_start(group, sleep_long, NULL));
+    TRY(wait_group_start(group, add_one, arg));
+    TRY(fiber_yield());
+    return error_set(&BOOM, "early");
+}
+
+static void test_wait_group_left_behind_is_canceled_and_joined(void **state)
+{
+    (void)state;
+    int count = 0;
+    assert_fails(BOOM, scope_call(NULL, leaves_a_group_behind, &count));
+    assert_int_equal(count, 1);
+    assert_int_equal(fiber_stats_of(loop_self()).running, 1);
+}
+
+static error waits_for_sleepers(void *arg)
+{
+    (void)arg;
+    wait_group group;
+    wait_group_init(&group);
+    TRY(wait_group_start(&group, sleep_long, NULL));
+    TRY(wait_group_start(&group, sleep_long, NULL));
+    return wait_group_wait(&group);
+}
+
+static void test_wait_group_is_canceled_with_its_waiter(void **state)
+{
+    (void)state;
+    fiber *f = start(waits_for_sleepers, NULL, 0);
+    assert_ok(fiber_yield());
+    fiber_cancel(f, &CANCELED);
+    assert_fails(CANCELED, fiber_join(&f));
+    f = start(waits_for_sleepers, NULL, 20);
+    assert_fails(TIMED_OUT, fiber_join(&f));
+}
+
+/* --- offload --------------------------------------------------------------------------------- */
+
+typedef struct blocking {
+    _Atomic bool go;
+    _Atomic int ran;
+} blocking;
+
+static error block_until_told(void *arg)
+{
+    blocking *b = arg;
+    while (!b->go)
+        usleep(100);
+    b->ran++;
+    return OK;
+}
+
+static error offload_blocking(void *arg)
+{
+    return offload(block_until_told, arg);
+}
+
+static error offload_failing(void *arg)
+{
+    (void)arg;
+    return offload(fail_with_detail, NULL);
+}
+
+static void test_offload_returns_the_error_with_its_detail(void **state)
+{
+    (void)state;
+    const error e = offload_failing(NULL);
+    assert_fails(BOOM, e);
+    assert_str_equal(error_detail_of(e)->text, STR("because of 3"));
+}
+
+static void test_offload_full_queue_refuses_and_queued_calls_can_time_out(void **state)
+{
+    (void)state;
+    blocking b = { 0 };
+    fiber *held[OFFLOAD_THREADS + OFFLOAD_QUEUE_MAX];
+    for (size_t i = 0; i < OFFLOAD_THREADS; i++)
+        held[i] = start(offload_blocking, &b, 0);
+    assert_ok(fiber_sleep(50)); /* the threads have taken theirs */
+    for (size_t i = OFFLOAD_THREADS; i < ARRAY_LEN(held); i++)
+        held[i] = start(offload_blocking, &b, 30);
+    assert_ok(fiber_yield());
+    assert_fails(OFFLOAD_FULL, offload_failing(NULL));
+    for (size_t i = OFFLOAD_THREADS; i < ARRAY_LEN(held); i++)
+        assert_fails(TIMED_OUT, fiber_join(&held[i]));
+    b.go = true;
+    for (size_t i = 0; i < OFFLOAD_THREADS; i++)
+        assert_ok(fiber_join(&held[i]));
+    assert_int_equal(b.ran, OFFLOAD_THREADS);
+}
+
+static void test_offload_running_call_is_waited_out_after_the_deadline(void **state)
+{
+    (void)state;
+    blocking b = { 0 };
+    fiber *f = start(offload_blocking, &b, 20);
+    assert_ok(fiber_sleep(60));
+    assert_int_equal(b.ran, 0);
+    b.go = true;
+    assert_ok(fiber_join(&f));
+    assert_int_equal(b.ran, 1);
+}
+
+/* --- many ------------------------------------------------------------------------------------ */
+
+static error nap(void *arg)
+{
+    (void)arg;
+    return fiber_sleep(20);
+}
+
+static void test_fiber_thousands_park_at_once_and_their_stacks_are_reused(void **state)
+{
+    (void)state;
+    enum {
+        MANY = 2000
+    };
+    static fiber *held[MANY];
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < MANY; i++)
+            held[i] = start(nap, NULL, 0);
+        for (int i = 0; i < MANY; i++)
+            assert_ok(fiber_join(&held[i]));
+    }
+    assert_true(fiber_stats_of(loop_self()).pooled < MANY + 128);
+}
+
+/* cmocka puts its own handlers in for each test, so containment is turned on inside. */
+/* --- crashes --------------------------------------------------------------------------------- */
+
+static crash_report last_crash;
+static void crashed(const crash_report *report, void *arg)
+{
+    (void)arg;
+    last_crash = *report;
+    note('c');
+}
+
+static void abandoned(void *arg)
+{
+    note(*(const char *)arg);
+}
+static const cleanup ABANDON = { .run = note_cleanup, .abandon = abandoned, .name = "abandon" };
+
+static error dereference_null(void *arg)
+{
+    (void)arg;
+    defer(&ABANDON, "a");
+    defer(&NOTE, "n");
+    *(volatile int *)(uintptr_t)64 = 1; /* a null struct pointer, one member in */
+    return OK;
+}
+
+static error call_abort(void *arg)
+{
+    (void)arg;
+    abort();
+}
+
+static error recurse(void *arg);
+static error (*volatile recurse_again)(void *arg) = recurse;
+/* NOLINTNEXTLINE(misc-no-recursion): that is the test */
+static error recurse(void *arg)
+{
+    volatile char frame[512];
+    frame[0] = (char)(arg != NULL);
+    const error e = recurse_again((void *)(uintptr_t)frame);
+    frame[1] = frame[0];
+    return e;
+}
+
+static error never_yield(void *arg)
+{
+    (void)arg;
+    for (;;)
+        __asm__ volatile("");
+    return OK;
+}
+
+static error signal_later(void *arg)
+{
+    (void)arg;
+    usleep(50000);
+    kill(getpid(), SIGUSR1);
+    return OK;
+}
+
+static error offload_signal(void *arg)
+{
+    return offload(signal_later, arg);
+}
+
+static void test_crash_costs_one_fiber_and_runs_its_abandon_parts(void **state)
+{
+    (void)state;
+    assert_ok(crash_contain(loop_self(), crashed, NULL));
+    fiber *f = start(dereference_null, NULL, 0);
+    assert_fails(FIBER_CRASHED, fiber_join(&f));
+    assert_string_equal(trace, "ca");
+    assert_int_equal(last_crash.signo, SIGSEGV);
+    assert_true(last_crash.frame_count > 0);
+    f = start(call_abort, NULL, 0);
+    assert_fails(FIBER_CRASHED, fiber_join(&f));
+    assert_int_equal(last_crash.signo, SIGABRT);
+    int count = 0;
+    f = start(add_after_a_nap, &count, 0);
+    assert_ok(fiber_join(&f));
+    assert_int_equal(count, 1);
+}
+
+static void test_crash_by_stack_overflow_is_contained(void **state)
+{
+    (void)state;
+    assert_ok(crash_contain(loop_self(), crashed, NULL));
+    fiber *f = start(recurse, NULL, 0);
+    assert_fails(FIBER_CRASHED, fiber_join(&f));
+    assert_int_equal(last_crash.signo, SIGSEGV);
+}
+
+static void test_crash_stops_a_runaway_when_told_from_outside(void **state)
+{
+    (void)state;
+    assert_ok(crash_contain(loop_self(), crashed, NULL));
+    fiber *killer = start(offload_signal, NULL, 0);
+    assert_ok(fiber_yield());
+    fiber *f = start(never_yield, NULL, 0);
+    assert_fails(FIBER_CRASHED, fiber_join(&f));
+    assert_int_equal(last_crash.signo, SIGUSR1);
+    assert_ok(fiber_join(&killer));
+}
+
+static int run(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_fiber_join_gives_the_result_and_its_details, setup),
+        cmocka_unit_test_setup(test_fiber_join_hands_the_error_detail_over, setup),
+        cmocka_unit_test_setup(test_fiber_deadline_ends_a_sleep_and_every_wait_after, setup),
+        cmocka_unit_test_setup(test_fiber_cancel_ends_a_sleep_and_every_wait_after, setup),
+        cmocka_unit_test_setup(test_fiber_canceled_before_it_ran_does_not_wait, setup),
+        cmocka_unit_test_setup(test_fiber_yield_of_a_canceled_fiber_fails, setup),
+        cmocka_unit_test_setup(test_scope_cleanups_run_last_in_first_out_whatever_is_returned,
+                               setup),
+        cmocka_unit_test_setup(test_scope_cleanup_error_counts_only_when_the_function_had_none,
+                               setup),
+        cmocka_unit_test_setup(test_scope_cleanups_may_wait_after_deadline_and_cancel, setup),
+        cmocka_unit_test_setup(test_scope_deadline_is_its_own_and_ends_with_it, setup),
+        cmocka_unit_test_setup(test_fiber_past_its_arena_cap_ends_with_cleanups_run, setup),
+        cmocka_unit_test_setup(test_fiber_without_memory_ends_with_cleanups_run, setup),
+        cmocka_unit_test_setup(test_fiber_start_without_a_stack_is_refused, setup),
+        cmocka_unit_test_setup(test_wait_group_runs_all_at_once, setup),
+        cmocka_unit_test_setup(test_wait_group_first_error_cancels_the_rest, setup),
+        cmocka_unit_test_setup(test_wait_group_left_behind_is_canceled_and_joined, setup),
+        cmocka_unit_test_setup(test_wait_group_is_canceled_with_its_waiter, setup),
+        cmocka_unit_test_setup(test_offload_returns_the_error_with_its_detail, setup),
+        cmocka_unit_test_setup(test_offload_full_queue_refuses_and_queued_calls_can_time_out,
+                               setup),
+        cmocka_unit_test_setup(test_offload_running_call_is_waited_out_after_the_deadline, setup),
+        cmocka_unit_test_setup(test_fiber_thousands_park_at_once_and_their_stacks_are_reused,
+                               setup),
+        cmocka_unit_test_setup(test_crash_costs_one_fiber_and_runs_its_abandon_parts, setup),
+        cmocka_unit_test_setup(test_crash_by_stack_overflow_is_contained, setup),
+        cmocka_unit_test_setup(test_crash_stops_a_runaway_when_told_from_outside, setup),
+    };
+    return cmocka_run_group_tests_name("fiber", tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return run_in_fiber(run);
+}

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUF_BYTES_FIRST 256
+#define BUF_BYTES_FIRST    256
+#define FORMAT_BYTES_SHORT 256
 
 ERROR_KIND(BUF_FULL, ERROR_TOO_LARGE, "The result is too large.");
 
@@ -112,13 +113,19 @@ void buf_append_int64(buf *b, int64_t value)
     buf_append(b, (str){ text, int64_format(text, value) });
 }
 
+/* Short texts take one pass; long ones are measured first, and need a byte for printf's NUL. */
 void buf_append_format(buf *b, const char *format, ...)
 {
+    char text[FORMAT_BYTES_SHORT];
     va_list args;
     va_start(args, format);
-    const int len = vsnprintf(NULL, 0, format, args);
+    const int len = vsnprintf(text, sizeof text, format, args);
     va_end(args);
     invariant(len >= 0);
+    if ((size_t)len < sizeof text) {
+        buf_append(b, (str){ text, (size_t)len });
+        return;
+    }
     char *to = buf_reserve(b, (size_t)len + 1);
     if (!to)
         return;

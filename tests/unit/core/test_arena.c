@@ -90,20 +90,6 @@ static void test_arena_without_memory_gives_null(void **state)
     arena_deinit(&a);
 }
 
-static void test_block_references_keep_it_out_of_the_pool(void **state)
-{
-    (void)state;
-    block *b = block_acquire(100);
-    block *kept = block_keep(b);
-    const uint64_t pooled = block_pool_stats().pooled;
-    block_release(&b);
-    assert_null(b);
-    assert_int_equal(block_pool_stats().pooled, pooled);
-    block_release(&kept);
-    assert_int_equal(block_pool_stats().pooled, pooled + 1);
-    assert_null(block_acquire((size_t)2 << 30));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,7 +98,6 @@ int main(void)
         cmocka_unit_test(test_arena_reset_in_steady_state_takes_no_memory_from_the_system),
         cmocka_unit_test(test_arena_grow_extends_in_place_or_moves),
         cmocka_unit_test(test_arena_without_memory_gives_null),
-        cmocka_unit_test(test_block_references_keep_it_out_of_the_pool),
     };
     const int failed = cmocka_run_group_tests_name("arena", tests, NULL, NULL);
     block_pool_trim();

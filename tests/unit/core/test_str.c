@@ -126,6 +126,81 @@ static void test_str_copies_live_in_the_arena(void **state)
     arena_deinit(&a);
 }
 
+static void test_str_none_is_taken_everywhere(void **state)
+{
+    (void)state;
+    str rest = STR_NONE;
+    assert_null(str_slice(STR_NONE, 0, 5).ptr);
+    assert_null(str_cut(&rest, ',').ptr);
+    assert_null(rest.ptr);
+    assert_int_equal(str_index(STR_NONE, 'a'), 0);
+    assert_int_equal(str_trim(STR_NONE, STR(" ")).len, 0);
+    assert_true(str_eq(STR_NONE, STR("")));
+    assert_true(str_eq_nocase(STR_NONE, STR("")));
+    assert_true(str_starts_with(STR_NONE, STR("")));
+    assert_true(str_ends_with(STR_NONE, STR_NONE));
+    assert_int_equal(str_compare(STR_NONE, STR("")), 0);
+    assert_int_equal(str_hash(STR_NONE, 1), str_hash(STR(""), 1));
+    assert_true(str_is_utf8(STR_NONE));
+    assert_null(str_from_c(NULL).ptr);
+    arena a;
+    arena_init(&a, 1 << 16);
+    assert_string_equal(str_to_c(&a, STR_NONE), "");
+    arena_deinit(&a);
+}
+
+static void test_str_to_uint64_takes_exactly_the_range(void **state)
+{
+    (void)state;
+    uint64_t value = 42;
+    assert_true(str_to_uint64(STR("18446744073709551615"), &value));
+    assert_true(value == UINT64_MAX);
+    assert_true(str_to_uint64(STR("000000000000000000000000000007"), &value));
+    assert_int_equal(value, 7);
+    static const char *const BAD[] = {
+        "18446744073709551616", "184467440737095516150", "-0", "", "1_0", "0x1"
+    };
+    for (size_t i = 0; i < ARRAY_LEN(BAD); i++) {
+        assert_false(str_to_uint64(str_from_c(BAD[i]), &value));
+        assert_int_equal(value, 7);
+    }
+    assert_false(str_to_uint64((str){ "1\0", 2 }, &value));
+}
+
+/* Seeds, lengths and single bits: the low bits must differ as much as the high ones, because
+ * tables are indexed by them. */
+static void test_str_hash_spreads_numbered_keys_over_a_table(void **state)
+{
+    (void)state;
+    enum {
+        KEYS = 1 << 14,
+        SLOTS = 1 << 12
+    };
+    static uint32_t low[SLOTS], high[SLOTS];
+    char text[24];
+    for (uint32_t i = 0; i < KEYS; i++) {
+        const int len = snprintf(text, sizeof text, "key:%u", i);
+        const uint64_t h = str_hash((str){ text, (size_t)len }, 7);
+        low[h % SLOTS]++;
+        high[h >> 52]++;
+    }
+    for (uint32_t i = 0; i < SLOTS; i++) { /* the mean is 4: 25 is out of any random reach */
+        assert_in_range(low[i], 0, 24);
+        assert_in_range(high[i], 0, 24);
+    }
+}
+
+static void test_str_format_longer_than_a_block_is_whole(void **state)
+{
+    (void)state;
+    arena a;
+    arena_init(&a, 1 << 20);
+    const str s = str_format(&a, "%050000d|", 5);
+    assert_int_equal(s.len, 50001);
+    assert_true(str_ends_with(s, STR("05|")));
+    arena_deinit(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +211,10 @@ int main(void)
         cmocka_unit_test(test_str_hash_differs_by_seed_and_by_every_byte),
         cmocka_unit_test(test_str_compare_and_equality_agree),
         cmocka_unit_test(test_str_copies_live_in_the_arena),
+        cmocka_unit_test(test_str_none_is_taken_everywhere),
+        cmocka_unit_test(test_str_to_uint64_takes_exactly_the_range),
+        cmocka_unit_test(test_str_hash_spreads_numbered_keys_over_a_table),
+        cmocka_unit_test(test_str_format_longer_than_a_block_is_whole),
     };
     return cmocka_run_group_tests_name("str", tests, NULL, NULL);
 }

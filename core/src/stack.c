@@ -6,7 +6,8 @@
  * Tops are coloured: shifted by a few cache lines from stack to stack, so that the hot ends of many
  * stacks do not fall into the same cache sets.
  *
- * Invariant: a stack in the free list is used by nobody, and the hottest is at the front. */
+ * Invariant: a stack in the free list is used by nobody; the first `hot` of them still have their
+ * pages, the one used last at the front, and the others own none. */
 #include "stack.h"
 
 #include "sanitizer.h"
@@ -39,6 +40,7 @@ struct stack_pool {
     slab *slabs;
     uint32_t total;
     uint32_t pooled;
+    uint32_t hot; /* of the pooled */
     bool mprotect;
 };
 
@@ -127,17 +129,20 @@ stack *stack_acquire(stack_pool *pool)
     if (list_is_empty(&pool->free) && !slab_add(pool))
         return NULL;
     pool->pooled--;
+    if (pool->hot > 0)
+        pool->hot--;
     return CONTAINER_OF(list_take_first(&pool->free), stack, node);
 }
 
 void stack_release(stack_pool *pool, stack *s)
 {
     sanitizer_memory_clean(s->low, (size_t)(s->top - s->low));
-    if (pool->pooled >= HOT_STACKS_MAX) {
-        madvise(s->low, (size_t)(s->top - s->low) & ~(size_t)4095, MADV_DONTNEED);
+    if (pool->hot >= HOT_STACKS_MAX) {
+        madvise(s->low, FIBER_STACK_BYTES - GUARD_BYTES, MADV_DONTNEED);
         list_append(&pool->free, &s->node);
     } else {
         list_prepend(&pool->free, &s->node);
+        pool->hot++;
     }
     pool->pooled++;
 }

@@ -1,0 +1,108 @@
+/* What a fiber costs: a switch there and back between the loop and one fiber, the same when the
+ * loop goes round 10,000 of them (whose stacks compete for the caches), and a fiber's whole life.
+ * Each number is the best of several runs. */
+#include "core/fiber.h"
+#include "core/loop.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define RUNS        5
+#define FIBERS_MANY 10000
+
+static double clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+typedef struct ring {
+    uint32_t yields; /* of each fiber */
+    uint32_t fibers;
+    uint32_t running;
+    double began_ns; /* when the last one had started: all stacks are touched */
+    double ended_ns; /* when the first one was done */
+} ring;
+
+static error go_round(void *arg)
+{
+    ring *r = arg;
+    TRY(fiber_yield());
+    if (++r->running == r->fibers)
+        r->began_ns = clock_ns();
+    for (uint32_t i = 0; i < r->yields; i++)
+        TRY(fiber_yield());
+    if (r->ended_ns == 0)
+        r->ended_ns = clock_ns();
+    return OK;
+}
+
+/* Nanoseconds a round trip of one fiber: into it and back to the loop. */
+static error measure_ring(uint32_t fibers, uint32_t yields, double *best_ns)
+{
+    static fiber *handles[FIBERS_MANY];
+    for (int run = 0; run < RUNS; run++) {
+        ring r = { .fibers = fibers, .yields = yields };
+        const fiber_options options = { .name = "ring", .joinable = true };
+        for (uint32_t i = 0; i < fibers; i++)
+            TRY(fiber_start(loop_self(), &options, go_round, &r, &handles[i]));
+        for (uint32_t i = 0; i < fibers; i++)
+            TRY(fiber_join(&handles[i]));
+        const double ns = (r.ended_ns - r.began_ns) / ((double)fibers * yields);
+        if (run == 0 || ns < *best_ns)
+            *best_ns = ns;
+    }
+    return OK;
+}
+
+static error nothing(void *arg)
+{
+    (void)arg;
+    return OK;
+}
+
+static error measure_life(double *best_ns)
+{
+    enum {
+        LIVES = 200000
+    };
+    const fiber_options options = { .name = "life", .joinable = true };
+    for (int run = 0; run < RUNS; run++) {
+        const double began_ns = clock_ns();
+        for (int i = 0; i < LIVES; i++) {
+            fiber *f;
+            TRY(fiber_start(loop_self(), &options, nothing, NULL, &f));
+            TRY(fiber_join(&f));
+        }
+        const double ns = (clock_ns() - began_ns) / LIVES;
+        if (run == 0 || ns < *best_ns)
+            *best_ns = ns;
+    }
+    return OK;
+}
+
+static error bench(void *arg)
+{
+    (void)arg;
+    double one_ns = 0, many_ns = 0, life_ns = 0;
+    TRY(measure_ring(1, 2000000, &one_ns));
+    TRY(measure_ring(FIBERS_MANY, 200, &many_ns));
+    TRY(measure_life(&life_ns));
+    printf("fiber: switch %.1f ns (there and back %.1f), round robin over %d %.1f ns (%.1f), "
+           "start to join %.0f ns\n",
+           one_ns / 2, one_ns, FIBERS_MANY, many_ns / 2, many_ns, life_ns);
+    return OK;
+}
+
+int main(void)
+{
+    const error e = loop_run_fiber(bench, NULL);
+    if (error_is_ok(e))
+        return 0;
+    char text[512];
+    error_describe(e, text, sizeof text);
+    fprintf(stderr, "bench_fiber: %s\n", text);
+    return 1;
+}

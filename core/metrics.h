@@ -1,0 +1,67 @@
+/* Metrics: counters, gauges and histograms in one shared mapping, made before the workers are
+ * forked.
+ *
+ * A library describes its metrics in a constant table; their places in the table are an enum of its
+ * own. Each worker writes only its own cells, with plain relaxed stores: no lock, no shared line. A
+ * reader in any process sums the workers. A worker that is replaced goes on with its slot's cells,
+ * so counters never go back. Without metrics_open, cells are private to the process. */
+#ifndef CORE_METRICS_H
+#define CORE_METRICS_H
+
+#include "core/buf.h"
+#include "core/error.h"
+
+typedef enum metric_type {
+    METRIC_COUNTER = 1,
+    METRIC_GAUGE,     /* summed over the workers */
+    METRIC_HISTOGRAM, /* of microseconds; exposed in seconds */
+} metric_type;
+
+typedef struct metric {
+    const char *name;   /* "http_requests_total"; neighbours of one name share one HELP */
+    const char *labels; /* "class=\"2xx\"", or NULL */
+    metric_type type;
+    const char *help;
+} metric;
+
+typedef struct metrics_table {
+    const metric *items;
+    uint32_t count;
+} metrics_table;
+
+#define METRICS_TABLES_MAX 16
+
+/* The calling worker's cells of one table. */
+typedef struct metrics_cells {
+    uint64_t *base;
+    const uint16_t *offsets; /* of each metric, in cells */
+} metrics_cells;
+
+/* Maps the cells of `count` tables for `workers` slots (1..1024). Once, before forking.
+ *   fails  OUT_OF_MEMORY */
+error metrics_open(const metrics_table *const *tables, uint32_t count, uint32_t workers);
+/* Says which slot this process writes; after the fork. */
+void metrics_use_slot(uint32_t worker);
+/* The cells of a table: shared when it was given to metrics_open, else private to the process (and
+ * not exposed). Valid for the process's life. */
+metrics_cells metrics_cells_of(const metrics_table *table);
+
+/* Owner only. */
+static inline void metrics_add(metrics_cells cells, uint32_t index, uint64_t n)
+{
+    uint64_t *cell = cells.base + cells.offsets[index];
+    __atomic_store_n(cell, __atomic_load_n(cell, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+}
+static inline void metrics_set(metrics_cells cells, uint32_t index, uint64_t value)
+{
+    __atomic_store_n(cells.base + cells.offsets[index], value, __ATOMIC_RELAXED);
+}
+/* Counts one duration. Buckets are log-linear, four to each power of two: an error below 25 %. */
+void metrics_record_us(metrics_cells cells, uint32_t index, uint64_t us);
+
+/* Appends everything in the Prometheus text format 0.0.4. */
+void metrics_expose(buf *out);
+/* One metric summed over all workers (a histogram's count): for tests. */
+uint64_t metrics_total(const metrics_table *table, uint32_t index);
+
+#endif

@@ -1,0 +1,231 @@
+/* The shared cells. A slot is one worker's: all its tables one after another, each beginning on a
+ * cache line of its own, so that no two workers write one line.
+ *
+ *   [slot 0: table 0 cells | table 1 cells …] [slot 1: …] …
+ *
+ * Invariant: offsets and slot size are fixed by metrics_open, before the first fork. */
+#include "core/metrics.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define SUB_BITS        2
+#define SUB_BUCKETS     (1U << SUB_BITS)
+#define POWERS          40 /* up to 2^40 us, 12 days; longer ones count in the last bucket */
+#define BUCKETS         (POWERS * SUB_BUCKETS)
+#define HISTOGRAM_CELLS (BUCKETS + 1) /* the sum stands first */
+#define LINE_CELLS      8
+#define WORKERS_MAX     1024
+#define FIRST_LE_POWER  4  /* the least bound exposed: 16 us */
+#define LAST_LE_POWER   26 /* the largest: 67 s */
+
+typedef struct registered {
+    const metrics_table *table;
+    uint16_t *offsets;
+    uint32_t first_cell; /* in a slot */
+    uint32_t cells;
+    bool shared;
+    uint64_t *private_cells;
+} registered;
+
+/* Written before the fork, but for `slot` and the private tables of this process. */
+static struct {
+    registered tables[METRICS_TABLES_MAX];
+    uint32_t count;
+    uint32_t workers;
+    uint32_t slot_cells;
+    uint32_t slot;
+    uint64_t *cells;
+} all;
+
+static uint32_t cells_of(const metric *m)
+{
+    return m->type == METRIC_HISTOGRAM ? HISTOGRAM_CELLS : 1;
+}
+
+/* Lays one table out; false without memory. */
+static bool lay_out(registered *r, const metrics_table *table)
+{
+    *r = (registered){ .table = table };
+    r->offsets = calloc(table->count ? table->count : 1, sizeof *r->offsets);
+    if (!r->offsets)
+        return false;
+    for (uint32_t i = 0; i < table->count; i++) {
+        invariant(r->cells <= UINT16_MAX);
+        r->offsets[i] = (uint16_t)r->cells;
+        r->cells += cells_of(&table->items[i]);
+    }
+    r->cells = (r->cells + LINE_CELLS - 1) / LINE_CELLS * LINE_CELLS;
+    return true;
+}
+
+error metrics_open(const metrics_table *const *tables, uint32_t count, uint32_t workers)
+{
+    invariant(all.cells == NULL && workers >= 1 && workers <= WORKERS_MAX);
+    invariant(count <= METRICS_TABLES_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        registered *r = &all.tables[i];
+        if (!lay_out(r, tables[i]))
+            return error_set(&OUT_OF_MEMORY, "no memory for metrics");
+        r->shared = true;
+        r->first_cell = all.slot_cells;
+        all.slot_cells += r->cells;
+        all.count++;
+    }
+    const size_t bytes = (size_t)workers * (all.slot_cells ? all.slot_cells : 1) * sizeof(uint64_t);
+    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED)
+        return error_set(&OUT_OF_MEMORY, "no memory for metrics");
+    all.cells = mapped;
+    all.workers = workers;
+    return OK;
+}
+
+void metrics_use_slot(uint32_t worker)
+{
+    invariant(worker < all.workers);
+    all.slot = worker;
+}
+
+static registered *find(const metrics_table *table)
+{
+    for (uint32_t i = 0; i < all.count; i++) {
+        if (all.tables[i].table == table)
+            return &all.tables[i];
+    }
+    return NULL;
+}
+
+metrics_cells metrics_cells_of(const metrics_table *table)
+{
+    registered *r = find(table);
+    if (!r) {
+        invariant(all.count < METRICS_TABLES_MAX);
+        r = &all.tables[all.count];
+        const bool laid_out = lay_out(r, table);
+        invariant(laid_out);
+        r->private_cells = calloc(r->cells ? r->cells : 1, sizeof(uint64_t));
+        invariant(r->private_cells != NULL);
+        all.count++;
+    }
+    uint64_t *base = r->shared ? all.cells + (size_t)all.slot * all.slot_cells + r->first_cell
+                               : r->private_cells;
+    return (metrics_cells){ base, r->offsets };
+}
+
+/* --- histograms ------------------------------------------------------------------------------ */
+
+static uint32_t bucket_of(uint64_t us)
+{
+    if (us < SUB_BUCKETS)
+        return (uint32_t)us;
+    const uint32_t power = 63 - (uint32_t)__builtin_clzll(us);
+    const uint32_t sub = (uint32_t)(us >> (power - SUB_BITS)) & (SUB_BUCKETS - 1);
+    const uint32_t bucket = (power - SUB_BITS + 1) * SUB_BUCKETS + sub;
+    return bucket < BUCKETS ? bucket : BUCKETS - 1;
+}
+
+/* The first bucket that holds values of 2^power or more. */
+static uint32_t bucket_of_power(uint32_t power)
+{
+    return bucket_of((uint64_t)1 << power);
+}
+
+void metrics_record_us(metrics_cells cells, uint32_t index, uint64_t us)
+{
+    uint64_t *histogram = cells.base + cells.offsets[index];
+    uint64_t *sum = histogram;
+    uint64_t *bucket = (histogram + 1 + bucket_of(us));
+    __atomic_store_n(sum, __atomic_load_n(sum, __ATOMIC_RELAXED) + us, __ATOMIC_RELAXED);
+    __atomic_store_n(bucket, __atomic_load_n(bucket, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+
+static uint64_t sum_over_workers(const registered *r, uint32_t cell)
+{
+    if (!r->shared)
+        return __atomic_load_n(r->private_cells + cell, __ATOMIC_RELAXED);
+    uint64_t total = 0;
+    for (uint32_t w = 0; w < all.workers; w++) {
+        const uint64_t *at = all.cells + (size_t)w * all.slot_cells + r->first_cell + cell;
+        total += __atomic_load_n(at, __ATOMIC_RELAXED);
+    }
+    return total;
+}
+
+uint64_t metrics_total(const metrics_table *table, uint32_t index)
+{
+    const registered *r = find(table);
+    if (!r)
+        return 0;
+    const uint32_t first = r->offsets[index];
+    if (table->items[index].type != METRIC_HISTOGRAM)
+        return sum_over_workers(r, first);
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < BUCKETS; i++)
+        total += sum_over_workers(r, first + 1 + i);
+    return total;
+}
+
+static void expose_histogram(buf *out, const registered *r, const metric *m, uint32_t first)
+{
+    const char *labels = m->labels ? m->labels : "";
+    const char *comma = m->labels ? "," : "";
+    uint64_t count = 0;
+    uint32_t bucket = 0;
+    for (uint32_t power = FIRST_LE_POWER; power <= LAST_LE_POWER; power++) {
+        for (; bucket < bucket_of_power(power); bucket++)
+            count += sum_over_workers(r, first + 1 + bucket);
+        buf_append_format(out, "%s_bucket{%s%sle=\"%.6f\"} %lu\n", m->name, labels, comma,
+                          (double)((uint64_t)1 << power) / 1e6, (unsigned long)count);
+    }
+    for (; bucket < BUCKETS; bucket++)
+        count += sum_over_workers(r, first + 1 + bucket);
+    const char *open = m->labels ? "{" : "", *close = m->labels ? "}" : "";
+    buf_append_format(out, "%s_bucket{%s%sle=\"+Inf\"} %lu\n", m->name, labels, comma,
+                      (unsigned long)count);
+    buf_append_format(out, "%s_sum%s%s%s %.6f\n", m->name, open, labels, close,
+                      (double)sum_over_workers(r, first) / 1e6);
+    buf_append_format(out, "%s_count%s%s%s %lu\n", m->name, open, labels, close,
+                      (unsigned long)count);
+}
+
+static const char *type_name(metric_type type)
+{
+    switch (type) {
+    case METRIC_COUNTER:
+        return "counter";
+    case METRIC_GAUGE:
+        return "gauge";
+    case METRIC_HISTOGRAM:
+        return "histogram";
+    }
+    unreachable();
+}
+
+static void expose_table(buf *out, const registered *r)
+{
+    const char *before = "";
+    for (uint32_t i = 0; i < r->table->count; i++) {
+        const metric *m = &r->table->items[i];
+        if (!str_eq(str_from_c(before), str_from_c(m->name)))
+            buf_append_format(out, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name,
+                              type_name(m->type));
+        before = m->name;
+        if (m->type == METRIC_HISTOGRAM)
+            expose_histogram(out, r, m, r->offsets[i]);
+        else
+            buf_append_format(out, "%s%s%s%s %lu\n", m->name, m->labels ? "{" : "",
+                              m->labels ? m->labels : "", m->labels ? "}" : "",
+                              (unsigned long)sum_over_workers(r, r->offsets[i]));
+    }
+}
+
+void metrics_expose(buf *out)
+{
+    for (uint32_t i = 0; i < all.count; i++) {
+        if (all.tables[i].shared)
+            expose_table(out, &all.tables[i]);
+    }
+}

@@ -1,0 +1,70 @@
+/* An HTTP application: a constant table of routes, and the program around it.
+ *
+ *   static const http_route routes[] = {
+ *       { HTTP_GET, "/notes/:id<int8>", show_note, auth_required, .reply = SHAPE_OF(note) },
+ *   };
+ *   int main(int argc, char **argv)
+ *   {
+ *       return http_main(argc, argv, &(http_app){ .name = "notes", .routes = HTTP_ROUTES(routes)
+ * });
+ *   }
+ */
+#ifndef HTTP_HTTP_H
+#define HTTP_HTTP_H
+
+#include "core/command.h"
+#include "core/config.h"
+#include "http/request.h"
+
+/* Handlers and guards. A guard runs before the handler and before the body is read; an error from
+ * it is the answer. */
+typedef error http_handler(http_request *req);
+
+/* One route. Every one names its guard; http_public is the guard that lets everybody in. */
+struct http_route {
+    http_method method;
+    const char *pattern; /* "/notes/:id<int8>", "/static/" then "*rest"; types: text (default),
+                            int8, uuid */
+    http_handler *handler;
+    http_handler *guard;
+    shape_fn *body;        /* what http_body reads; NULL: no JSON body */
+    shape_fn *reply;       /* what it answers with; for the reader and for OpenAPI */
+    size_t body_bytes_max; /* 0: HTTP_BODY_BYTES_MAX of the configuration */
+    uint32_t timeout_ms;   /* 0: HTTP_HANDLER_TIMEOUT_MS of the configuration */
+};
+
+/* Lets everybody in. */
+error http_public(http_request *req);
+
+typedef struct http_routes {
+    const http_route *items;
+    size_t count;
+} http_routes;
+#define HTTP_ROUTES(table) ((http_routes){ (table), ARRAY_LEN(table) })
+
+#define HTTP_APP_COMMANDS_MAX 8
+#define HTTP_APP_SETTINGS_MAX 8
+
+typedef struct http_app {
+    const char *name;
+    http_routes routes;
+    /* Runs on a fiber of each worker before it accepts; an error ends the worker, and at the first
+     * start the program. */
+    YIELDS error (*on_worker_start)(void);
+    /* Runs on a fiber of each worker after its last request. */
+    YIELDS void (*on_worker_stop)(void);
+    /* `app NAME …`, beside serving; a NULL name ends the list. */
+    command commands[HTTP_APP_COMMANDS_MAX];
+    /* Environment variables of the libraries in use, for --help and for checking at the start. */
+    const config_entry *settings[HTTP_APP_SETTINGS_MAX];
+} http_app;
+
+/* The whole program: reads the configuration, checks the routes, then runs a command or serves with
+ * a supervisor and its workers until SIGTERM or SIGINT.
+ *   app              serves
+ *   app --help       prints commands and environment variables
+ *   app NAME …       runs a command
+ * Returns the exit status: 0, 1 for a failure, 2 for wrong usage or configuration. */
+int http_main(int argc, char **argv, const http_app *app);
+
+#endif

@@ -1,0 +1,114 @@
+/* What a handler sees of a request, and how it answers.
+ *
+ * A handler is straight-line code on a fiber: `error handler(http_request *req)`. It answers by one
+ * http_reply… call, which only stages the response: it leaves when the handler has returned OK and
+ * its scope is closed. Returning an error discards it and answers problem+json (RFC 9457) by the
+ * error's class. Everything handed out lives as long as the request. */
+#ifndef HTTP_REQUEST_H
+#define HTTP_REQUEST_H
+
+#include "core/arena.h"
+#include "core/error.h"
+#include "core/json.h"
+#include "core/page.h"
+#include "core/shape.h"
+
+typedef struct http_request http_request;
+typedef struct http_route http_route;
+
+typedef enum http_method {
+    HTTP_GET = 1,
+    HTTP_HEAD,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_PATCH,
+    HTTP_DELETE,
+    HTTP_OPTIONS,
+    HTTP_TRACE,
+    HTTP_CONNECT,
+    HTTP_METHOD_OTHER,
+} http_method;
+
+extern const error_kind HTTP_BAD_REQUEST;        /* INVALID: 400 */
+extern const error_kind HTTP_BODY_TOO_LARGE;     /* TOO_LARGE: 413 */
+extern const error_kind HTTP_UNSUPPORTED_MEDIA;  /* INVALID: 415 */
+extern const error_kind HTTP_NOT_FOUND;          /* NOT_FOUND: 404 */
+extern const error_kind HTTP_METHOD_NOT_ALLOWED; /* INVALID: 405 */
+extern const error_kind HTTP_CLIENT_GONE;        /* CANCELED: nobody is there to answer */
+
+/* --- what came ------------------------------------------------------------------------------- */
+
+http_method http_request_method(const http_request *req);
+/* The method's name as sent: "GET". */
+str http_request_method_name(const http_request *req);
+/* The path, percent-decoded and without dot-segments: "/notes/7". */
+str http_request_path(const http_request *req);
+/* The route that was matched; its pattern is what metrics and logs name. */
+const http_route *http_request_route(const http_request *req);
+/* The request's id in the log. */
+str http_request_id(const http_request *req);
+/* The request's memory. */
+arena *http_request_arena(const http_request *req);
+
+/* The first header field of that name (compared without case), or STR_NONE. */
+str http_header(const http_request *req, str name);
+/* A path parameter of the route's pattern, decoded. An unknown name is a programmer's error. */
+str http_path_text(const http_request *req, const char *name);
+/* One declared `:name<int8>`; the router has checked it. */
+int64_t http_path_int8(const http_request *req, const char *name);
+/* One declared `:name<uuid>`. */
+uuid http_path_uuid(const http_request *req, const char *name);
+/* The first query parameter of that name, decoded; STR_NONE when absent or not decodable. */
+str http_query(const http_request *req, str name);
+/* `limit` (1..PAGE_LIMIT_MAX, else `invalid`) and `cursor` of the query. */
+page_query http_page_query(const http_request *req);
+
+/* The whole body.
+ *   yields  until it is there
+ *   fails   HTTP_BODY_TOO_LARGE past the route's limit, HTTP_BAD_REQUEST on bad chunking,
+ *           HTTP_CLIENT_GONE, TIMED_OUT */
+YIELDS error http_body_bytes(http_request *req, str *out);
+/* The body as JSON into `*out`, a struct of the shape the route declares as `.body`.
+ *   fails  as http_body_bytes; HTTP_UNSUPPORTED_MEDIA unless the type is application/json;
+ *          JSON_MALFORMED (400); JSON_INVALID (422 naming each bad field) */
+#define http_body(req_, shape_, out_) \
+    http_body_shape((req_), SHAPE_OF(shape_), (shape_ *){ (out_) })
+YIELDS error http_body_shape(http_request *req, shape_fn *of, void *out);
+
+/* --- answers --------------------------------------------------------------------------------- */
+
+/* A struct of a shape as JSON: http_reply(req, 200, note, &n). Status 100..599. */
+#define http_reply(req_, status_, shape_, value_) \
+    http_reply_shape((req_), (status_), SHAPE_OF(shape_), (const shape_ *){ (value_) })
+error http_reply_shape(http_request *req, int status, shape_fn *of, const void *value);
+/* A page of them: http_reply_page(req, note, &page). */
+#define http_reply_page(req_, shape_, page_) \
+    http_reply_shape((req_), 200, PAGE_OF(shape_), (const shape_##_page *){ (page_) })
+/* Bytes of a media type; both must live as long as the request. */
+error http_reply_bytes(http_request *req, int status, str content_type, str body);
+/* Plain text in UTF-8. */
+error http_reply_text(http_request *req, int status, str text);
+/* No body: 204, or a status that says all. */
+error http_reply_empty(http_request *req, int status);
+/* A file of the directory `root` by its path below it: no way out of `root`, by dots or by links,
+ * and no dotfiles. The type is told by the extension.
+ *   yields  while it is read on an offload thread
+ *   fails   HTTP_NOT_FOUND; TOO_LARGE past 16 MiB */
+YIELDS error http_reply_file(http_request *req, const char *root, str path);
+
+/* Adds a response header field, kept also when the handler fails.
+ *   fails  HTTP_BAD_HEADER when the name is no token or the value has CR, LF or NUL */
+error http_set_header(http_request *req, str name, str value);
+extern const error_kind HTTP_BAD_HEADER; /* INTERNAL */
+
+/* --- values between middleware and handler ---------------------------------------------------- */
+
+/* A key is the address of a static object; what it holds is the owner's business. */
+typedef struct http_key {
+    const char *name;
+} http_key;
+void http_set_value(http_request *req, const http_key *key, void *value);
+/* NULL when nobody has set it. */
+void *http_value(const http_request *req, const http_key *key);
+
+#endif

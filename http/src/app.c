@@ -1,0 +1,130 @@
+/* The program around an application: configuration, commands, help, and serving. */
+#include "worker.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define HELP_BYTES_MAX      ((size_t)1 << 20)
+#define APP_ARENA_BYTES_MAX ((size_t)16 << 20)
+
+static const char *const LEVELS[] = { "debug", "info", "warn", "error", "off", NULL };
+static const char *const FORMATS[] = { "auto", "logfmt", "json", NULL };
+
+#define AT(member) offsetof(http_settings, member)
+#define DAY_MS     86400000
+static const config_entry SETTINGS[] = {
+    { "HOST", CONFIG_TEXT, "127.0.0.1", .min = 1, .max = 64, .meaning = "IP address to listen on",
+      .offset = AT(host) },
+    { "PORT", CONFIG_INT, "8080", .min = 0, .max = 65535,
+      .meaning = "TCP port to listen on; 0 takes a free one", .offset = AT(port) },
+    { "WORKERS", CONFIG_INT, "-1", .min = -1, .max = 256,
+      .meaning = "worker processes; -1: one per core, 0: none, all in one process",
+      .offset = AT(workers) },
+    { "HTTP_BODY_BYTES_MAX", CONFIG_BYTES, "1M", .min = 0, .max = (int64_t)1 << 32,
+      .meaning = "largest request body, where the route has no limit of its own",
+      .offset = AT(body_bytes_max) },
+    { "HTTP_HANDLER_TIMEOUT", CONFIG_DURATION, "30s", .min = 1, .max = DAY_MS,
+      .meaning = "time a handler may take", .offset = AT(handler_timeout_ms) },
+    { "HTTP_HEADER_TIMEOUT", CONFIG_DURATION, "10s", .min = 1, .max = DAY_MS,
+      .meaning = "time a request's head may take to arrive", .offset = AT(header_timeout_ms) },
+    { "HTTP_BODY_TIMEOUT", CONFIG_DURATION, "30s", .min = 1, .max = DAY_MS,
+      .meaning = "longest pause in a request's body", .offset = AT(body_timeout_ms) },
+    { "HTTP_IDLE_TIMEOUT", CONFIG_DURATION, "75s", .min = 1, .max = DAY_MS,
+      .meaning = "time a connection may wait for its next request", .offset = AT(idle_timeout_ms) },
+    { "HTTP_DRAIN_TIMEOUT", CONFIG_DURATION, "30s", .min = 0, .max = DAY_MS,
+      .meaning = "time requests in flight have after SIGTERM", .offset = AT(drain_timeout_ms) },
+    { "HTTP_RETIRE_TIMEOUT", CONFIG_DURATION, "2s", .min = 0, .max = DAY_MS,
+      .meaning = "time a faulted worker's other requests have", .offset = AT(retire_timeout_ms) },
+    { "HTTP_CONNECTIONS_MAX", CONFIG_INT, "16000", .min = 1, .max = 1000000,
+      .meaning = "connections a worker holds", .offset = AT(connections_max),
+      .unit = "connections" },
+    { "HTTP_REQUEST_MEMORY_MAX", CONFIG_BYTES, "64M", .min = 65536, .max = (int64_t)1 << 34,
+      .meaning = "memory a request may take", .offset = AT(arena_bytes_max) },
+    { "HTTP_ACCESS_LOG", CONFIG_BOOL, "off", .meaning = "a line for each request",
+      .offset = AT(access_log) },
+    { "HTTP_CONTAIN_FAULTS", CONFIG_BOOL, "on",
+      .meaning = "off: a fault in a handler ends the worker, for debuggers",
+      .offset = AT(contain_faults) },
+    { "LOG_LEVEL", CONFIG_CHOICE, "info", .choices = LEVELS,
+      .meaning = "least level that is logged", .offset = AT(log_level) },
+    { "LOG_FORMAT", CONFIG_CHOICE, "auto", .choices = FORMATS,
+      .meaning = "auto: logfmt to a terminal, else JSON lines", .offset = AT(log_format) },
+    { 0 },
+};
+#undef AT
+
+static int print_help(const http_app *app)
+{
+    buf out;
+    buf_init(&out, HELP_BYTES_MAX);
+    buf_append_format(&out, "usage: %s              serves\n", app->name);
+    for (size_t i = 0; i < HTTP_APP_COMMANDS_MAX && app->commands[i].name; i++)
+        buf_append_format(&out, "       %s %s %s\n", app->name, app->commands[i].name,
+                          app->commands[i].usage);
+    buf_append(&out, STR("\nenvironment:\n"));
+    config_describe(&out, SETTINGS);
+    for (size_t i = 0; i < HTTP_APP_SETTINGS_MAX && app->settings[i]; i++)
+        config_describe(&out, app->settings[i]);
+    const bool printed = fwrite(out.data, 1, out.len, stdout) == out.len;
+    buf_deinit(&out);
+    return printed ? 0 : 1;
+}
+
+static int complain(error e, int status)
+{
+    char text[4096];
+    error_describe(e, text, sizeof text);
+    (void)fprintf(stderr, "%s\n", text);
+    return status;
+}
+
+/* Every table is checked, so that one start tells all that is wrong. */
+static bool settings_are_valid(const http_app *app, http_settings *settings)
+{
+    error e = config_read(SETTINGS, settings);
+    bool good = error_is_ok(e);
+    if (!good)
+        complain(e, 2);
+    for (size_t i = 0; i < HTTP_APP_SETTINGS_MAX && app->settings[i]; i++) {
+        e = config_read(app->settings[i], NULL);
+        if (e.kind)
+            complain(e, 2);
+        good = good && error_is_ok(e);
+    }
+    return good;
+}
+
+static int serve(const http_app *app)
+{
+    static http_settings settings; /* as long as the process, like the routes */
+    arena a;
+    router *r;
+    if (!settings_are_valid(app, &settings))
+        return 2;
+    arena_init(&a, APP_ARENA_BYTES_MAX);
+    const http_routes tables[] = { app->routes, HTTP_BUILT_IN };
+    const error e = router_build(&a, tables, ARRAY_LEN(tables), &r);
+    if (e.kind)
+        return complain(e, 1);
+    const int status = supervisor_run(app, &settings, r);
+    arena_deinit(&a);
+    return status;
+}
+
+int http_main(int argc, char **argv, const http_app *app)
+{
+    if (argc < 2)
+        return serve(app);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
+        return print_help(app);
+    for (size_t i = 0; i < HTTP_APP_COMMANDS_MAX && app->commands[i].name; i++) {
+        const command *c = &app->commands[i];
+        if (strcmp(argv[1], c->name) != 0)
+            continue;
+        const error e = c->run(c, argc - 2, argv + 2);
+        return e.kind ? complain(e, e.kind->class == ERROR_INVALID ? 2 : 1) : 0;
+    }
+    (void)fprintf(stderr, "%s: unknown command \"%s\"; see %s --help\n", app->name, argv[1],
+                  app->name);
+    return 2;
+}

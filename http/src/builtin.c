@@ -1,0 +1,50 @@
+/* Routes every application has: whether the worker answers, and what was counted. */
+#include "conn.h"
+
+#define METRICS_BYTES_MAX ((size_t)4 << 20)
+
+/* "requests by class of status" and what else the engine counts. */
+static const metric METRICS[HTTP_METRIC_COUNT] = {
+    [HTTP_METRIC_REQUESTS_1XX] = { "http_requests_total", "class=\"1xx\"", METRIC_COUNTER,
+                                   "Responses by class of status." },
+    [HTTP_METRIC_REQUESTS_2XX] = { "http_requests_total", "class=\"2xx\"", METRIC_COUNTER, "" },
+    [HTTP_METRIC_REQUESTS_3XX] = { "http_requests_total", "class=\"3xx\"", METRIC_COUNTER, "" },
+    [HTTP_METRIC_REQUESTS_4XX] = { "http_requests_total", "class=\"4xx\"", METRIC_COUNTER, "" },
+    [HTTP_METRIC_REQUESTS_5XX] = { "http_requests_total", "class=\"5xx\"", METRIC_COUNTER, "" },
+    [HTTP_METRIC_CONNECTIONS] = { "http_connections", NULL, METRIC_GAUGE, "Open connections." },
+    [HTTP_METRIC_CONNECTIONS_ACCEPTED] = { "http_connections_accepted_total", NULL, METRIC_COUNTER,
+                                           "Connections accepted." },
+    [HTTP_METRIC_CONNECTIONS_REFUSED] = { "http_connections_refused_total", NULL, METRIC_COUNTER,
+                                          "Connections closed for want of room." },
+    [HTTP_METRIC_FAULTS] = { "http_faults_total", NULL, METRIC_COUNTER,
+                             "Requests that crashed or never yielded." },
+    [HTTP_METRIC_LOG_DROPPED] = { "log_lines_dropped_total", NULL, METRIC_COUNTER,
+                                  "Log lines lost to a stalled sink." },
+    [HTTP_METRIC_DURATION] = { "http_request_duration_seconds", NULL, METRIC_HISTOGRAM,
+                               "From the first byte of a request to its queued response." },
+};
+
+const metrics_table HTTP_METRICS = { METRICS, HTTP_METRIC_COUNT };
+
+static error health(http_request *req)
+{
+    return http_reply_bytes(req, 200, STR("application/json"), STR("{\"status\":\"ok\"}"));
+}
+
+static error metrics(http_request *req)
+{
+    metrics_set(req->conn->server->metrics, HTTP_METRIC_LOG_DROPPED, log_dropped());
+    buf out;
+    buf_init_arena(&out, http_request_arena(req), METRICS_BYTES_MAX);
+    metrics_expose(&out);
+    TRY(buf_status(&out));
+    return http_reply_bytes(req, 200, STR("text/plain; version=0.0.4; charset=utf-8"),
+                            buf_str(&out));
+}
+
+static const http_route routes[] = {
+    { HTTP_GET, "/health", health, http_public },
+    { HTTP_GET, "/metrics", metrics, http_public },
+};
+
+const http_routes HTTP_BUILT_IN = { routes, ARRAY_LEN(routes) };

@@ -1,0 +1,370 @@
+/* Connections: from bytes to a request on a fiber, from the fiber's end to bytes. Everything here
+ * runs on the loop; the request itself runs in request.c, on its fiber.
+ *
+ * Invariant: a connection is freed when its stream is gone and no fiber works for it, whichever
+ * comes last. */
+#include "conn.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINGER_MS             1000
+#define INPUT_BYTES_MAX       131072
+#define HEAD_BYTES_MAX        512 /* of a response head without the handler's own fields */
+#define REQUESTS_PER_CONN_MAX 100000
+
+static const http_limits LIMITS = {
+    .request_line_bytes_max = 8192,
+    .fields_bytes_max = 32768,
+    .fields_max = HTTP_FIELDS_MAX,
+};
+
+uint64_t http_clock_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* RFC 9110 section 6.6.1, made once a second. */
+const char *http_date(http_server *server)
+{
+    const uint64_t now_ms = loop_now_ms(server->loop);
+    if (server->date[0] && now_ms - server->date_at_ms < 1000)
+        return server->date;
+    struct tm utc;
+    const time_t now = time(NULL);
+    gmtime_r(&now, &utc);
+    const size_t len =
+        strftime(server->date, sizeof server->date, "%a, %d %b %Y %H:%M:%S GMT", &utc);
+    invariant(len == 29);
+    server->date_at_ms = now_ms;
+    return server->date;
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+static void request_free(http_conn *c)
+{
+    http_request *req = c->request;
+    c->request = NULL;
+    if (req) {
+        block_release(&req->head_block);
+        buf_deinit(&req->body_parts);
+    }
+    arena_deinit(&c->arena);
+}
+
+static void conn_free_if_done(http_conn *c)
+{
+    if (c->stream || (c->request && c->request->fiber))
+        return;
+    http_server *server = c->server;
+    request_free(c);
+    list_remove(&c->node);
+    server->conn_count--;
+    metrics_set(server->metrics, HTTP_METRIC_CONNECTIONS, server->conn_count);
+    free(c);
+    if (server->draining && server->conn_count == 0 && server->on_drained)
+        server->on_drained(server);
+}
+
+static void conn_closed(stream *s, error why)
+{
+    (void)why; /* how a client goes is its own affair */
+    http_conn *c = stream_owner(s);
+    c->stream = NULL;
+    if (c->request && c->request->fiber)
+        fiber_cancel(c->request->fiber, &HTTP_CLIENT_GONE);
+    conn_free_if_done(c);
+}
+
+static void conn_close(http_conn *c)
+{
+    if (c->closing || !c->stream)
+        return;
+    c->closing = true;
+    stream_close(c->stream, LINGER_MS);
+}
+
+/* --- answers --------------------------------------------------------------------------------- */
+
+static size_t put(char *out, size_t at, str s)
+{
+    memcpy(out + at, s.ptr, s.len);
+    return at + s.len;
+}
+
+static bool status_has_body(int status)
+{
+    return status >= 200 && status != 204 && status != 304;
+}
+
+/* Writes the response head to `out`, which has HEAD_BYTES_MAX and the size of `headers`. */
+static size_t put_head(http_conn *c, char *out, int status, str content_type, uint64_t length,
+                       str headers, bool close)
+{
+    size_t at = put(out, 0, STR("HTTP/1.1 "));
+    at += uint64_format(out + at, (uint64_t)status);
+    out[at++] = ' ';
+    at = put(out, at, http_status_text(status));
+    at = put(out, at, STR("\r\nDate: "));
+    at = put(out, at, (str){ http_date(c->server), 29 });
+    if (content_type.len && status_has_body(status)) {
+        at = put(out, at, STR("\r\nContent-Type: "));
+        at = put(out, at, content_type);
+    }
+    if (status_has_body(status)) {
+        at = put(out, at, STR("\r\nContent-Length: "));
+        at += uint64_format(out + at, length);
+    }
+    at = put(out, at, close ? STR("\r\nConnection: close\r\n") : STR("\r\n"));
+    if (headers.len)
+        at = put(out, at, headers);
+    return put(out, at, STR("\r\n"));
+}
+
+static void count_response(http_server *server, int status, uint64_t started_us)
+{
+    const uint32_t class = status >= 100 && status <= 599 ? (uint32_t)status / 100 - 1 : 4;
+    metrics_add(server->metrics, HTTP_METRIC_REQUESTS_1XX + class, 1);
+    metrics_record_us(server->metrics, HTTP_METRIC_DURATION, http_clock_us() - started_us);
+}
+
+static void respond(http_conn *c, int status, str content_type, str body, str headers, bool no_body,
+                    bool close)
+{
+    stream *s = c->stream;
+    if (!s)
+        return;
+    const size_t head_max = HEAD_BYTES_MAX + headers.len + content_type.len;
+    invariant(head_max <= BLOCK_CAPACITY);
+    const str sent = no_body || !status_has_body(status) ? STR("") : body;
+    const bool together = sent.len <= BLOCK_CAPACITY - head_max;
+    char *out = stream_reserve(s, head_max + (together ? sent.len : 0));
+    if (!out)
+        return;
+    size_t len = put_head(c, out, status, content_type, body.len, headers, close);
+    if (together && sent.len)
+        len = put(out, len, sent);
+    stream_commit(s, len);
+    if (!together)
+        stream_write(s, sent);
+    if (close)
+        conn_close(c);
+}
+
+/* An answer without a request behind it, from memory that is always there. Closes. */
+static void refuse(http_conn *c, int status, const char *reason)
+{
+    char body[256];
+    const size_t len = http_problem_brief(body, sizeof body, status, reason);
+    respond(c, status, STR("application/problem+json"), (str){ body, len }, STR(""), false, true);
+    count_response(c->server, status, c->request ? c->request->started_us : http_clock_us());
+}
+
+/* --- a request's life ------------------------------------------------------------------------ */
+
+static void wait_for_request(http_conn *c)
+{
+    stream_set_timeout(c->stream, (uint32_t)c->server->settings->idle_timeout_ms);
+    stream_resume(c->stream);
+}
+
+static bool may_be_reused(const http_conn *c, const http_request *req)
+{
+    return req->head.keep_alive && !c->server->draining && !stream_at_end(c->stream) &&
+           (req->body_state == BODY_NONE || req->body_state == BODY_COMPLETE) &&
+           c->request_count < REQUESTS_PER_CONN_MAX;
+}
+
+static void log_access(const http_request *req, int status)
+{
+    log_set_request_id((str){ req->id, sizeof req->id });
+    log_info("request", LOG_STR("method", req->head.method_name),
+             LOG_STR("target", req->head.target), LOG_INT("status", status),
+             LOG_UINT("us", http_clock_us() - req->started_us));
+    log_set_request_id(STR_NONE);
+}
+
+/* The fiber has ended: its staged response leaves. */
+static void request_ended(fiber *f, error result, void *arg)
+{
+    (void)f;
+    http_request *req = arg;
+    http_conn *c = req->conn;
+    req->fiber = NULL;
+    if (!c->stream) {
+        conn_free_if_done(c);
+        return;
+    }
+    if (result.kind || req->status == 0) {
+        /* Only the arena's fuse ends a request without a staged answer. */
+        log_error("request ended early", LOG_STR("target", req->head.target), LOG_ERR(result));
+        refuse(c, result.kind ? http_status_of(result) : 500, NULL);
+        return;
+    }
+    const bool reuse = may_be_reused(c, req);
+    respond(c, req->status, req->content_type, req->reply, buf_str(&req->headers),
+            req->head.method == HTTP_HEAD, !reuse);
+    count_response(c->server, req->status, req->started_us);
+    if (UNLIKELY(c->server->settings->access_log))
+        log_access(req, req->status);
+    request_free(c);
+    if (reuse)
+        wait_for_request(c);
+}
+
+void http_conn_crashed(http_request *req, int status)
+{
+    http_conn *c = req->conn;
+    req->fiber = NULL;
+    refuse(c, status, NULL);
+    conn_free_if_done(c);
+}
+
+static void name_request(http_request *req)
+{
+    static const char hex[] = "0123456789abcdef";
+    http_server *server = req->conn->server;
+    /* An odd multiplier visits every 64-bit value once: ids of a worker never repeat. */
+    uint64_t id = (server->request_seed + ++server->request_count) * 0x9E3779B97F4A7C15U;
+    for (size_t i = 0; i < sizeof req->id; i++, id <<= 4)
+        req->id[i] = hex[id >> 60];
+}
+
+/* A request for the first bytes of one; NULL without memory. */
+static http_request *request_begin(http_conn *c)
+{
+    arena_init(&c->arena, (size_t)c->server->settings->arena_bytes_max);
+    http_request *req = arena_try_alloc(&c->arena, sizeof *req, _Alignof(http_request));
+    if (!req)
+        return NULL;
+    http_head_init(&req->head);
+    memset(&req->target, 0, sizeof *req - offsetof(http_request, target));
+    req->conn = c;
+    req->started_us = http_clock_us();
+    buf_init(&req->body_parts, (size_t)c->server->settings->body_bytes_max);
+    c->request = req;
+    c->request_count++;
+    stream_set_timeout(c->stream, (uint32_t)c->server->settings->header_timeout_ms);
+    return req;
+}
+
+/* The head is whole: what of the body came along is taken, and the fiber starts. */
+static size_t request_start(http_conn *c, http_request *req, str bytes)
+{
+    size_t consumed = req->head.bytes;
+    req->head_block = stream_keep_block(c->stream);
+    if (req->head.chunked) {
+        req->body_state = BODY_WAITING;
+    } else if (req->head.content_length > 0) {
+        req->body_state = BODY_WAITING;
+        req->body_left = req->head.content_length;
+        if (req->body_left <= bytes.len - consumed) {
+            req->body = str_slice(bytes, consumed, (size_t)req->body_left);
+            req->body_state = BODY_COMPLETE;
+            consumed += req->body.len;
+        }
+    }
+    stream_pause(c->stream);
+    stream_set_timeout(c->stream, 0);
+    name_request(req);
+    const fiber_options options = {
+        .name = "request",
+        .arena = &c->arena,
+        .deadline_ms = (uint32_t)c->server->settings->handler_timeout_ms,
+        .ended = request_ended,
+        .ended_arg = req,
+    };
+    const error e = fiber_start(c->server->loop, &options, http_request_run, req, &req->fiber);
+    if (e.kind)
+        refuse(c, 503, "too many requests at once");
+    return consumed;
+}
+
+static size_t conn_data(stream *s, str bytes)
+{
+    http_conn *c = stream_owner(s);
+    if (c->closing)
+        return bytes.len;
+    if (c->request && c->request->fiber)
+        return http_body_take(c->request, bytes);
+    if (bytes.len == 0) {
+        conn_close(c); /* the client ended; half a request is nobody's */
+        return 0;
+    }
+    http_request *req = c->request ? c->request : request_begin(c);
+    if (!req) {
+        refuse(c, 503, "out of memory");
+        return bytes.len;
+    }
+    switch (http_head_parse(&req->head, bytes, &LIMITS)) {
+    case HTTP_HEAD_INCOMPLETE:
+        if (stream_at_end(s))
+            conn_close(c);
+        return 0;
+    case HTTP_HEAD_DONE:
+        return request_start(c, req, bytes);
+    case HTTP_HEAD_BAD:
+        refuse(c, req->head.status, req->head.reason);
+        return bytes.len;
+    }
+    unreachable();
+}
+
+static void conn_timeout(stream *s)
+{
+    http_conn *c = stream_owner(s);
+    if (!c->request)
+        conn_close(c);
+    else if (!c->request->fiber)
+        refuse(c, 408, "the request did not arrive in time");
+    else if (c->request->body_waiter)
+        fiber_cancel(c->request->fiber, &TIMED_OUT);
+}
+
+static const stream_handler CONN_HANDLER = {
+    .data = conn_data,
+    .timeout = conn_timeout,
+    .closed = conn_closed,
+};
+
+void http_server_accept(int fd, void *arg)
+{
+    http_server *server = arg;
+    http_conn *c = server->conn_count < (uint64_t)server->settings->connections_max
+                       ? calloc(1, sizeof *c)
+                       : NULL;
+    if (!c) {
+        close(fd);
+        metrics_add(server->metrics, HTTP_METRIC_CONNECTIONS_REFUSED, 1);
+        return;
+    }
+    c->server = server;
+    const stream_options options = { .input_bytes_max = INPUT_BYTES_MAX };
+    const error e = stream_from_fd(server->loop, fd, &CONN_HANDLER, &options, c, &c->stream);
+    if (e.kind) {
+        free(c);
+        metrics_add(server->metrics, HTTP_METRIC_CONNECTIONS_REFUSED, 1);
+        return;
+    }
+    list_append(&server->conns, &c->node);
+    server->conn_count++;
+    metrics_add(server->metrics, HTTP_METRIC_CONNECTIONS_ACCEPTED, 1);
+    metrics_set(server->metrics, HTTP_METRIC_CONNECTIONS, server->conn_count);
+    stream_set_timeout(c->stream, (uint32_t)server->settings->idle_timeout_ms);
+}
+
+void http_server_drain(http_server *server)
+{
+    server->draining = true;
+    LIST_EACH (http_conn, c, &server->conns, node) {
+        if (!c->request)
+            conn_close(c);
+    }
+    if (server->conn_count == 0 && server->on_drained)
+        server->on_drained(server);
+}

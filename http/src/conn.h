@@ -1,0 +1,152 @@
+/* The inside of the engine: the server of one worker, its connections, and the request of each.
+ *
+ *   IDLE --first byte--> HEAD --whole head--> HANDLING --fiber ended, response queued--> IDLE |
+ * closing
+ *
+ * A connection has one request at a time: what a client pipelines waits, unconsumed, in its stream.
+ */
+#ifndef HTTP_SRC_CONN_H
+#define HTTP_SRC_CONN_H
+
+#include "chunked.h"
+#include "head.h"
+#include "router.h"
+#include "target.h"
+
+#include "core/crash.h"
+#include "core/fiber.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "core/stream.h"
+#include "http/http.h"
+
+typedef struct http_settings {
+    str host;
+    int64_t port;
+    int64_t workers; /* -1: one per core */
+    int64_t body_bytes_max;
+    int64_t handler_timeout_ms;
+    int64_t header_timeout_ms;
+    int64_t body_timeout_ms;
+    int64_t idle_timeout_ms;
+    int64_t drain_timeout_ms;
+    int64_t retire_timeout_ms;
+    int64_t connections_max;
+    int64_t arena_bytes_max;
+    bool access_log;
+    bool contain_faults;
+    int64_t log_level;
+    int64_t log_format;
+} http_settings;
+
+enum {
+    HTTP_METRIC_REQUESTS_1XX,
+    HTTP_METRIC_REQUESTS_2XX,
+    HTTP_METRIC_REQUESTS_3XX,
+    HTTP_METRIC_REQUESTS_4XX,
+    HTTP_METRIC_REQUESTS_5XX,
+    HTTP_METRIC_CONNECTIONS,
+    HTTP_METRIC_CONNECTIONS_ACCEPTED,
+    HTTP_METRIC_CONNECTIONS_REFUSED,
+    HTTP_METRIC_FAULTS,
+    HTTP_METRIC_LOG_DROPPED,
+    HTTP_METRIC_DURATION,
+    HTTP_METRIC_COUNT,
+};
+extern const metrics_table HTTP_METRICS;
+
+typedef struct http_server {
+    loop *loop;
+    const http_app *app;
+    const http_settings *settings;
+    const router *router;
+    listener *listener;
+    int listen_fd;
+    list conns;
+    uint32_t conn_count;
+    bool draining; /* no connection outlives its request */
+    metrics_cells metrics;
+    uint64_t request_seed;
+    uint64_t request_count;
+    void (*on_fault)(struct http_server *server, const crash_report *report);
+    void (*on_drained)(struct http_server *server); /* when draining and no connection is left */
+    char date[32];                                  /* "Sun, 06 Nov 1994 08:49:37 GMT" */
+    uint64_t date_at_ms;
+} http_server;
+
+typedef struct http_conn {
+    list_node node;
+    http_server *server;
+    stream *stream;        /* NULL once closed */
+    http_request *request; /* NULL when idle */
+    arena arena;           /* of the request */
+    uint32_t request_count;
+    bool closing;
+} http_conn;
+
+typedef enum body_state {
+    BODY_NONE = 0, /* the request has none */
+    BODY_WAITING,  /* nobody has asked for it */
+    BODY_READING,
+    BODY_COMPLETE,
+    BODY_BROKEN, /* bad chunking, or the peer ended early */
+    BODY_TOO_LARGE,
+} body_state;
+
+typedef struct http_stored {
+    const http_key *key;
+    void *value;
+    struct http_stored *next;
+} http_stored;
+
+struct http_request {
+    http_conn *conn;
+    http_head head;
+    http_target target;
+    str path; /* decoded */
+    router_match match;
+    block *head_block; /* keeps the head's bytes, and the body's when it came along */
+    fiber *fiber;      /* NULL before and after */
+    uint64_t started_us;
+    char id[16];
+
+    body_state body_state;
+    uint64_t body_left; /* of a body with Content-Length */
+    size_t body_bytes_max;
+    http_chunked chunked;
+    buf body_parts; /* a body that came in pieces */
+    str body;       /* when COMPLETE */
+    fiber *body_waiter;
+
+    int status; /* 0: nothing staged */
+    str content_type;
+    str reply;
+    buf headers; /* "Name: value\r\n"… */
+    http_stored *values;
+};
+
+void http_server_accept(int fd, void *arg);
+/* Closes idle connections, and the others with their next response. */
+void http_server_drain(http_server *server);
+/* Answers for a fiber that crashed. */
+void http_conn_crashed(http_request *req, int status);
+
+/* Stages problem+json for an error, and logs what is ours. */
+void http_problem_stage(http_request *req, error e);
+int http_status_of(error e);
+str http_status_text(int status);
+/* "{"type":"about:blank",…}" for an answer without a request; returns its length. */
+size_t http_problem_brief(char *out, size_t bytes, int status, const char *detail);
+
+/* Routes, guards and handles, on the request's fiber. */
+error http_request_run(void *arg);
+/* Takes body bytes; returns how many. */
+size_t http_body_take(http_request *req, str bytes);
+
+/* Built-in routes: /health and /metrics. */
+extern const http_routes HTTP_BUILT_IN;
+
+const char *http_date(http_server *server);
+uint64_t http_clock_us(void);
+
+#endif

@@ -1,0 +1,328 @@
+/* The request head, a line at a time. A line is looked for with memchr from where the last search
+ * ended, so bytes that arrive singly are still seen once; only a whole line is taken apart.
+ *
+ *   START --one empty line--> START
+ *   START --request line--> FIELDS --field line--> FIELDS --empty line--> DONE
+ *   any --fault--> BAD
+ *
+ * Invariant: offsets are from the first byte of the head, and `at` never passes what was given. */
+#include "head.h"
+
+#include <string.h>
+
+enum {
+    STATE_START = 0,
+    STATE_REQUEST_LINE, /* after an empty line */
+    STATE_FIELDS,
+    STATE_DONE,
+    STATE_BAD,
+};
+
+/* RFC 9110 section 5.6.2: tchar. */
+static const bool TOKEN[256] = {
+    ['!'] = true,         ['#'] = true,         ['$'] = true,         ['%'] = true, ['&'] = true,
+    ['\''] = true,        ['*'] = true,         ['+'] = true,         ['-'] = true, ['.'] = true,
+    ['^'] = true,         ['_'] = true,         ['`'] = true,         ['|'] = true, ['~'] = true,
+    ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
+};
+
+/* RFC 9110 section 5.5: VCHAR, obs-text, space and tab. */
+static const bool FIELD_VALUE[256] = {
+    ['\t'] = true,
+    [0x20 ... 0x7E] = true,
+    [0x80 ... 0xFF] = true,
+};
+
+/* RFC 3986: what may stand in a target; the rest must be percent-encoded. */
+static const bool TARGET[256] = {
+    ['!'] = true,         ['$'] = true, ['%'] = true, ['&'] = true,         ['\''] = true,
+    ['('] = true,         [')'] = true, ['*'] = true, ['+'] = true,         [','] = true,
+    ['-'] = true,         ['.'] = true, ['/'] = true, [':'] = true,         [';'] = true,
+    ['='] = true,         ['?'] = true, ['@'] = true, ['_'] = true,         ['~'] = true,
+    ['['] = true,         [']'] = true, ['|'] = true, ['0' ... '9'] = true, ['A' ... 'Z'] = true,
+    ['a' ... 'z'] = true,
+};
+
+void http_head_init(http_head *h)
+{
+    memset(h, 0, offsetof(http_head, offsets));
+}
+
+static http_head_result bad(http_head *h, uint16_t status, const char *reason)
+{
+    h->state = STATE_BAD;
+    h->status = status;
+    h->reason = reason;
+    return HTTP_HEAD_BAD;
+}
+
+static bool all_in(str s, const bool set[256])
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (!set[(unsigned char)s.ptr[i]])
+            return false;
+    }
+    return true;
+}
+
+/* --- request line ---------------------------------------------------------------------------- */
+
+static http_method method_of(str name)
+{
+    static const struct {
+        str name;
+        http_method method;
+    } methods[] = {
+        { { "GET", 3 }, HTTP_GET },         { { "POST", 4 }, HTTP_POST },
+        { { "PUT", 3 }, HTTP_PUT },         { { "PATCH", 5 }, HTTP_PATCH },
+        { { "DELETE", 6 }, HTTP_DELETE },   { { "HEAD", 4 }, HTTP_HEAD },
+        { { "OPTIONS", 7 }, HTTP_OPTIONS }, { { "TRACE", 5 }, HTTP_TRACE },
+        { { "CONNECT", 7 }, HTTP_CONNECT },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        if (str_eq(methods[i].name, name))
+            return methods[i].method;
+    }
+    return HTTP_METHOD_OTHER;
+}
+
+/* RFC 9112 section 3.2: which forms a target may have is up to the method. */
+static bool target_form_fits(http_method method, str target)
+{
+    if (method == HTTP_CONNECT)
+        return str_index(target, '/') == target.len && str_index(target, ':') < target.len;
+    if (target.ptr[0] == '/')
+        return true;
+    if (str_eq(target, STR("*")))
+        return method == HTTP_OPTIONS;
+    const str scheme = str_slice(target, 0, 7);
+    return (str_eq_nocase(scheme, STR("http://")) && target.len > 7) ||
+           (str_eq_nocase(str_slice(target, 0, 8), STR("https://")) && target.len > 8);
+}
+
+static http_head_result parse_request_line(http_head *h, const char *base, str line)
+{
+    const str whole = line;
+    const str method = str_cut(&line, ' ');
+    if (!line.ptr || method.len == 0 || !all_in(method, TOKEN))
+        return bad(h, 400, "malformed method");
+    const str target = str_cut(&line, ' ');
+    if (!line.ptr || target.len == 0 || !all_in(target, TARGET))
+        return bad(h, 400, "malformed request target");
+    const str version = line;
+    if (version.len != 8 || !str_starts_with(version, STR("HTTP/")) || version.ptr[6] != '.' ||
+        version.ptr[5] < '0' || version.ptr[5] > '9' || version.ptr[7] < '0' ||
+        version.ptr[7] > '9')
+        return bad(h, 400, "malformed HTTP version");
+    if (version.ptr[5] != '1' || version.ptr[7] > '1')
+        return bad(h, 505, "HTTP version not supported");
+    h->minor_version = (uint8_t)(version.ptr[7] - '0');
+    h->keep_alive = h->minor_version == 1;
+    h->method = method_of(method);
+    if (!target_form_fits(h->method, target))
+        return bad(h, 400, "request target does not fit the method");
+    h->method_at = (uint32_t)(whole.ptr - base);
+    h->method_len = (uint32_t)method.len;
+    h->target_at = (uint32_t)(target.ptr - base);
+    h->target_len = (uint32_t)target.len;
+    h->state = STATE_FIELDS;
+    return HTTP_HEAD_INCOMPLETE;
+}
+
+/* --- fields ---------------------------------------------------------------------------------- */
+
+static http_head_result parse_field(http_head *h, const char *base, str line,
+                                    const http_limits *limits)
+{
+    if (line.ptr[0] == ' ' || line.ptr[0] == '\t')
+        return bad(h, 400, "folded header line");
+    const size_t colon = str_index(line, ':');
+    const str name = str_slice(line, 0, colon);
+    if (colon == line.len || colon == 0 || !all_in(name, TOKEN))
+        return bad(h, 400, "malformed header name");
+    const str value = str_trim(str_slice(line, colon + 1, line.len), STR(" \t"));
+    if (!all_in(value, FIELD_VALUE))
+        return bad(h, 400, "forbidden character in a header value");
+    if (h->field_count >= limits->fields_max || h->field_count >= HTTP_FIELDS_MAX)
+        return bad(h, 431, "too many header fields");
+    const uint32_t i = h->field_count++;
+    h->offsets[i].name_at = (uint32_t)(name.ptr - base);
+    h->offsets[i].name_len = (uint32_t)name.len;
+    h->offsets[i].value_at = (uint32_t)(value.ptr - base);
+    h->offsets[i].value_len = (uint32_t)value.len;
+    return HTTP_HEAD_INCOMPLETE;
+}
+
+static void take_connection(http_head *h, str value)
+{
+    while (value.ptr) {
+        const str option = str_trim(str_cut(&value, ','), STR(" \t"));
+        if (str_eq_nocase(option, STR("close")))
+            h->keep_alive = false;
+        else if (str_eq_nocase(option, STR("keep-alive")) && h->minor_version == 0)
+            h->keep_alive = true;
+    }
+}
+
+/* RFC 9112 section 3.2: uri-host [ ":" port ], or nothing. */
+static bool is_host(str value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        const char c = value.ptr[i];
+        if (!TARGET[(unsigned char)c] || c == '/' || c == '?' || c == '@')
+            return false;
+    }
+    return true;
+}
+
+/* What framing and routing depend on, gathered over all fields. */
+typedef struct gathered {
+    uint32_t hosts;
+    uint32_t lengths;
+    uint32_t codings;
+    bool close; /* wins over keep-alive, in whatever order they stand */
+} gathered;
+
+static http_head_result take_host(http_head *h, str value, gathered *g)
+{
+    return g->hosts++ > 0 || !is_host(value) ? bad(h, 400, "bad Host") : HTTP_HEAD_INCOMPLETE;
+}
+
+static http_head_result take_expect(http_head *h, str value)
+{
+    if (h->minor_version == 0)
+        return HTTP_HEAD_INCOMPLETE;
+    if (!str_eq_nocase(value, STR("100-continue")))
+        return bad(h, 417, "unknown expectation");
+    h->expects_continue = true;
+    return HTTP_HEAD_INCOMPLETE;
+}
+
+static http_head_result take_length(http_head *h, str value, gathered *g)
+{
+    if (g->lengths++ > 0 || !str_to_uint64(value, &h->content_length))
+        return bad(h, 400, "bad Content-Length");
+    h->has_content_length = true;
+    return HTTP_HEAD_INCOMPLETE;
+}
+
+static http_head_result take_coding(http_head *h, str value, gathered *g)
+{
+    if (g->codings++ > 0 || h->minor_version == 0)
+        return bad(h, 400, "bad Transfer-Encoding");
+    if (!str_eq_nocase(value, STR("chunked")))
+        return bad(h, 501, "transfer coding not supported");
+    h->chunked = true;
+    return HTTP_HEAD_INCOMPLETE;
+}
+
+/* Few lengths are interesting, so most fields cost one comparison. */
+static http_head_result take_field(http_head *h, const http_field *f, gathered *g)
+{
+    const str name = f->name;
+    if (name.len == 4 && str_eq_nocase(name, STR("host")))
+        return take_host(h, f->value, g);
+    if (name.len == 6 && str_eq_nocase(name, STR("expect")))
+        return take_expect(h, f->value);
+    if (name.len == 14 && str_eq_nocase(name, STR("content-length")))
+        return take_length(h, f->value, g);
+    if (name.len == 17 && str_eq_nocase(name, STR("transfer-encoding")))
+        return take_coding(h, f->value, g);
+    if (name.len == 10 && str_eq_nocase(name, STR("connection"))) {
+        take_connection(h, f->value);
+        g->close |= !h->keep_alive && h->minor_version == 1;
+    }
+    return HTTP_HEAD_INCOMPLETE;
+}
+
+/* All lines are there: makes the slices and settles the framing (RFC 9112 section 6). */
+static http_head_result finish(http_head *h, const char *base)
+{
+    gathered g = { 0 };
+    h->method_name = (str){ base + h->method_at, h->method_len };
+    h->target = (str){ base + h->target_at, h->target_len };
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        http_field *f = &h->fields[i];
+        f->name = (str){ base + h->offsets[i].name_at, h->offsets[i].name_len };
+        f->value = (str){ base + h->offsets[i].value_at, h->offsets[i].value_len };
+        if (take_field(h, f, &g) == HTTP_HEAD_BAD)
+            return HTTP_HEAD_BAD;
+    }
+    if (g.close)
+        h->keep_alive = false;
+    if (h->minor_version == 1 && g.hosts == 0)
+        return bad(h, 400, "Host is missing");
+    if (g.lengths > 0 && g.codings > 0)
+        return bad(h, 400, "both Content-Length and Transfer-Encoding");
+    h->bytes = h->at;
+    h->state = STATE_DONE;
+    return HTTP_HEAD_DONE;
+}
+
+/* --- lines ----------------------------------------------------------------------------------- */
+
+static bool past_limit(http_head *h, const http_limits *limits)
+{
+    if (h->state == STATE_FIELDS) {
+        if (h->at - h->fields_start <= limits->fields_bytes_max)
+            return false;
+        bad(h, 431, "header too large");
+    } else {
+        if (h->at - h->line_start <= limits->request_line_bytes_max)
+            return false;
+        bad(h, 414, "request line too long");
+    }
+    return true;
+}
+
+/* A line without its CRLF. */
+static http_head_result take_line(http_head *h, const char *base, str line,
+                                  const http_limits *limits)
+{
+    if (h->state == STATE_FIELDS) {
+        if (line.len == 0)
+            return finish(h, base);
+        return parse_field(h, base, line, limits);
+    }
+    if (line.len > 0) {
+        h->fields_start = h->at;
+        return parse_request_line(h, base, line);
+    }
+    if (h->state == STATE_REQUEST_LINE)
+        return bad(h, 400, "empty lines before the request");
+    h->state = STATE_REQUEST_LINE; /* RFC 9112 section 2.2: one is forgiven */
+    return HTTP_HEAD_INCOMPLETE;
+}
+
+http_head_result http_head_parse(http_head *h, str bytes, const http_limits *limits)
+{
+    invariant(h->state != STATE_DONE && h->state != STATE_BAD);
+    invariant(bytes.len >= h->at && bytes.len <= UINT32_MAX);
+    while (h->at < bytes.len) {
+        const char *from = bytes.ptr + h->at;
+        const char *lf = memchr(from, '\n', bytes.len - h->at);
+        h->at = (uint32_t)(lf ? (size_t)(lf - bytes.ptr) + 1 : bytes.len);
+        if (past_limit(h, limits))
+            return HTTP_HEAD_BAD;
+        if (!lf)
+            break;
+        const size_t len = h->at - h->line_start - 1;
+        if (len == 0 || lf[-1] != '\r')
+            return bad(h, 400, "a line ends without CR");
+        const str line = { bytes.ptr + h->line_start, len - 1 };
+        h->line_start = h->at;
+        const http_head_result r = take_line(h, bytes.ptr, line, limits);
+        if (r != HTTP_HEAD_INCOMPLETE)
+            return r;
+    }
+    return HTTP_HEAD_INCOMPLETE;
+}
+
+str http_head_find(const http_head *h, str name)
+{
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        if (str_eq_nocase(h->fields[i].name, name))
+            return h->fields[i].value;
+    }
+    return STR_NONE;
+}

@@ -1,0 +1,204 @@
+/* A request on its fiber: routed, guarded, handled, and every error made into an answer. Also what
+ * handlers ask of a request. */
+#include "conn.h"
+
+#include "core/scope.h"
+
+#include <assert.h>
+#include <string.h>
+
+ERROR_KIND(HTTP_BAD_REQUEST, ERROR_INVALID, "The request is malformed.");
+ERROR_KIND(HTTP_BODY_TOO_LARGE, ERROR_TOO_LARGE, "The body is larger than this resource takes.");
+ERROR_KIND(HTTP_UNSUPPORTED_MEDIA, ERROR_INVALID, "The body must be of type application/json.");
+ERROR_KIND(HTTP_NOT_FOUND, ERROR_NOT_FOUND, "There is nothing at this address.");
+ERROR_KIND(HTTP_CLIENT_GONE, ERROR_CANCELED, "The client has gone.");
+ERROR_KIND(HTTP_BAD_HEADER, ERROR_INTERNAL, "The server could not complete the request.");
+ERROR_KIND(HTTP_METHOD_NOT_ALLOWED, ERROR_INVALID, "This resource has no such method.");
+static ERROR_KIND(HTTP_NO_ANSWER, ERROR_INTERNAL, "The server could not complete the request.");
+static ERROR_KIND(HTTP_PAGE_INVALID, ERROR_INVALID, "The query has invalid fields.");
+
+#define ALLOW_BYTES_MAX 80
+
+/* --- running --------------------------------------------------------------------------------- */
+
+static error handle(void *arg)
+{
+    http_request *req = arg;
+    const http_route *route = req->match.route;
+    TRY(route->guard(req));
+    TRY(route->handler(req));
+    if (req->status == 0)
+        return error_set(&HTTP_NO_ANSWER, "the handler of %s gave no answer", route->pattern);
+    return OK;
+}
+
+/* "Allow: GET, HEAD, OPTIONS" */
+static error set_allow(http_request *req, uint32_t allowed)
+{
+    static const struct {
+        http_method method;
+        const char *name;
+    } names[] = {
+        { HTTP_GET, "GET" },     { HTTP_HEAD, "HEAD" },       { HTTP_POST, "POST" },
+        { HTTP_PUT, "PUT" },     { HTTP_PATCH, "PATCH" },     { HTTP_DELETE, "DELETE" },
+        { HTTP_TRACE, "TRACE" }, { HTTP_OPTIONS, "OPTIONS" },
+    };
+    buf text;
+    buf_init_arena(&text, &req->conn->arena, ALLOW_BYTES_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (!(allowed >> names[i].method & 1) && names[i].method != HTTP_OPTIONS)
+            continue;
+        if (text.len > 0)
+            buf_append(&text, STR(", "));
+        buf_append(&text, str_from_c(names[i].name));
+    }
+    return http_set_header(req, STR("Allow"), buf_str(&text));
+}
+
+static error route_and_handle(http_request *req)
+{
+    arena *a = &req->conn->arena;
+    if (!http_target_parse(a, req->head.target, &req->target))
+        return error_set(&HTTP_BAD_REQUEST, "bad target");
+    router_find(req->conn->server->router, a, req->head.method, req->target.path, &req->match);
+    const http_route *route = req->match.route;
+    if (!route) {
+        if (req->match.allowed == 0)
+            return error_set(&HTTP_NOT_FOUND, "no route");
+        TRY(set_allow(req, req->match.allowed));
+        if (req->head.method == HTTP_OPTIONS)
+            return http_reply_empty(req, 204);
+        return error_set(&HTTP_METHOD_NOT_ALLOWED, "no route for the method");
+    }
+    req->body_bytes_max = route->body_bytes_max
+                              ? route->body_bytes_max
+                              : (size_t)req->conn->server->settings->body_bytes_max;
+    const scope_options options = { .deadline_ms = route->timeout_ms };
+    return scope_call(&options, handle, req);
+}
+
+error http_request_run(void *arg)
+{
+    http_request *req = arg;
+    log_set_request_id((str){ req->id, sizeof req->id });
+    buf_init_arena(&req->headers, &req->conn->arena, 8192);
+    const error e = route_and_handle(req);
+    if (e.kind)
+        http_problem_stage(req, e);
+    return OK;
+}
+
+error http_public(http_request *req)
+{
+    (void)req;
+    return OK;
+}
+
+/* --- asking ---------------------------------------------------------------------------------- */
+
+http_method http_request_method(const http_request *req)
+{
+    return req->head.method;
+}
+
+str http_request_method_name(const http_request *req)
+{
+    return req->head.method_name;
+}
+
+str http_request_path(const http_request *req)
+{
+    str decoded;
+    return http_percent_decode(&req->conn->arena, req->target.path, false, &decoded)
+               ? decoded
+               : req->target.path;
+}
+
+const http_route *http_request_route(const http_request *req)
+{
+    return req->match.route;
+}
+
+str http_request_id(const http_request *req)
+{
+    return (str){ req->id, sizeof req->id };
+}
+
+arena *http_request_arena(const http_request *req)
+{
+    return &req->conn->arena;
+}
+
+str http_header(const http_request *req, str name)
+{
+    return http_head_find(&req->head, name);
+}
+
+str http_path_text(const http_request *req, const char *name)
+{
+    const str wanted = str_from_c(name);
+    for (uint32_t i = 0; i < req->match.param_count; i++) {
+        const router_param *p = &req->match.params[i];
+        if (str_eq((str){ p->name, p->name_len }, wanted))
+            return p->value;
+    }
+    invariant(!"the route's pattern has no such parameter");
+    return STR_NONE;
+}
+
+int64_t http_path_int8(const http_request *req, const char *name)
+{
+    int64_t value = 0;
+    const bool is_int8 = str_to_int64(http_path_text(req, name), &value);
+    invariant(is_int8); /* the pattern says <int8>, so the router has checked it */
+    return value;
+}
+
+uuid http_path_uuid(const http_request *req, const char *name)
+{
+    uuid value = { 0 };
+    const bool is_uuid = uuid_parse(http_path_text(req, name), &value);
+    invariant(is_uuid);
+    return value;
+}
+
+str http_query(const http_request *req, str name)
+{
+    return http_query_find(&req->conn->arena, req->target.query, name);
+}
+
+page_query http_page_query(const http_request *req)
+{
+    static const error_field bad_limit[] = {
+        { { "limit", 5 }, { "out_of_range", 12 }, { "must be an integer from 1 to 500", 32 } }
+    };
+    static_assert(PAGE_LIMIT_MAX == 500, "the message above says so");
+    page_query query = { .limit = PAGE_LIMIT_DEFAULT, .cursor = http_query(req, STR("cursor")) };
+    const str limit = http_query(req, STR("limit"));
+    uint64_t value;
+    if (!limit.ptr)
+        return query;
+    if (!str_to_uint64(limit, &value) || value < 1 || value > PAGE_LIMIT_MAX)
+        query.invalid = error_set_fields(&HTTP_PAGE_INVALID, bad_limit, 1);
+    else
+        query.limit = (uint32_t)value;
+    return query;
+}
+
+/* --- values ---------------------------------------------------------------------------------- */
+
+void http_set_value(http_request *req, const http_key *key, void *value)
+{
+    http_stored *stored = ARENA_NEW(&req->conn->arena, http_stored);
+    *stored = (http_stored){ key, value, req->values };
+    req->values = stored;
+}
+
+void *http_value(const http_request *req, const http_key *key)
+{
+    for (const http_stored *s = req->values; s; s = s->next) {
+        if (s->key == key)
+            return s->value;
+    }
+    return NULL;
+}

@@ -1,0 +1,293 @@
+/* The tree. Patterns come from the program, so faults in them are found at the start; paths come
+ * from anybody, and cost at most one visit a node for each way the patterns leave open.
+ *
+ * Invariant: a node's literals are sorted, its parameters stand in the order of param_type. */
+#include "router.h"
+
+#include "target.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+ERROR_KIND(HTTP_ROUTES_INVALID, ERROR_INTERNAL, "The routes are invalid.");
+
+#define METHODS (HTTP_METHOD_OTHER + 1)
+
+typedef enum param_type {
+    PARAM_INT8 = 0,
+    PARAM_UUID,
+    PARAM_TEXT,
+    PARAM_TYPES,
+} param_type;
+
+typedef struct node node;
+struct node {
+    str literal; /* how it is reached: a literal… */
+    str name;    /* …or a parameter's name */
+    node **literals;
+    uint32_t literal_count;
+    node *params[PARAM_TYPES];
+    node *rest;
+    const http_route *routes[METHODS];
+};
+
+struct router {
+    node root;
+};
+
+/* --- building -------------------------------------------------------------------------------- */
+
+static const char *method_text(http_method method)
+{
+    static const char *const names[METHODS] = {
+        [HTTP_GET] = "GET",         [HTTP_HEAD] = "HEAD",   [HTTP_POST] = "POST",
+        [HTTP_PUT] = "PUT",         [HTTP_PATCH] = "PATCH", [HTTP_DELETE] = "DELETE",
+        [HTTP_OPTIONS] = "OPTIONS", [HTTP_TRACE] = "TRACE"
+    };
+    return names[method] ? names[method] : "?";
+}
+
+static error invalid(const http_route *route, const char *why)
+{
+    return error_set(&HTTP_ROUTES_INVALID, "route %s %s: %s", method_text(route->method),
+                     route->pattern ? route->pattern : "(no pattern)", why);
+}
+
+static int by_literal(const void *a, const void *b)
+{
+    const node *const *left = a;
+    const node *const *right = b;
+    return str_compare((*left)->literal, (*right)->literal);
+}
+
+static node *find_literal(const node *at, str segment)
+{
+    const node key = { .literal = segment };
+    const node *key_at = &key;
+    node **found = at->literal_count ? bsearch(&key_at, at->literals, at->literal_count,
+                                               sizeof *at->literals, by_literal)
+                                     : NULL;
+    return found ? *found : NULL;
+}
+
+static node *add_literal(arena *a, node *at, str segment)
+{
+    node *child = find_literal(at, segment);
+    if (child)
+        return child;
+    node **more = ARENA_NEW_ARRAY(a, node *, at->literal_count + 1);
+    if (at->literal_count)
+        memcpy(more, at->literals, at->literal_count * sizeof *more);
+    child = ARENA_NEW(a, node);
+    child->literal = segment;
+    more[at->literal_count++] = child;
+    qsort(more, at->literal_count, sizeof *more, by_literal);
+    at->literals = more;
+    return child;
+}
+
+static bool is_name(str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        const char c = s.ptr[i];
+        if (!(c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+              (i > 0 && c >= '0' && c <= '9')))
+            return false;
+    }
+    return s.len > 0;
+}
+
+/* ":id<int8>" without the colon. */
+static bool parse_param(str text, str *name, param_type *type)
+{
+    *type = PARAM_TEXT;
+    const size_t open = str_index(text, '<');
+    *name = str_slice(text, 0, open);
+    if (!is_name(*name))
+        return false;
+    if (open == text.len)
+        return true;
+    const str kind = str_slice(text, open, text.len);
+    if (str_eq(kind, STR("<int8>")))
+        *type = PARAM_INT8;
+    else if (str_eq(kind, STR("<uuid>")))
+        *type = PARAM_UUID;
+    else
+        return str_eq(kind, STR("<text>"));
+    return true;
+}
+
+/* The child in `*slot`, made when it is not there. NULL when it has another name. */
+static node *named_child(arena *a, node **slot, str name)
+{
+    if (!*slot) {
+        *slot = ARENA_NEW(a, node);
+        (*slot)->name = name;
+    }
+    return str_eq((*slot)->name, name) ? *slot : NULL;
+}
+
+static error add_segment(arena *a, node **at, str segment, bool last, const http_route *route,
+                         uint32_t *params)
+{
+    if (segment.len == 0 || (segment.ptr[0] != ':' && segment.ptr[0] != '*')) {
+        *at = add_literal(a, *at, segment);
+        return OK;
+    }
+    if (++*params > ROUTER_PARAMS_MAX)
+        return invalid(route, "too many parameters");
+    str name = str_slice(segment, 1, segment.len);
+    node **slot = &(*at)->rest;
+    if (segment.ptr[0] == '*') {
+        if (!last || !is_name(name))
+            return invalid(route, "*name must be the last segment");
+    } else {
+        param_type type;
+        if (!parse_param(name, &name, &type))
+            return invalid(route, "a parameter is :name, :name<text>, :name<int8> or :name<uuid>");
+        slot = &(*at)->params[type];
+    }
+    node *child = named_child(a, slot, name);
+    if (!child)
+        return error_set(
+            &HTTP_ROUTES_INVALID,
+            "route %s %s: parameter \"%.*s\" is called \"%.*s\" by another route there",
+            method_text(route->method), route->pattern, STR_ARG(name), STR_ARG((*slot)->name));
+    *at = child;
+    return OK;
+}
+
+static error add_route(arena *a, router *r, const http_route *route)
+{
+    if (!route->pattern || route->pattern[0] != '/')
+        return invalid(route, "a pattern begins with /");
+    if (!route->handler)
+        return invalid(route, "it has no handler");
+    if (!route->guard)
+        return invalid(route, "it has no guard; http_public lets everybody in");
+    if (route->method < HTTP_GET || route->method >= HTTP_CONNECT)
+        return invalid(route, "its method cannot be routed");
+    node *at = &r->root;
+    str rest = str_from_c(route->pattern + 1);
+    uint32_t segments = 0, params = 0;
+    while (rest.ptr) {
+        if (++segments > ROUTER_SEGMENTS_MAX)
+            return invalid(route, "too many segments");
+        const str segment = str_cut(&rest, '/');
+        TRY(add_segment(a, &at, segment, !rest.ptr, route, &params));
+    }
+    if (at->routes[route->method])
+        return error_set(&HTTP_ROUTES_INVALID, "routes %s %s and %s %s are the same",
+                         method_text(route->method), at->routes[route->method]->pattern,
+                         method_text(route->method), route->pattern);
+    at->routes[route->method] = route;
+    return OK;
+}
+
+error router_build(arena *a, const http_routes *tables, size_t table_count, router **out)
+{
+    router *r = ARENA_NEW(a, router);
+    for (size_t t = 0; t < table_count; t++) {
+        for (size_t i = 0; i < tables[t].count; i++)
+            TRY(add_route(a, r, &tables[t].items[i]));
+    }
+    *out = r;
+    return OK;
+}
+
+/* --- finding --------------------------------------------------------------------------------- */
+
+static bool fits(param_type type, str segment)
+{
+    int64_t number;
+    uuid id;
+    switch (type) {
+    case PARAM_INT8:
+        return str_to_int64(segment, &number);
+    case PARAM_UUID:
+        return uuid_parse(segment, &id);
+    case PARAM_TEXT:
+        return segment.len > 0;
+    case PARAM_TYPES:
+        break;
+    }
+    unreachable();
+}
+
+static uint32_t allowed_methods(const node *n)
+{
+    uint32_t allowed = 0;
+    for (uint32_t m = HTTP_GET; m < METHODS; m++)
+        allowed |= n->routes[m] ? 1U << m : 0;
+    if (n->routes[HTTP_GET])
+        allowed |= 1U << HTTP_HEAD;
+    return allowed;
+}
+
+typedef struct search {
+    arena *arena;
+    http_method method;
+    router_match *out;
+} search;
+
+/* Settles on a node that has routes; the first found tells what is allowed. */
+static bool arrive(const search *s, const node *n)
+{
+    const uint32_t allowed = allowed_methods(n);
+    if (!allowed)
+        return false;
+    s->out->allowed |= allowed;
+    s->out->route = n->routes[s->method];
+    if (!s->out->route && s->method == HTTP_HEAD)
+        s->out->route = n->routes[HTTP_GET];
+    return s->out->route != NULL;
+}
+
+static void capture(const search *s, const node *n, str value)
+{
+    s->out->params[s->out->param_count++] = (router_param){ n->name.ptr, n->name.len, value };
+}
+
+/* `rest` is the path behind the segments taken; STR_NONE when all are. */
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the deepest pattern */
+static bool descend(const search *s, const node *at, str rest)
+{
+    if (!rest.ptr)
+        return arrive(s, at);
+    const str whole = rest;
+    str segment = str_cut(&rest, '/');
+    str decoded;
+    if (http_percent_decode(s->arena, segment, false, &decoded)) {
+        const node *child = find_literal(at, decoded);
+        if (child && descend(s, child, rest))
+            return true;
+        for (param_type type = PARAM_INT8; type < PARAM_TYPES; type++) {
+            child = at->params[type];
+            if (!child || !fits(type, decoded))
+                continue;
+            const uint32_t before = s->out->param_count;
+            capture(s, child, decoded);
+            if (descend(s, child, rest))
+                return true;
+            s->out->param_count = before;
+        }
+    }
+    if (at->rest && http_percent_decode(s->arena, whole, false, &decoded)) {
+        const uint32_t before = s->out->param_count;
+        capture(s, at->rest, decoded);
+        if (arrive(s, at->rest))
+            return true;
+        s->out->param_count = before;
+    }
+    return false;
+}
+
+void router_find(const router *r, arena *a, http_method method, str path, router_match *out)
+{
+    out->route = NULL;
+    out->allowed = 0;
+    out->param_count = 0;
+    const search s = { a, method, out };
+    if (path.len > 0 && path.ptr[0] == '/')
+        descend(&s, &r->root, str_slice(path, 1, path.len));
+}

@@ -1,0 +1,219 @@
+/* One worker process: a loop, a listener, and the ways it ends.
+ *
+ *   STARTING --on_worker_start OK--> SERVING --SIGTERM--> draining --no connection left--> exit 0
+ *                                    SERVING --fault----> RETIRING --drained or 2 s-----> exit 3 */
+#include "worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+typedef struct worker_process {
+    http_server server;
+    const worker_start *start;
+    timer deadline; /* of draining */
+    error start_error;
+    bool stopping;
+    int exit_status;
+} worker_process;
+
+static worker_process *process_of(http_server *server)
+{
+    return CONTAINER_OF(server, worker_process, server);
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+static error run_worker_stop(void *arg)
+{
+    const worker_process *p = arg;
+    if (p->server.app->on_worker_stop)
+        p->server.app->on_worker_stop();
+    return OK;
+}
+
+static void worker_stopped(fiber *f, error result, void *arg)
+{
+    (void)f;
+    (void)result;
+    const worker_process *p = arg;
+    loop_stop(p->server.loop);
+}
+
+static void drained(http_server *server)
+{
+    worker_process *p = process_of(server);
+    if (p->stopping)
+        return;
+    p->stopping = true;
+    loop_timer_cancel(server->loop, &p->deadline);
+    const fiber_options options = {
+        .name = "on_worker_stop", .ended = worker_stopped, .ended_arg = p, .deadline_ms = 5000
+    };
+    if (fiber_start(server->loop, &options, run_worker_stop, p, NULL).kind)
+        loop_stop(server->loop);
+}
+
+static void drain_deadline(timer *t)
+{
+    worker_process *p = CONTAINER_OF(t, worker_process, deadline);
+    log_warn("connections left at the drain deadline", LOG_UINT("count", p->server.conn_count));
+    p->stopping = true;
+    loop_stop(p->server.loop);
+}
+
+/* Takes what has already been connected, so that nobody who was accepted by the kernel is lost. */
+static void accept_rest(worker_process *p)
+{
+    for (;;) {
+        const int fd = accept4(p->server.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return;
+        http_server_accept(fd, &p->server);
+    }
+}
+
+static void stop_gracefully(int signo, void *arg)
+{
+    (void)signo;
+    worker_process *p = arg;
+    if (p->server.draining)
+        return;
+    accept_rest(p);
+    listener_stop(&p->server.listener);
+    loop_timer_arm(p->server.loop, &p->deadline, (uint32_t)p->server.settings->drain_timeout_ms);
+    http_server_drain(&p->server);
+}
+
+/* --- faults ---------------------------------------------------------------------------------- */
+
+static void log_fault(const http_request *req, const crash_report *report)
+{
+    log_set_request_id((str){ req->id, sizeof req->id });
+    log_error(report->signo == SIGUSR1 ? "handler stopped: it did not yield" : "handler crashed",
+              LOG_CSTR("route", req->match.route ? req->match.route->pattern : NULL),
+              LOG_CSTR("signal", strsignal(report->signo)),
+              LOG_UINT("address", (uint64_t)(uintptr_t)report->address));
+    for (uint32_t i = 0; i < report->frame_count; i++) {
+        char frame[256];
+        crash_describe_frame(report->frames[i], frame, sizeof frame);
+        log_error("backtrace", LOG_UINT("frame", i), LOG_CSTR("at", frame));
+    }
+    log_set_request_id(STR_NONE);
+}
+
+/* The process may be damaged: it accepts no more, lets its other requests finish, and goes. */
+static void retire(worker_process *p)
+{
+    if (p->start->settings->workers == 0 || p->exit_status == WORKER_EXIT_RETIRED)
+        return; /* alone, it is all there is */
+    p->exit_status = WORKER_EXIT_RETIRED;
+    atomic_store(&p->start->slot->state, WORKER_RETIRING);
+    kill(getppid(), SIGUSR2);
+    listener_stop(&p->server.listener);
+    loop_timer_arm(p->server.loop, &p->deadline, (uint32_t)p->server.settings->retire_timeout_ms);
+}
+
+static void crashed(const crash_report *report, void *arg)
+{
+    worker_process *p = arg;
+    metrics_add(p->server.metrics, HTTP_METRIC_FAULTS, 1);
+    if (str_eq(str_from_c(fiber_name(report->fiber)), STR("request"))) {
+        http_request *req = report->fiber_arg;
+        log_fault(req, report);
+        http_conn_crashed(req, report->signo == SIGUSR1 ? 504 : 500);
+    }
+    retire(p);
+    if (p->exit_status == WORKER_EXIT_RETIRED)
+        http_server_drain(&p->server);
+}
+
+/* --- the start ------------------------------------------------------------------------------- */
+
+static error run_worker_start(void *arg)
+{
+    const worker_process *p = arg;
+    return p->server.app->on_worker_start ? p->server.app->on_worker_start() : OK;
+}
+
+static void worker_started(fiber *f, error result, void *arg)
+{
+    (void)f;
+    worker_process *p = arg;
+    error e = result;
+    if (error_is_ok(e))
+        e = listener_start(p->server.loop, p->server.listen_fd, http_server_accept, &p->server,
+                           &p->server.listener);
+    if (e.kind) {
+        log_error("worker cannot start", LOG_ERR(e));
+        p->exit_status = WORKER_EXIT_START;
+        loop_stop(p->server.loop);
+        return;
+    }
+    atomic_store(&p->start->slot->state, WORKER_SERVING);
+}
+
+/* Logs on the fiber, where the details are, then hands the error on. */
+static error start_and_log(void *arg)
+{
+    const error e = run_worker_start(arg);
+    if (e.kind)
+        log_error("on_worker_start failed", LOG_ERR(e));
+    return e;
+}
+
+static error worker_open(worker_process *p)
+{
+    http_server *server = &p->server;
+    const loop_options options = { .heartbeat = &p->start->slot->heartbeat };
+    TRY(loop_new(&options, &server->loop));
+    list_init(&server->conns);
+    server->metrics = metrics_cells_of(&HTTP_METRICS);
+    if (getrandom(&server->request_seed, sizeof server->request_seed, 0) < 0)
+        server->request_seed = http_clock_us();
+    if (server->settings->contain_faults)
+        TRY(crash_contain(server->loop, crashed, p));
+    TRY(loop_on_signal(server->loop, SIGTERM, stop_gracefully, p));
+    TRY(loop_on_signal(server->loop, SIGINT, stop_gracefully, p));
+    const fiber_options start = {
+        .name = "on_worker_start", .ended = worker_started, .ended_arg = p, .deadline_ms = 30000
+    };
+    return fiber_start(server->loop, &start, start_and_log, p, NULL);
+}
+
+int worker_run(const worker_start *start)
+{
+    worker_process *p = calloc(1, sizeof *p);
+    if (!p)
+        return WORKER_EXIT_START;
+    p->start = start;
+    p->deadline.fire = drain_deadline;
+    p->server.app = start->app;
+    p->server.settings = start->settings;
+    p->server.router = start->router;
+    p->server.listen_fd = start->listen_fd;
+    p->server.on_drained = drained;
+    if (start->supervised)
+        prctl(PR_SET_PDEATHSIG, SIGTERM); /* a supervisor that was killed takes its workers along */
+    error e = log_open(STDERR_FILENO, (log_level)start->settings->log_level,
+                       (log_format)start->settings->log_format);
+    if (error_is_ok(e))
+        e = worker_open(p);
+    if (error_is_ok(e))
+        e = loop_run(p->server.loop);
+    if (e.kind) {
+        log_error("worker failed", LOG_ERR(e));
+        p->exit_status = WORKER_EXIT_START;
+    }
+    const int status = p->exit_status;
+    log_close();
+    if (status == 0 && p->server.conn_count == 0 && error_is_ok(e))
+        loop_free(&p->server.loop);
+    free(p);
+    return status;
+}

@@ -1,0 +1,44 @@
+/* Workers and their supervisor: who serves, and what they share. */
+#ifndef HTTP_SRC_WORKER_H
+#define HTTP_SRC_WORKER_H
+
+#include "conn.h"
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+/* Exit statuses of a worker. */
+#define WORKER_EXIT_RETIRED                                                                    \
+    3                       /* a fault was contained; a replacement is wanted or there already \
+                             */
+#define WORKER_EXIT_START 4 /* could not start */
+
+typedef enum worker_state {
+    WORKER_STARTING = 0,
+    WORKER_SERVING,
+    WORKER_RETIRING, /* accepts no more because of a fault */
+} worker_state;
+
+/* One per worker slot, in the mapping that supervisor and workers share. */
+typedef struct worker_slot {
+    loop_heartbeat heartbeat;
+    _Atomic int state;
+} worker_slot;
+
+typedef struct worker_start {
+    const http_app *app;
+    const http_settings *settings;
+    const router *router;
+    worker_slot *slot;
+    uint32_t index;
+    int listen_fd;
+    bool supervised;
+} worker_start;
+
+/* Serves until told to stop; returns the exit status. */
+int worker_run(const worker_start *start);
+
+/* Binds, forks and minds the workers until SIGTERM or SIGINT; returns the exit status. */
+int supervisor_run(const http_app *app, const http_settings *settings, const router *routes);
+
+#endif

@@ -1,8 +1,14 @@
-# How Brio's targets are made: one call a library, an app, a test. DEPENDS is the architecture.
+# How Brio's targets are made. One call a library, whose DEPENDS is the architecture:
 #
-#   brio_library(http SOURCES … HEADERS … DEPENDS brio::core LIBRARIES …)
+#   brio_library(http SOURCES … HEADERS … DEPENDS brio::core [LIBRARIES OpenSSL::Crypto] [PKGCONFIG libcrypto])
+#     target brio_http = brio::http, archive libbrio_http.a, <brio/http.h> = http/http.h; PKGCONFIG names
+#     what a user of the installed archive must link besides
 #   brio_app(notes SOURCES … DEPENDS brio::http …)
-#   brio_test(core/test_arena DEPENDS brio::core …)
+#     build/<preset>/apps/notes/notes
+#   brio_test(core/test_arena SOURCES … DEPENDS brio::core [LABELS unit] [TIMEOUT 120] [INCLUDES …] [ENVIRONMENT …])
+#     one cmocka program, known to ctest by that name; exit status 77 means skipped
+#   brio_fuzz(json_read SOURCES … DEPENDS …)
+#     a LLVMFuzzerTestOneInput: run by ./dev fuzz, and replayed over tests/fuzz/corpus/json_read by ctest
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -20,11 +26,14 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)
 endif()
+# Never NDEBUG: an invariant holds in production too.
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g1")
 set(CMAKE_C_FLAGS_DEBUG "-O1 -g")
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
+
+# ---- flags ----
 
 add_library(brio_flags INTERFACE)
 target_compile_definitions(brio_flags INTERFACE _GNU_SOURCE)
@@ -39,27 +48,38 @@ target_compile_options(brio_flags INTERFACE
 if(BRIO_WERROR)
   target_compile_options(brio_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:-Werror>)
 endif()
+
 if(BRIO_SANITIZE)
-  # Instrumented frames are larger than what style.md allows for the real ones.
-  target_compile_options(brio_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all
+  # Instrumented frames are larger than what style.md allows for the real ones, and hide what is never null.
+  set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=all)
+  if(BRIO_FUZZ)
+    list(APPEND sanitizers -fsanitize=fuzzer-no-link)
+  endif()
+  target_compile_options(brio_flags INTERFACE ${sanitizers}
     $<$<COMPILE_LANGUAGE:C>:-Wno-frame-larger-than -Wno-null-dereference>)
-  target_link_options(brio_flags INTERFACE -fsanitize=address,undefined)
+  target_link_options(brio_flags INTERFACE ${sanitizers})
 elseif(BRIO_COVERAGE)
-  target_compile_options(brio_flags INTERFACE --coverage)
+  # Workers are processes that count in one file.
+  target_compile_options(brio_flags INTERFACE --coverage -fprofile-update=atomic)
   target_link_options(brio_flags INTERFACE --coverage)
 elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
-target_compile_options(brio_flags INTERFACE
+  target_compile_options(brio_flags INTERFACE
     $<$<COMPILE_LANGUAGE:C>:-fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2>)
   target_link_options(brio_flags INTERFACE -Wl,-z,relro,-z,now -pie)
+  # Fat objects, so that an installed archive links without LTO and with clang too. clang's own LTO needs
+  # lld, which Debian's clang does not bring.
   if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     target_compile_options(brio_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:-flto=auto -ffat-lto-objects>)
     target_link_options(brio_flags INTERFACE -flto=auto)
   endif()
 endif()
 
+# Tests may have large frames and unchecked corner values; what they test may not.
 add_library(brio_test_flags INTERFACE)
-target_compile_options(brio_test_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:-Wno-frame-larger-than
-  -Wno-cast-qual -Wno-null-dereference>)
+target_compile_options(brio_test_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:C>:-Wno-frame-larger-than -Wno-cast-qual -Wno-null-dereference>)
+
+# ---- libraries ----
 
 # <brio/http.h> in the build tree, as it will be when installed.
 set(BRIO_INCLUDE ${CMAKE_BINARY_DIR}/include)
@@ -70,33 +90,56 @@ function(brio_library name)
   set(target brio_${name})
   add_library(${target} STATIC ${A_SOURCES})
   add_library(brio::${name} ALIAS ${target})
-  set_target_properties(${target} PROPERTIES C_VISIBILITY_PRESET hidden EXPORT_NAME ${name})
+  set_property(GLOBAL APPEND PROPERTY BRIO_LIBRARIES ${name})
+  set_target_properties(${target} PROPERTIES C_VISIBILITY_PRESET hidden EXPORT_NAME ${name}
+    BRIO_HEADERS "${A_HEADERS}")
   target_include_directories(${target} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<BUILD_INTERFACE:${BRIO_INCLUDE}>
-    $<INSTALL_INTERFACE:include/brio> $<INSTALL_INTERFACE:include>)
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/brio> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_include_directories(${target} PRIVATE src)
   target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:brio_flags> PUBLIC ${A_DEPENDS} ${A_LIBRARIES})
+
   if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${name}.h)
-    file(WRITE ${BRIO_INCLUDE}/brio/${name}.h "#include \"${name}/${name}.h\" /* IWYU pragma: export */\n")
-    install(FILES ${BRIO_INCLUDE}/brio/${name}.h DESTINATION include/brio)
+    file(CONFIGURE OUTPUT ${BRIO_INCLUDE}/brio/${name}.h
+      CONTENT "#include \"${name}/${name}.h\" // IWYU pragma: export\n")
+    install(FILES ${BRIO_INCLUDE}/brio/${name}.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/brio)
   endif()
-  install(FILES ${A_HEADERS} DESTINATION include/brio/${name})
+  install(FILES ${A_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/brio/${name})
   install(TARGETS ${target} EXPORT brio ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-  string(REPLACE "brio::" "brio-" requires "${A_DEPENDS}")
-  string(REPLACE ";" " " requires "${requires}")
-  string(REPLACE ";" " " private "${A_PKGCONFIG}")
-  file(WRITE ${CMAKE_BINARY_DIR}/pkgconfig/brio-${name}.pc
-"prefix=${CMAKE_INSTALL_PREFIX}
-libdir=\${prefix}/${CMAKE_INSTALL_LIBDIR}
-Name: brio-${name}
-Description: Brio's ${name} library
-Version: ${PROJECT_VERSION}
-Requires: ${requires} ${private}
-Cflags: -I\${prefix}/include -I\${prefix}/include/brio
-Libs: -L\${libdir} -lbrio_${name} -pthread -lm
+  brio_pkgconfig(${name} "${A_DEPENDS}" "${A_PKGCONFIG}")
+endfunction()
+
+function(brio_pkgconfig name depends others)
+  list(TRANSFORM depends REPLACE "brio::" "brio-")
+  list(JOIN depends " " depends)
+  list(JOIN others " " others)
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/pkgconfig/brio-${name}.pc @ONLY CONTENT
+"prefix=@CMAKE_INSTALL_PREFIX@
+libdir=\${prefix}/@CMAKE_INSTALL_LIBDIR@
+includedir=\${prefix}/@CMAKE_INSTALL_INCLUDEDIR@
+
+Name: brio-@name@
+Description: Brio's @name@ library
+Version: @PROJECT_VERSION@
+Requires: @depends@ @others@
+Cflags: -I\${includedir} -I\${includedir}/brio
+Libs: -L\${libdir} -lbrio_@name@ -pthread -lm
 ")
   install(FILES ${CMAKE_BINARY_DIR}/pkgconfig/brio-${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endfunction()
+
+# Called once, after the last library: find_package(brio) for those who installed it.
+function(brio_install_package)
+  set(where ${CMAKE_INSTALL_LIBDIR}/cmake/brio)
+  install(EXPORT brio NAMESPACE brio:: DESTINATION ${where} FILE brio-targets.cmake)
+  configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/brio-config.cmake.in
+    ${CMAKE_BINARY_DIR}/brio-config.cmake INSTALL_DESTINATION ${where})
+  write_basic_package_version_file(${CMAKE_BINARY_DIR}/brio-config-version.cmake COMPATIBILITY SameMinorVersion)
+  install(FILES ${CMAKE_BINARY_DIR}/brio-config.cmake ${CMAKE_BINARY_DIR}/brio-config-version.cmake
+    DESTINATION ${where})
+endfunction()
+
+# ---- programs ----
 
 function(brio_app name)
   cmake_parse_arguments(A "" "" "SOURCES;DEPENDS" ${ARGN})
@@ -106,19 +149,37 @@ function(brio_app name)
   target_link_libraries(app_${name} PRIVATE brio_flags ${A_DEPENDS})
 endfunction()
 
-# A cmocka program `name` (folder/test_noun) from tests/unit/<name>.c, or from SOURCES.
+set(BRIO_TEST_ENVIRONMENT
+  "ASAN_OPTIONS=detect_stack_use_after_return=1:detect_leaks=1" "UBSAN_OPTIONS=print_stacktrace=1")
+
 function(brio_test name)
   cmake_parse_arguments(A "" "TIMEOUT" "SOURCES;DEPENDS;LABELS;INCLUDES;ENVIRONMENT" ${ARGN})
   string(REPLACE "/" "_" target ${name})
   add_executable(${target} ${A_SOURCES})
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR} ${A_INCLUDES})
-  # Tests may have large frames and unchecked corner values; what they test may not.
   target_link_libraries(${target} PRIVATE brio_flags brio_test_flags ${A_DEPENDS} cmocka)
   add_test(NAME ${name} COMMAND ${target} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 120)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${A_LABELS}" SKIP_RETURN_CODE 77
-    ENVIRONMENT "ASAN_OPTIONS=detect_stack_use_after_return=1:detect_leaks=1;${A_ENVIRONMENT}")
+    ENVIRONMENT "${BRIO_TEST_ENVIRONMENT};${A_ENVIRONMENT}")
+endfunction()
+
+# Without libFuzzer the same target is linked with a main that replays files.
+function(brio_fuzz name)
+  cmake_parse_arguments(A "" "" "SOURCES;DEPENDS;INCLUDES" ${ARGN})
+  set(target fuzz_${name})
+  add_executable(${target} ${A_SOURCES})
+  set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR} ${A_INCLUDES})
+  target_link_libraries(${target} PRIVATE brio_flags brio_test_flags ${A_DEPENDS})
+  if(BRIO_FUZZ)
+    target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+    return()
+  endif()
+  target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/fuzz_replay.c)
+  add_test(NAME fuzz/${name} COMMAND ${target} tests/fuzz/corpus/${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(fuzz/${name} PROPERTIES TIMEOUT 120 LABELS fuzz ENVIRONMENT "${BRIO_TEST_ENVIRONMENT}")
 endfunction()

@@ -304,6 +304,18 @@ static int run_alone(supervisor *s)
     return worker_run(&start);
 }
 
+static int run_workers(supervisor *s)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &set, &s->before);
+    return mind(s, &set);
+}
+
 int supervisor_run(const http_app *app, const http_settings *settings, const router *routes)
 {
     supervisor *s = calloc(1, sizeof *s);
@@ -326,16 +338,7 @@ int supervisor_run(const http_app *app, const http_settings *settings, const rou
         return 1;
     }
     tell_address(s);
-    if (settings->workers == 0)
-        return run_alone(s);
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGUSR2);
-    sigprocmask(SIG_BLOCK, &set, &s->before);
-    const int status = mind(s, &set);
+    const int status = settings->workers == 0 ? run_alone(s) : run_workers(s);
     free(s->children);
     free(s);
     return status;

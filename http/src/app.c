@@ -72,25 +72,22 @@ static int print_help(const http_app *app)
 
 static int complain(error e, int status)
 {
-    char text[4096];
+    char text[1536];
     error_describe(e, text, sizeof text);
     (void)fprintf(stderr, "%s\n", text);
     return status;
 }
 
 /* Every table is checked, so that one start tells all that is wrong. */
-static bool settings_are_valid(const http_app *app, http_settings *settings)
+static bool settings_are_valid(const http_app *app)
 {
-    error e = config_read(SETTINGS, settings);
-    bool good = error_is_ok(e);
-    if (!good)
-        complain(e, 2);
-    for (size_t i = 0; i < HTTP_APP_SETTINGS_MAX && app->settings[i]; i++) {
-        e = config_read(app->settings[i], NULL);
-        if (e.kind)
-            complain(e, 2);
-        good = good && error_is_ok(e);
-    }
+    buf problems;
+    buf_init(&problems, HELP_BYTES_MAX);
+    bool good = error_is_ok(config_check(SETTINGS, &problems));
+    for (size_t i = 0; i < HTTP_APP_SETTINGS_MAX && app->settings[i]; i++)
+        good = error_is_ok(config_check(app->settings[i], &problems)) && good;
+    (void)fwrite(buf_str(&problems).ptr, 1, problems.len, stderr);
+    buf_deinit(&problems);
     return good;
 }
 
@@ -99,11 +96,14 @@ static int serve(const http_app *app)
     static http_settings settings; /* as long as the process, like the routes */
     arena a;
     router *r;
-    if (!settings_are_valid(app, &settings))
+    if (!settings_are_valid(app))
         return 2;
+    error e = config_read(SETTINGS, &settings);
+    if (e.kind)
+        return complain(e, 2);
     arena_init(&a, APP_ARENA_BYTES_MAX);
     const http_routes tables[] = { app->routes, HTTP_BUILT_IN };
-    const error e = router_build(&a, tables, ARRAY_LEN(tables), &r);
+    e = router_build(&a, tables, ARRAY_LEN(tables), &r);
     if (e.kind)
         return complain(e, 1);
     const int status = supervisor_run(app, &settings, r);

@@ -5,7 +5,6 @@
  * comes last. */
 #include "conn.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -66,7 +65,7 @@ static void conn_free_if_done(http_conn *c)
     list_remove(&c->node);
     server->conn_count--;
     metrics_set(server->metrics, HTTP_METRIC_CONNECTIONS, server->conn_count);
-    free(c);
+    memory_free(c);
     if (server->draining && server->conn_count == 0 && server->on_drained)
         server->on_drained(server);
 }
@@ -336,7 +335,7 @@ void http_server_accept(int fd, void *arg)
 {
     http_server *server = arg;
     http_conn *c = server->conn_count < (uint64_t)server->settings->connections_max
-                       ? calloc(1, sizeof *c)
+                       ? MEMORY_NEW(http_conn)
                        : NULL;
     if (!c) {
         close(fd);
@@ -347,7 +346,7 @@ void http_server_accept(int fd, void *arg)
     const stream_options options = { .input_bytes_max = INPUT_BYTES_MAX };
     const error e = stream_from_fd(server->loop, fd, &CONN_HANDLER, &options, c, &c->stream);
     if (e.kind) {
-        free(c);
+        memory_free(c);
         metrics_add(server->metrics, HTTP_METRIC_CONNECTIONS_REFUSED, 1);
         return;
     }

@@ -16,6 +16,7 @@
 #include "core/crash.h"
 #include "core/fiber.h"
 #include "core/log.h"
+#include "core/memory.h"
 #include "core/metrics.h"
 #include "core/stream.h"
 #include "http/http.h"

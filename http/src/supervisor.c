@@ -272,7 +272,7 @@ static error bind_sockets(supervisor *s)
 static error supervisor_open(supervisor *s)
 {
     s->child_count = s->workers * SLOTS_PER_WORKER;
-    s->children = calloc(s->child_count, sizeof *s->children);
+    s->children = MEMORY_NEW_ARRAY(child, s->child_count);
     void *slots = mmap(NULL, s->child_count * sizeof(worker_slot), PROT_READ | PROT_WRITE,
                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (!s->children || slots == MAP_FAILED)
@@ -318,7 +318,7 @@ static int run_workers(supervisor *s)
 
 int supervisor_run(const http_app *app, const http_settings *settings, const router *routes)
 {
-    supervisor *s = calloc(1, sizeof *s);
+    supervisor *s = MEMORY_NEW(supervisor);
     if (!s)
         return 1;
     s->app = app;
@@ -333,13 +333,13 @@ int supervisor_run(const http_app *app, const http_settings *settings, const rou
     const error e = supervisor_open(s);
     if (e.kind) {
         log_error("cannot start", LOG_ERR(e));
-        free(s->children);
-        free(s);
+        memory_free(s->children);
+        memory_free(s);
         return 1;
     }
     tell_address(s);
     const int status = settings->workers == 0 ? run_alone(s) : run_workers(s);
-    free(s->children);
-    free(s);
+    memory_free(s->children);
+    memory_free(s);
     return status;
 }

@@ -188,7 +188,7 @@ static error worker_open(worker_process *p)
 
 int worker_run(const worker_start *start)
 {
-    worker_process *p = calloc(1, sizeof *p);
+    worker_process *p = MEMORY_NEW(worker_process);
     if (!p)
         return WORKER_EXIT_START;
     p->start = start;
@@ -214,6 +214,6 @@ int worker_run(const worker_start *start)
     log_close();
     if (status == 0 && p->server.conn_count == 0 && error_is_ok(e))
         loop_free(&p->server.loop);
-    free(p);
+    memory_free(p);
     return status;
 }

@@ -15,12 +15,13 @@ forbid() {
     bad=1
 }
 
-# Blocks, and what lives as long as its process, are core's to allocate.
+# Blocks are core's to allocate; so is what lives as long as its process or its connection.
 forbid 'malloc|calloc|realloc|reallocarray|free|aligned_alloc|posix_memalign|strdup|strndup|asprintf|vasprintf|alloca' \
-    'core/src/[a-z_0-9]*\.c' 'memory comes from arenas, blocks and bufs'
+    'core/src/[a-z_0-9]*\.c' 'memory comes from arenas, blocks, bufs and core/memory.h'
 forbid 'strcpy|strcat|strncpy|strncat|sprintf|vsprintf|gets|strtok|scanf|sscanf|fscanf' \
     '-' 'bounded buffers (buf, str) hold text'
 forbid 'atoi|atol|atoll|atof|strtod|setlocale' '-' 'numbers are read by scalar.h: no locale, no silent overflow'
+# The log's writer is a thread of its own; names are resolved on one.
 forbid 'sleep|usleep|nanosleep|system|popen|getaddrinfo|gethostbyname' \
-    'core/src/(address|offload)\.c' 'nothing on the loop may block: fiber_sleep_ms, offload'
+    'core/src/(address|log)\.c' 'nothing on the loop may block: fiber_sleep_ms, offload'
 exit $bad

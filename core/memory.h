@@ -11,7 +11,7 @@
 /* Zeroed memory for `count` objects of `bytes`, NULL when there is none or the size overflows. */
 void *memory_new(size_t count, size_t bytes);
 /* One zeroed `type`, or an array of `count`; NULL without memory. */
-#define MEMORY_NEW(type) ((type *)memory_new(1, sizeof(type)))
+#define MEMORY_NEW(type)              ((type *)memory_new(1, sizeof(type)))
 #define MEMORY_NEW_ARRAY(type, count) ((type *)memory_new((count), sizeof(type)))
 /* Gives it back; NULL is allowed. */
 void memory_free(void *memory);

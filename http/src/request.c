@@ -142,8 +142,7 @@ str http_path_text(const http_request *req, const char *name)
         if (str_eq((str){ p->name, p->name_len }, wanted))
             return p->value;
     }
-    invariant(!"the route's pattern has no such parameter");
-    return STR_NONE;
+    unreachable(); /* the route's pattern has no such parameter */
 }
 
 int64_t http_path_int8(const http_request *req, const char *name)

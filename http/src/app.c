@@ -103,10 +103,10 @@ static int serve(const http_app *app)
         return complain(e, 2);
     arena_init(&a, APP_ARENA_BYTES_MAX);
     const http_routes tables[] = { app->routes, HTTP_BUILT_IN };
-    e = router_build(&a, tables, ARRAY_LEN(tables), &r);
+    e = http_router_build(&a, tables, ARRAY_LEN(tables), &r);
     if (e.kind)
         return complain(e, 1);
-    const int status = supervisor_run(app, &settings, r);
+    const int status = http_supervisor_run(app, &settings, r);
     arena_deinit(&a);
     return status;
 }

@@ -60,7 +60,7 @@ static error route_and_handle(http_request *req)
     arena *a = &req->conn->arena;
     if (!http_target_parse(a, req->head.target, &req->target))
         return error_set(&HTTP_BAD_REQUEST, "bad target");
-    router_find(req->conn->server->router, a, req->head.method, req->target.path, &req->match);
+    http_router_find(req->conn->server->router, a, req->head.method, req->target.path, &req->match);
     const http_route *route = req->match.route;
     if (!route) {
         if (req->match.allowed == 0)

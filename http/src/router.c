@@ -184,7 +184,7 @@ static error add_route(arena *a, router *r, const http_route *route)
     return OK;
 }
 
-error router_build(arena *a, const http_routes *tables, size_t table_count, router **out)
+error http_router_build(arena *a, const http_routes *tables, size_t table_count, router **out)
 {
     router *r = ARENA_NEW(a, router);
     for (size_t t = 0; t < table_count; t++) {
@@ -282,7 +282,7 @@ static bool descend(const search *s, const node *at, str rest)
     return false;
 }
 
-void router_find(const router *r, arena *a, http_method method, str path, router_match *out)
+void http_router_find(const router *r, arena *a, http_method method, str path, router_match *out)
 {
     out->route = NULL;
     out->allowed = 0;

@@ -32,9 +32,9 @@ typedef struct router_match {
 
 /* Builds a router in `a`, which must outlive it; several tables are merged.
  *   fails  HTTP_ROUTES_INVALID, naming the routes */
-error router_build(arena *a, const http_routes *tables, size_t table_count, router **out);
+error http_router_build(arena *a, const http_routes *tables, size_t table_count, router **out);
 /* Finds the route of a normalised, still encoded path. HEAD is served by GET where it has no route
  * of its own. Decoded values live in `a`. */
-void router_find(const router *r, arena *a, http_method method, str path, router_match *out);
+void http_router_find(const router *r, arena *a, http_method method, str path, router_match *out);
 
 #endif

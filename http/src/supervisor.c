@@ -92,7 +92,7 @@ NORETURN static void become_worker(const supervisor *s, uint32_t at)
                                  .index = socket,
                                  .listen_fd = s->listen_fds[socket],
                                  .supervised = true };
-    exit(worker_run(&start));
+    exit(http_worker_run(&start));
 }
 
 static bool spawn(supervisor *s, uint32_t socket)
@@ -301,7 +301,7 @@ static int run_alone(supervisor *s)
                                  .router = s->router,
                                  .slot = &s->slots[0],
                                  .listen_fd = s->listen_fds[0] };
-    return worker_run(&start);
+    return http_worker_run(&start);
 }
 
 static int run_workers(supervisor *s)
@@ -316,7 +316,7 @@ static int run_workers(supervisor *s)
     return mind(s, &set);
 }
 
-int supervisor_run(const http_app *app, const http_settings *settings, const router *routes)
+int http_supervisor_run(const http_app *app, const http_settings *settings, const router *routes)
 {
     supervisor *s = MEMORY_NEW(supervisor);
     if (!s)

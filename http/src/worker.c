@@ -186,7 +186,7 @@ static error worker_open(worker_process *p)
     return fiber_start(server->loop, &start, start_and_log, p, NULL);
 }
 
-int worker_run(const worker_start *start)
+int http_worker_run(const worker_start *start)
 {
     worker_process *p = MEMORY_NEW(worker_process);
     if (!p)

@@ -103,6 +103,6 @@ int main(void)
         return 0;
     char text[512];
     error_describe(e, text, sizeof text);
-    fprintf(stderr, "bench_fiber: %s\n", text);
+    (void)fprintf(stderr, "bench_fiber: %s\n", text);
     return 1;
 }

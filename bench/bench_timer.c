@@ -4,7 +4,6 @@
 #include "core/timer.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #define TIMERS 1000000
@@ -36,11 +35,10 @@ static uint32_t distance_ms(void)
 
 int main(void)
 {
-    timer_wheel *wheel = malloc(sizeof *wheel);
-    timer *timers = calloc(TIMERS, sizeof *timers);
-    uint32_t *distances_ms = calloc(TIMERS, sizeof *distances_ms);
-    if (!wheel || !timers || !distances_ms)
-        return 1;
+    static timer_wheel the_wheel;
+    static timer timers[TIMERS];
+    static uint32_t distances_ms[TIMERS];
+    timer_wheel *wheel = &the_wheel;
     timer_wheel_init(wheel, 0);
     for (uint32_t i = 0; i < TIMERS; i++) {
         timers[i].fire = fire;
@@ -66,9 +64,5 @@ int main(void)
     printf("timer: %d armed %.1f ns each, re-armed %.1f, cancelled %.1f, fired %.1f\n", TIMERS,
            (armed_ns - start_ns) / TIMERS, (rearmed_ns - armed_ns) / TIMERS,
            (cancelled_ns - rearmed_ns) / TIMERS, (fired_ns - again_ns) / TIMERS);
-    const int failed = fired != TIMERS;
-    free(distances_ms);
-    free(timers);
-    free(wheel);
-    return failed;
+    return fired != TIMERS;
 }

@@ -36,9 +36,9 @@ typedef struct worker_start {
 } worker_start;
 
 /* Serves until told to stop; returns the exit status. */
-int worker_run(const worker_start *start);
+int http_worker_run(const worker_start *start);
 
 /* Binds, forks and minds the workers until SIGTERM or SIGINT; returns the exit status. */
-int supervisor_run(const http_app *app, const http_settings *settings, const router *routes);
+int http_supervisor_run(const http_app *app, const http_settings *settings, const router *routes);
 
 #endif

@@ -59,8 +59,8 @@ void json_write_raw(buf *out, jsonb text);
 typedef enum json_type {
     JSON_NULL = 0,
     JSON_BOOL,
-    JSON_INTEGER, /* fits int64 exactly */
-    JSON_NUMBER,  /* any other number */
+    JSON_INTEGER, /* written without fraction and exponent, and fits int64 */
+    JSON_NUMBER,  /* any other number, and -0 */
     JSON_STRING,
     JSON_ARRAY,
     JSON_OBJECT,
@@ -92,9 +92,10 @@ struct json_member {
 
 /* Parses any one JSON value into `arena`; fails with JSON_MALFORMED (also on duplicate keys). */
 error json_parse(arena *a, str text, json *out);
-/* Whether `text` is one valid JSON value; takes no memory. */
+/* Whether `text` is one valid JSON value; takes no memory. Duplicate keys are not looked for, here
+ * and in jsonb fields: PostgreSQL keeps the last of them. */
 bool json_is_valid(str text);
-/* Appends the value. */
+/* Appends the value, which must not be nested deeper than 256. */
 void json_write(buf *out, const json *value);
 /* The member's value, or NULL when `object` is no object or has no such key. */
 const json *json_find(const json *object, str key);

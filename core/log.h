@@ -79,17 +79,23 @@ typedef struct log_field {
 bool log_enabled(log_level level);
 void log_write(log_level level, const char *message, const log_field *fields, size_t count);
 
-/* Starts the writer thread of this process on `fd` (kept open, stays the caller's). A process that
- * forks calls log_open again in the child. Before log_open lines are written at once to standard
- * error.
+/* Starts the writer thread of this process on `fd` (kept open, stays the caller's). A log that is
+ * open already is closed first. A process that was forked calls log_open again: until then, and
+ * before the first log_open, lines are written at once, by the caller (then to standard error).
  *   fails  OUT_OF_MEMORY, SYSTEM_FAILED */
 error log_open(int fd, log_level level, log_format format);
 /* Waits at most `timeout_ms` until everything logged so far is written. Returns whether it is. */
 bool log_flush(uint32_t timeout_ms);
-/* Flushes for at most a second, then stops the writer; lines go to standard error again. */
+/* Flushes for at most a second, then stops the writer; lines go to standard error again. No other
+ * thread may be logging. */
 void log_close(void);
-/* Lines dropped since log_open. */
+/* Lines dropped since log_open: the ring was full, or the sink refused them. */
 uint64_t log_dropped(void);
+
+/* One last line, at level error, for a process that is about to die: waits a moment for what was
+ * logged before, then writes to the sink itself. Async-signal-safe; takes at most 0.2 s unless the
+ * sink is a stalled disk. The line is cut at 1 KiB. */
+void log_emergency(str message);
 
 /* The id that the running fiber's lines carry from here on; STR_NONE: none. Not copied. */
 void log_set_request_id(str id);

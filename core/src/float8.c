@@ -1,16 +1,18 @@
 /* Doubles in decimal.
  *
  * Formatting is Schubfach (Raffaello Giulietti, "The Schubfach way to render doubles"): the
- * shortest decimal in the rounding interval, by three 64x128-bit products. Parsing takes Clinger's
- * exact path for up to 15 digits and small exponents, and the C library in its "C" locale for the
- * rest. */
+ * shortest decimal in the rounding interval, by three 64x128-bit products.
+ *
+ * Parsing tries three ways, each only where it is certain: small numbers divide or multiply exactly
+ * (Clinger); most others are one product with a 128-bit power of ten, whose error is known and must
+ * not reach the point where rounding turns; the rest, such as exact ties and subnormals, goes to
+ * the C library in its "C" locale. */
 #include "pow10_table.h"
 
 #include "core/scalar.h"
 
 #include <locale.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,14 +136,17 @@ size_t float8_format(char out[FLOAT8_TEXT_MAX], double value)
 
 /* --- parsing --------------------------------------------------------------------------------- */
 
-#define DIGITS_MAX 800 /* more cannot change the nearest double, but as a sticky one */
+#define DIGITS_KEPT   19  /* of a number's significant digits: as many as a uint64_t always holds */
+#define DIGITS_MAX    800 /* more cannot change the nearest double, but for a sticky one */
+#define EXPONENT_MAX  308 /* 10^309 is past every double */
+#define EXPONENT_LEAP 1000000
 
-/* A JSON number taken apart: digits without leading zeros, and the power of ten behind them. */
+/* A JSON number taken apart: digits * 10^exponent, and a bit more when `cut`. */
 typedef struct number {
+    uint64_t digits; /* the first DIGITS_KEPT without leading zeros */
+    uint32_t count;
     bool negative;
-    char digits[DIGITS_MAX + 2];
-    size_t count;
-    bool sticky; /* a non-zero digit was left out */
+    bool cut; /* a digit that was left out is not zero */
     int64_t exponent;
 } number;
 
@@ -150,33 +155,36 @@ static bool is_digit(str s, size_t at)
     return at < s.len && s.ptr[at] >= '0' && s.ptr[at] <= '9';
 }
 
-static void add_digit(number *n, char digit, bool fraction)
+/* Takes the digits at `at`; returns where they end. */
+static size_t take_digits(str s, size_t at, bool fraction, number *n)
 {
-    if (fraction)
-        n->exponent--;
-    if (n->count == 0 && digit == '0')
-        return;
-    if (n->count < DIGITS_MAX) {
-        n->digits[n->count++] = digit;
-        return;
+    for (; is_digit(s, at); at++) {
+        const char digit = s.ptr[at];
+        if (n->count < DIGITS_KEPT) {
+            n->digits = n->digits * 10 + (uint64_t)(digit - '0');
+            n->count += n->digits != 0;
+            n->exponent -= fraction;
+        } else {
+            n->cut |= digit != '0';
+            n->exponent += !fraction;
+        }
     }
-    n->sticky |= digit != '0';
-    n->exponent++;
+    return at;
 }
 
 /* What follows the digits: e or E, a sign, digits. */
-static bool take_exponent(str s, number *n)
+static bool take_exponent(str s, size_t at, number *n)
 {
-    if (s.ptr[0] != 'e' && s.ptr[0] != 'E')
+    if (s.ptr[at] != 'e' && s.ptr[at] != 'E')
         return false;
-    size_t at = 1;
+    at++;
     const bool minus = at < s.len && s.ptr[at] == '-';
     at += at < s.len && (s.ptr[at] == '-' || s.ptr[at] == '+');
     if (!is_digit(s, at))
         return false;
     int64_t exponent = 0;
     for (; is_digit(s, at); at++) {
-        if (exponent < 1000000)
+        if (exponent < EXPONENT_LEAP)
             exponent = exponent * 10 + (s.ptr[at] - '0');
     }
     n->exponent += minus ? -exponent : exponent;
@@ -189,52 +197,90 @@ static bool take_apart(str s, number *n)
     size_t at = 0;
     n->negative = s.len > 0 && s.ptr[0] == '-';
     at += n->negative;
-    if (!is_digit(s, at))
+    if (!is_digit(s, at) || (s.ptr[at] == '0' && is_digit(s, at + 1)))
         return false;
-    if (s.ptr[at] == '0' && is_digit(s, at + 1))
-        return false;
-    for (; is_digit(s, at); at++)
-        add_digit(n, s.ptr[at], false);
+    at = take_digits(s, at, false, n);
     if (at < s.len && s.ptr[at] == '.') {
         at++;
         if (!is_digit(s, at))
             return false;
-        for (; is_digit(s, at); at++)
-            add_digit(n, s.ptr[at], true);
+        at = take_digits(s, at, true, n);
     }
-    return at == s.len || take_exponent(str_slice(s, at, s.len), n);
+    return at == s.len || take_exponent(s, at, n);
 }
 
-/* Up to 15 digits and 10^22: both factors and their product or quotient are exact (Clinger). */
+/* Up to 2^53 and 10^22: both factors, and so their product or quotient, are rounded once. */
 static bool exact(const number *n, double *out)
 {
     static const double POWERS[] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                      1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                      1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
-    if (n->count > 15 || n->sticky || n->exponent < -22 || n->exponent > 22)
+    if (n->cut || n->digits > 2 * HIDDEN_BIT || n->exponent < -22 || n->exponent > 22)
         return false;
-    uint64_t digits = 0;
-    for (size_t i = 0; i < n->count; i++)
-        digits = digits * 10 + (uint64_t)(n->digits[i] - '0');
-    const double value = (double)digits;
+    const double value = (double)n->digits;
     *out = n->exponent < 0 ? value / POWERS[-n->exponent] : value * POWERS[n->exponent];
     return true;
 }
 
-static bool nearest(number *n, double *out)
+/* The digits, moved up to 64 bits, times the 128-bit power of ten, of which the upper 128 bits are
+ * `product`. The table rounds up by less than one, so the true value lies between product - 1 and
+ * product + 1 + `slack`; false when the middle between two doubles lies there too. */
+static bool by_product(const number *n, double *out)
 {
-    if (n->count + (size_t)(n->exponent > 0 ? n->exponent : 0) > 400 && n->exponent > 0)
-        return false; /* past 1e400 */
-    if (n->sticky) {
-        n->digits[n->count++] = '1';
-        n->exponent--;
-    }
-    n->digits[n->count] = '\0';
-    char text[DIGITS_MAX + 32];
-    if (n->exponent < -1000000)
-        n->exponent = -1000000;
-    if (snprintf(text, sizeof text, "%se%lld", n->digits, (long long)n->exponent) < 0)
+    if (n->exponent < POW10_MIN || n->exponent > EXPONENT_MAX)
         return false;
+    const int shift = __builtin_clzll(n->digits);
+    const uint64_t moved = n->digits << shift;
+    const pow10_entry g = POW10_TABLE[n->exponent - POW10_MIN];
+    const __uint128_t low = (__uint128_t)g.low * moved;
+    const __uint128_t product = (__uint128_t)g.high * moved + (uint64_t)(low >> 64);
+    const __uint128_t slack = n->cut ? (__uint128_t)1 << (64 + shift) : 0;
+    const int dropped = (product >> 127 ? 127 : 126) - SIGNIFICAND_BITS;
+    const __uint128_t half = (__uint128_t)1 << (dropped - 1);
+    const __uint128_t rest = product & (2 * half - 1);
+    const bool up = rest > half;
+    if (!up && rest + 1 + slack > half)
+        return false;
+    uint64_t significand = (uint64_t)(product >> dropped) + up;
+    int32_t exponent =
+        EXPONENT_BIAS + dropped - shift - 63 + floor_log2_pow10((int32_t)n->exponent);
+    if (significand == 2 * HIDDEN_BIT) {
+        significand = HIDDEN_BIT;
+        exponent++;
+    }
+    if (exponent < 1 || exponent > 2046)
+        return false;
+    const uint64_t bits = (uint64_t)exponent << SIGNIFICAND_BITS | (significand & (HIDDEN_BIT - 1));
+    memcpy(out, &bits, sizeof *out);
+    return true;
+}
+
+/* By the C library, from "0.DIGITSeEXPONENT". */
+static bool nearest(str s, const number *n, double *out)
+{
+    const int64_t point = n->count + n->exponent; /* where it stands, from the first digit */
+    *out = 0.0;
+    if (point > EXPONENT_MAX + 1)
+        return false;
+    if (point < -EXPONENT_MAX - 20)
+        return true; /* less than half of the least subnormal */
+    char text[DIGITS_MAX + 32];
+    size_t len = put(text, STR("0."));
+    bool sticky = false;
+    for (size_t i = 0; i < s.len && s.ptr[i] != 'e' && s.ptr[i] != 'E'; i++) {
+        const char c = s.ptr[i];
+        if (c == '-' || c == '.' || (len == 2 && c == '0'))
+            continue;
+        if (len < DIGITS_MAX + 2)
+            text[len++] = c;
+        else
+            sticky |= c != '0';
+    }
+    if (sticky)
+        text[len++] = '1';
+    text[len++] = 'e';
+    len += int64_format(text + len, point);
+    text[len] = '\0';
     locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* glibc's constant one: no memory */
     *out = strtod_l(text, NULL, c);
     freelocale(c);
@@ -247,7 +293,7 @@ bool float8_parse(str s, double *out)
     if (!take_apart(s, &n))
         return false;
     double value = 0.0;
-    if (n.count > 0 && !exact(&n, &value) && !nearest(&n, &value))
+    if (n.digits != 0 && !exact(&n, &value) && !by_product(&n, &value) && !nearest(s, &n, &value))
         return false;
     *out = n.negative ? -value : value;
     return true;

@@ -3,6 +3,7 @@
 #include "json_cursor.h"
 
 #include "json_scan.h"
+#include "utf8.h"
 
 #include <string.h>
 
@@ -192,35 +193,50 @@ static bool escape(json_cursor *c, char *to, size_t *len)
     return true;
 }
 
+/* Moves to the first byte at or behind the cursor that begins no well-formed sequence. */
+static void seek_malformed(json_cursor *c)
+{
+    for (size_t len = 1; c->at < c->end && len > 0; c->at += len)
+        len = utf8_sequence((const unsigned char *)c->at, (size_t)(c->end - c->at));
+}
+
 /* Takes plain and non-ASCII bytes up to a quote or backslash. */
 static bool run(json_cursor *c)
 {
     const char *first = c->at;
-    bool ascii = true;
-    for (;;) {
-        c->at += json_scan_plain(c->at, (size_t)(c->end - c->at));
-        if (c->at == c->end)
-            return json_cursor_fail(c, "the text ends in a string");
-        if ((unsigned char)*c->at < 0x80)
-            break;
-        ascii = false;
-        c->at++;
+    bool ascii;
+    c->at += json_scan_text(c->at, (size_t)(c->end - c->at), &ascii);
+    if (!ascii && !str_is_utf8(str_between(first, c->at))) {
+        c->at = first;
+        seek_malformed(c);
+        return json_cursor_fail(c, "a string is not UTF-8");
     }
-    if ((unsigned char)*c->at < 0x20)
-        return json_cursor_fail(c, "a control character stands in a string");
-    return ascii || str_is_utf8(str_between(first, c->at)) ||
-           json_cursor_fail(c, "a string is not UTF-8");
+    if (c->at == c->end)
+        return json_cursor_fail(c, "the text ends in a string");
+    return (unsigned char)*c->at >= 0x20 ||
+           json_cursor_fail(c, "a control character stands in a string");
+}
+
+/* How far the closing quote is, or the end: no string gets longer by decoding. */
+static size_t raw_len(const json_cursor *c)
+{
+    const size_t left = (size_t)(c->end - c->at);
+    size_t at = 0;
+    while (at < left && c->at[at] != '"') {
+        at += c->at[at] == '\\' ? 2 : 1;
+        if (at < left)
+            at += json_scan_plain(c->at + at, left - at);
+    }
+    return at < left ? at : left;
 }
 
 /* The rest of a string whose first escape is at the cursor; `first` is where its content began. */
 static bool decode(json_cursor *c, const char *first, str *out)
 {
-    /* Decoding never makes a string longer, and its end is not known yet: a first guess that grows.
-     */
-    size_t capacity = (size_t)(c->at - first) + 64, len = (size_t)(c->at - first);
+    size_t len = (size_t)(c->at - first);
     char *to = NULL;
     if (c->arena) {
-        to = arena_alloc(c->arena, capacity, 1);
+        to = arena_alloc(c->arena, len + raw_len(c), 1);
         memcpy(to, first, len);
     }
     while (*c->at == '\\') {
@@ -233,15 +249,10 @@ static bool decode(json_cursor *c, const char *first, str *out)
         if (!run(c))
             return false;
         const size_t more = (size_t)(c->at - from);
-        if (!to)
-            continue;
-        if (len + one_len + more > capacity) {
-            const size_t grown = 2 * (len + one_len + more);
-            to = arena_grow(c->arena, to, capacity, grown, 1);
-            capacity = grown;
+        if (to) {
+            memcpy(to + len, one, one_len);
+            memcpy(to + len + one_len, from, more);
         }
-        memcpy(to + len, one, one_len);
-        memcpy(to + len + one_len, from, more);
         len += one_len + more;
     }
     *out = (str){ to, len };

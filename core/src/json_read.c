@@ -6,12 +6,15 @@
  */
 #include "json_cursor.h"
 #include "shape_check.h"
+#include "shape_layout.h"
 
 #include "core/json.h"
 
 #include <string.h>
 
-#define FIELDS_MAX 128 /* of one shape: as many bits say which were seen */
+#define FIELDS_MAX     128 /* of one shape: as many bits say which were seen */
+#define NAME_BYTES_MAX 64  /* of a member in a path: a client's are as long as it likes */
+#define PATH_BYTES_MAX ((size_t)(JSON_DEPTH_MAX + 1) * (NAME_BYTES_MAX + 4))
 
 ERROR_KIND(JSON_INVALID, ERROR_INVALID, "The body has invalid fields.");
 
@@ -32,19 +35,36 @@ static bool read_member(reader *r, uint32_t depth, const path *at, const shape_f
 
 /* --- faults ---------------------------------------------------------------------------------- */
 
-/* NOLINTNEXTLINE(misc-no-recursion): as deep as the document, which is bounded */
-static void append_path(buf *out, const path *p)
+static void append_name(buf *out, str name)
 {
-    if (!p)
+    if (out->len > 0)
+        buf_append_char(out, '.');
+    if (name.len <= NAME_BYTES_MAX) {
+        buf_append(out, name);
         return;
-    append_path(out, p->outer);
-    if (p->name.ptr) {
-        if (out->len > 0)
-            buf_append_char(out, '.');
-        buf_append(out, p->name);
-    } else {
+    }
+    size_t len = NAME_BYTES_MAX;
+    while (((unsigned char)name.ptr[len] & 0xC0) == 0x80)
+        len--; /* not within a character */
+    buf_append(out, str_slice(name, 0, len));
+    buf_append(out, STR("\xE2\x80\xA6"));
+}
+
+static void append_path(buf *out, const path *innermost)
+{
+    const path *nodes[JSON_DEPTH_MAX + 1];
+    size_t count = 0;
+    for (const path *p = innermost; p; p = p->outer) {
+        invariant(count < ARRAY_LEN(nodes));
+        nodes[count++] = p;
+    }
+    while (count-- > 0) {
+        if (nodes[count]->name.ptr) {
+            append_name(out, nodes[count]->name);
+            continue;
+        }
         buf_append_char(out, '[');
-        buf_append_uint64(out, p->index);
+        buf_append_uint64(out, nodes[count]->index);
         buf_append_char(out, ']');
     }
 }
@@ -56,7 +76,7 @@ static void add_fault(reader *r, const path *at, const char *code, str message)
     if (!r->faults)
         r->faults = ARENA_NEW_ARRAY(r->c.arena, error_field, JSON_FIELDS_MAX);
     buf text;
-    buf_init_arena(&text, r->c.arena, 4096);
+    buf_init_arena(&text, r->c.arena, PATH_BYTES_MAX);
     append_path(&text, at);
     r->faults[r->fault_count++] = (error_field){ buf_str(&text), str_from_c(code), message };
 }
@@ -165,21 +185,24 @@ static bool store_string(reader *r, const path *at, const shape_field *field, vo
 
 /* --- structs and lists ----------------------------------------------------------------------- */
 
-static const shape_field *field_named(const shape *of, str name, uint32_t *index)
+/* Which fields of one object were seen. */
+typedef struct seen_set {
+    uint64_t bits[FIELDS_MAX / 64];
+    uint32_t next; /* the field behind the last one found: most objects keep the shape's order */
+} seen_set;
+
+static const shape_field *find_field(const shape *of, str name, seen_set *seen, uint32_t *index)
 {
     for (uint32_t i = 0; i < of->field_count; i++) {
-        if (str_eq(of->fields[i].name, name)) {
-            *index = i;
-            return &of->fields[i];
+        const uint32_t at = seen->next < of->field_count ? seen->next : 0;
+        seen->next = at + 1;
+        if (str_eq(of->fields[at].name, name)) {
+            *index = at;
+            return &of->fields[at];
         }
     }
     return NULL;
 }
-
-/* Which fields of one object were seen. */
-typedef struct seen_set {
-    uint64_t bits[FIELDS_MAX / 64];
-} seen_set;
 
 static bool see(seen_set *seen, uint32_t index)
 {
@@ -202,12 +225,10 @@ static bool read_pair(reader *r, uint32_t depth, const path *at, const shape *of
     path here = { .outer = at };
     if (!json_cursor_string(&r->c, &here.name))
         return false;
-    if (!here.name.ptr)
-        here.name = STR("");
     if (!json_cursor_take(&r->c, ':'))
         return json_cursor_fail(&r->c, "':' is missing");
     uint32_t index;
-    const shape_field *field = field_named(of, here.name, &index);
+    const shape_field *field = find_field(of, here.name, seen, &index);
     if (!field || field->hidden)
         return refuse(r, depth, &here, "unknown_field", STR("is not known"));
     if (see(seen, index))
@@ -229,7 +250,7 @@ static bool read_struct(reader *r, uint32_t depth, const path *at, const shape *
     invariant(of->field_count <= FIELDS_MAX);
     if (depth >= JSON_DEPTH_MAX)
         return json_cursor_fail(&r->c, "nested too deeply");
-    seen_set seen = { { 0 } };
+    seen_set seen = { 0 };
     r->c.at++;
     if (!json_cursor_take(&r->c, '}')) {
         do {
@@ -280,11 +301,29 @@ static bool read_value(reader *r, uint32_t depth, const path *at, const shape_fi
     unreachable();
 }
 
-/* All lists share this layout: struct { X *items; size_t count; }. */
-typedef struct any_list {
-    char *items;
-    size_t count;
-} any_list;
+/* Room for one item more, in capacities of 4, 8, 16…; zeroed. */
+static char *add_item(reader *r, any_list *list, size_t bytes)
+{
+    const size_t count = list->count;
+    if (count == 0 || (count >= 4 && (count & (count - 1)) == 0)) {
+        const size_t capacity = count ? 2 * count : 4;
+        list->items = arena_grow(r->c.arena, list->items, count * bytes, capacity * bytes, 16);
+    }
+    return memset(list->items + list->count++ * bytes, 0, bytes);
+}
+
+/* One element, which is only counted when there are too many already. */
+/* NOLINTNEXTLINE(misc-no-recursion): `depth` bounds it */
+static bool read_item(reader *r, uint32_t depth, const path *at, const shape_field *item,
+                      uint32_t count_max, any_list *list)
+{
+    const path here = { .outer = at, .index = list->count };
+    if (count_max && list->count >= count_max) {
+        list->count++;
+        return json_cursor_skip(&r->c, depth, NULL);
+    }
+    return read_value(r, depth, &here, item, add_item(r, list, item->type->value_bytes));
+}
 
 /* NOLINTNEXTLINE(misc-no-recursion): `depth` bounds it */
 static bool read_list(reader *r, uint32_t depth, const path *at, const shape_field *field,
@@ -296,39 +335,21 @@ static bool read_list(reader *r, uint32_t depth, const path *at, const shape_fie
         return json_cursor_fail(&r->c, "nested too deeply");
     /* An element is checked by the item's kind only: the attributes speak of the list. */
     const shape_field item = { .name = field->name, .type = field->type };
-    const size_t bytes = field->type->value_bytes;
-    size_t capacity = 0;
     *list = (any_list){ 0 };
     r->c.at++;
     if (!json_cursor_take(&r->c, ']')) {
         do {
-            if (list->count == capacity) {
-                const size_t more = capacity ? 2 * capacity : 4;
-                list->items =
-                    arena_grow(r->c.arena, list->items, capacity * bytes, more * bytes, 16);
-                capacity = more;
-            }
-            const path here = { .outer = at, .index = list->count };
-            char *to = list->items + list->count * bytes;
-            memset(to, 0, bytes);
-            if (!read_value(r, depth + 1, &here, &item, to))
+            if (!read_item(r, depth + 1, at, &item, field->max_len, list))
                 return false;
-            list->count++;
         } while (json_cursor_take(&r->c, ','));
         if (!json_cursor_take(&r->c, ']'))
             return json_cursor_fail(&r->c, "',' or ']' is missing");
     }
-    const shape_fault fault = shape_check_len(r->c.arena, field, list->count, "items");
+    const shape_fault fault = shape_check_len(r->c.arena, field, list->count, "item");
     if (fault.code)
         add_fault(r, at, fault.code, fault.message);
     return true;
 }
-
-/* Both of opt_X begin with these. */
-typedef struct any_optional {
-    bool has;
-    bool is_null;
-} any_optional;
 
 /* NOLINTNEXTLINE(misc-no-recursion): `depth` bounds it */
 static bool read_member(reader *r, uint32_t depth, const path *at, const shape_field *field,

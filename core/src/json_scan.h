@@ -5,9 +5,10 @@
 
 #include "core/base.h"
 
-/* Number of bytes at the front of [p, p + len) that are plain: 0x20..0x7E and 0x7F, but not " or \.
- */
+/* Number of bytes at the front of [p, p + len) that are plain: 0x20..0x7F, but not " or \. */
 size_t json_scan_plain(const char *p, size_t len);
+/* The same, going on over bytes past ASCII; `*ascii` says that there were none. */
+size_t json_scan_text(const char *p, size_t len, bool *ascii);
 
 /* The variants, for tests; those of other CPUs do not exist. */
 size_t json_scan_plain_scalar(const char *p, size_t len);

@@ -4,10 +4,8 @@
 
 #include "core/json.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#define FEW_MEMBERS 8 /* compared pairwise */
+#define FEW_MEMBERS     8   /* compared pairwise */
+#define WRITE_DEPTH_MAX 256 /* json_parse gives JSON_DEPTH_MAX; the rest is the program's own */
 
 static bool parse_value(json_cursor *c, uint32_t depth, json *out);
 
@@ -20,11 +18,36 @@ static void *room_for_one(arena *a, void *items, size_t count, size_t bytes)
     return arena_grow(a, items, count * bytes, capacity * bytes, 16);
 }
 
-static int by_key(const void *a, const void *b)
+/* Merges the sorted runs [from, middle) and [middle, to) of `in` into `out`. */
+static void merge(const json_member *const *in, const json_member **out, size_t from, size_t middle,
+                  size_t to)
 {
-    const json_member *const *left = a;
-    const json_member *const *right = b;
-    return str_compare((*left)->key, (*right)->key);
+    size_t left = from, right = middle;
+    for (size_t i = from; i < to; i++) {
+        const bool take_left =
+            left < middle && (right == to || str_compare(in[left]->key, in[right]->key) <= 0);
+        out[i] = take_left ? in[left++] : in[right++];
+    }
+}
+
+/* Sorted by key: a merge sort, because it has no bad case and needs no luck. */
+static const json_member **sort_by_key(arena *a, const json_member *items, size_t count)
+{
+    const json_member **sorted = ARENA_NEW_ARRAY(a, const json_member *, count);
+    const json_member **spare = ARENA_NEW_ARRAY(a, const json_member *, count);
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &items[i];
+    for (size_t width = 1; width < count; width *= 2) {
+        for (size_t from = 0; from < count; from += 2 * width) {
+            const size_t middle = from + width < count ? from + width : count;
+            const size_t to = middle + width < count ? middle + width : count;
+            merge(sorted, spare, from, middle, to);
+        }
+        const json_member **merged = spare;
+        spare = sorted;
+        sorted = merged;
+    }
+    return sorted;
 }
 
 static bool keys_are_unique(arena *a, const json_member *items, size_t count)
@@ -38,11 +61,7 @@ static bool keys_are_unique(arena *a, const json_member *items, size_t count)
         }
         return true;
     }
-    const json_member **sorted =
-        arena_alloc_zero(a, count, sizeof *sorted, _Alignof(json_member *));
-    for (size_t i = 0; i < count; i++)
-        sorted[i] = &items[i];
-    qsort(sorted, count, sizeof *sorted, by_key);
+    const json_member **sorted = sort_by_key(a, items, count);
     for (size_t i = 1; i < count; i++) {
         if (str_eq(sorted[i - 1]->key, sorted[i]->key))
             return false;
@@ -157,9 +176,38 @@ const json *json_find(const json *object, str key)
     return NULL;
 }
 
-/* NOLINTNEXTLINE(misc-no-recursion): as deep as the value, which json_parse bounds */
-void json_write(buf *out, const json *value)
+static void write_value(buf *out, const json *value, uint32_t depth);
+
+/* NOLINTNEXTLINE(misc-no-recursion): `depth` bounds it */
+static void write_array(buf *out, const json *array, uint32_t depth)
 {
+    buf_append_char(out, '[');
+    for (size_t i = 0; i < array->array.count; i++) {
+        if (i > 0)
+            buf_append_char(out, ',');
+        write_value(out, &array->array.items[i], depth);
+    }
+    buf_append_char(out, ']');
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): `depth` bounds it */
+static void write_object(buf *out, const json *object, uint32_t depth)
+{
+    buf_append_char(out, '{');
+    for (size_t i = 0; i < object->object.count; i++) {
+        if (i > 0)
+            buf_append_char(out, ',');
+        json_write_string(out, object->object.items[i].key);
+        buf_append_char(out, ':');
+        write_value(out, &object->object.items[i].value, depth);
+    }
+    buf_append_char(out, '}');
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): `depth` bounds it */
+static void write_value(buf *out, const json *value, uint32_t depth)
+{
+    invariant(depth < WRITE_DEPTH_MAX);
     switch (value->type) {
     case JSON_NULL:
         buf_append(out, STR("null"));
@@ -177,27 +225,18 @@ void json_write(buf *out, const json *value)
         json_write_string(out, value->string);
         return;
     case JSON_ARRAY:
-        buf_append_char(out, '[');
-        for (size_t i = 0; i < value->array.count; i++) {
-            if (i > 0)
-                buf_append_char(out, ',');
-            json_write(out, &value->array.items[i]);
-        }
-        buf_append_char(out, ']');
+        write_array(out, value, depth + 1);
         return;
     case JSON_OBJECT:
-        buf_append_char(out, '{');
-        for (size_t i = 0; i < value->object.count; i++) {
-            if (i > 0)
-                buf_append_char(out, ',');
-            json_write_string(out, value->object.items[i].key);
-            buf_append_char(out, ':');
-            json_write(out, &value->object.items[i].value);
-        }
-        buf_append_char(out, '}');
+        write_object(out, value, depth + 1);
         return;
     }
     unreachable();
+}
+
+void json_write(buf *out, const json *value)
+{
+    write_value(out, value, 0);
 }
 
 const char *json_type_name(json_type type)

@@ -3,7 +3,10 @@
  *
  * Recursion goes one level a nested shape; a shape cannot contain itself, so its depth is the
  * program's own. */
+#include "base64.h"
 #include "json_scan.h"
+#include "shape_layout.h"
+#include "utf8.h"
 
 #include "core/json.h"
 
@@ -12,48 +15,59 @@
 
 /* --- strings --------------------------------------------------------------------------------- */
 
-/* Length of the well-formed UTF-8 sequence at the front, 0 when there is none. */
-static size_t sequence_len(str s)
-{
-    for (size_t len = 2; len <= 4 && len <= s.len; len++) {
-        if (str_is_utf8(str_slice(s, 0, len)))
-            return len;
-    }
-    return 0;
-}
-
-/* Writes the byte or sequence at the front that is not plain; returns how many bytes it was. */
-static size_t write_special(buf *out, str s)
+static void write_escape(buf *out, unsigned char c)
 {
     static const char HEX[] = "0123456789abcdef";
-    const unsigned char c = (unsigned char)s.ptr[0];
-    if (c >= 0x80) {
-        const size_t len = sequence_len(s);
-        buf_append(out, len ? str_slice(s, 0, len) : STR("\xEF\xBF\xBD"));
-        return len ? len : 1;
-    }
     switch (c) {
     case '"':
         buf_append(out, STR("\\\""));
-        break;
+        return;
     case '\\':
         buf_append(out, STR("\\\\"));
-        break;
+        return;
     case '\n':
         buf_append(out, STR("\\n"));
-        break;
+        return;
     case '\r':
         buf_append(out, STR("\\r"));
-        break;
+        return;
     case '\t':
         buf_append(out, STR("\\t"));
-        break;
+        return;
     default: {
         const char escape[] = { '\\', 'u', '0', '0', HEX[c >> 4], HEX[c & 15] };
         buf_append(out, (str){ escape, sizeof escape });
     }
     }
-    return 1;
+}
+
+/* Text without escapes whose UTF-8 is broken somewhere: each byte that begins no sequence becomes
+ * U+FFFD. */
+static void write_repaired(buf *out, str s)
+{
+    while (s.len > 0) {
+        const size_t len = utf8_sequence((const unsigned char *)s.ptr, s.len);
+        buf_append(out, len ? str_slice(s, 0, len) : STR("\xEF\xBF\xBD"));
+        s = str_slice(s, len ? len : 1, s.len);
+    }
+}
+
+/* A string that is not all plain: runs of text with one escape between them. */
+static void write_runs(buf *out, str s)
+{
+    while (s.len > 0) {
+        bool ascii;
+        const str text = { s.ptr, json_scan_text(s.ptr, s.len, &ascii) };
+        if (ascii || str_is_utf8(text))
+            buf_append(out, text);
+        else
+            write_repaired(out, text);
+        s = str_slice(s, text.len, s.len);
+        if (s.len == 0)
+            return;
+        write_escape(out, (unsigned char)s.ptr[0]);
+        s = str_slice(s, 1, s.len);
+    }
 }
 
 void json_write_string(buf *out, str s)
@@ -62,14 +76,16 @@ void json_write_string(buf *out, str s)
     if (!to)
         return;
     *to++ = '"';
-    buf_commit(out, 1);
-    while (s.len > 0) {
-        const size_t plain = json_scan_plain(s.ptr, s.len);
-        buf_append(out, str_slice(s, 0, plain));
-        s = str_slice(s, plain, s.len);
-        if (s.len > 0)
-            s = str_slice(s, write_special(out, s), s.len);
+    const size_t plain = s.len ? json_scan_plain(s.ptr, s.len) : 0;
+    if (plain > 0)
+        memcpy(to, s.ptr, plain);
+    if (LIKELY(plain == s.len)) {
+        to[plain] = '"';
+        buf_commit(out, plain + 2);
+        return;
     }
+    buf_commit(out, plain + 1);
+    write_runs(out, str_slice(s, plain, s.len));
     buf_append_char(out, '"');
 }
 
@@ -92,20 +108,14 @@ void json_write_raw(buf *out, jsonb text)
 
 static void write_bytea(buf *out, bytea value)
 {
-    static const char ALPHABET[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    buf_append_char(out, '"');
-    for (size_t i = 0; i < value.len; i += 3) {
-        const size_t left = value.len - i;
-        const uint32_t group = (uint32_t)value.ptr[i] << 16 |
-                               (left > 1 ? (uint32_t)value.ptr[i + 1] << 8 : 0) |
-                               (left > 2 ? (uint32_t)value.ptr[i + 2] : 0);
-        const char four[] = { ALPHABET[group >> 18], ALPHABET[group >> 12 & 63],
-                              left > 1 ? ALPHABET[group >> 6 & 63] : '=',
-                              left > 2 ? ALPHABET[group & 63] : '=' };
-        buf_append(out, (str){ four, sizeof four });
-    }
-    buf_append_char(out, '"');
+    const size_t len = base64_len(value.len);
+    char *to = buf_reserve(out, len + 2);
+    if (!to)
+        return;
+    to[0] = '"';
+    base64_put(to + 1, value);
+    to[len + 1] = '"';
+    buf_commit(out, len + 2);
 }
 
 static void write_quoted(buf *out, const char *text, size_t len)
@@ -161,12 +171,6 @@ static void write_value(buf *out, const shape_type *type, const void *value)
     unreachable();
 }
 
-/* All lists share this layout: struct { X *items; size_t count; }. */
-typedef struct any_list {
-    const char *items;
-    size_t count;
-} any_list;
-
 /* NOLINTNEXTLINE(misc-no-recursion): one level a nested shape */
 static void write_list(buf *out, const shape_type *type, const any_list *list)
 {
@@ -187,7 +191,7 @@ static void write_member(buf *out, const shape_type *type, const char *member)
         write_value(out, type, member);
         return;
     case SHAPE_OPTIONAL:
-        if (*(const bool *)member) /* `has` is the first member of every opt_X */
+        if (((const any_optional *)(const void *)member)->has)
             write_value(out, type, member + type->value_offset);
         else
             buf_append(out, STR("null"));

@@ -8,6 +8,8 @@
 #define US_PER_SECOND        INT64_C(1000000)
 #define SECONDS_PER_DAY      INT64_C(86400)
 #define UNIX_TO_2000_SECONDS INT64_C(946684800)
+#define YEAR_1_US            (INT64_C(-63082281600) * US_PER_SECOND) /* 0001-01-01 from 2000 */
+#define YEAR_10000_US        (INT64_C(252455616000) * US_PER_SECOND)
 
 static const char DIGIT_PAIRS[] = "0001020304050607080910111213141516171819"
                                   "2021222324252627282930313233343536373839"
@@ -99,7 +101,9 @@ size_t timestamptz_format(char out[TIMESTAMPTZ_TEXT_MAX], timestamptz t)
     if (t.us == INT64_MIN)
         return put_text(out, STR("-infinity"));
     const int64_t seconds = divide_down(t.us, US_PER_SECOND);
-    int64_t fraction = t.us - seconds * US_PER_SECOND;
+    int64_t fraction = t.us % US_PER_SECOND;
+    if (fraction < 0)
+        fraction += US_PER_SECOND;
     const int64_t days = divide_down(seconds, SECONDS_PER_DAY);
     const int64_t of_day = seconds - days * SECONDS_PER_DAY;
     int64_t year;
@@ -225,7 +229,10 @@ bool timestamptz_parse(str s, timestamptz *out)
         return false;
     if (!take_time(&s, &us) || !take_offset(&s, &offset) || s.len > 0)
         return false;
-    out->us = (days * SECONDS_PER_DAY - offset) * US_PER_SECOND + us;
+    us += (days * SECONDS_PER_DAY - offset) * US_PER_SECOND;
+    if (us < YEAR_1_US || us >= YEAR_10000_US)
+        return false; /* the offset moved it out of the years that can be written */
+    out->us = us;
     return true;
 }
 

@@ -1,9 +1,9 @@
 /* Attributes checked, and scalars read from plain text. */
 #include "core/shape.h"
 
+#include "json_cursor.h"
 #include "shape_check.h"
-
-#include "core/json.h"
+#include "shape_layout.h"
 
 #define EMAIL_BYTES_MAX       254
 #define EMAIL_LOCAL_BYTES_MAX 64
@@ -55,14 +55,17 @@ shape_fault shape_check_double(arena *a, const shape_field *f, double value)
     return NO_FAULT;
 }
 
+static str bound_message(arena *a, const char *bound, uint32_t len, const char *what)
+{
+    return str_format(a, "must have at %s %u %s%s", bound, len, what, len == 1 ? "" : "s");
+}
+
 shape_fault shape_check_len(arena *a, const shape_field *f, size_t len, const char *what)
 {
     if (len < f->min_len)
-        return (shape_fault){ "too_short",
-                              str_format(a, "must have at least %u %s", f->min_len, what) };
+        return (shape_fault){ "too_short", bound_message(a, "least", f->min_len, what) };
     if (f->max_len && len > f->max_len)
-        return (shape_fault){ "too_long",
-                              str_format(a, "must have at most %u %s", f->max_len, what) };
+        return (shape_fault){ "too_long", bound_message(a, "most", f->max_len, what) };
     return NO_FAULT;
 }
 
@@ -126,7 +129,7 @@ static bool is_email(str s)
 shape_fault shape_check_text(arena *a, const shape_field *f, str value)
 {
     if (f->min_len || f->max_len) {
-        const shape_fault fault = shape_check_len(a, f, code_points(value), "characters");
+        const shape_fault fault = shape_check_len(a, f, code_points(value), "character");
         if (fault.code)
             return fault;
     }
@@ -150,7 +153,7 @@ shape_fault shape_store_text_form(arena *a, const shape_field *f, str text, void
     bytea *bytes = to;
     if (!base64_decode(a, text, bytes))
         return wrong("format", STR("must be base64"));
-    return shape_check_len(a, f, bytes->len, "bytes");
+    return shape_check_len(a, f, bytes->len, "byte");
 }
 
 static shape_fault parse_bool(str text, bool *to)
@@ -161,20 +164,44 @@ static shape_fault parse_bool(str text, bool *to)
     return NO_FAULT;
 }
 
+/* Whole numbers may have leading zeros here, as people type them. */
+static shape_fault parse_int(arena *a, const shape_field *f, str text, void *to)
+{
+    int64_t value;
+    if (str_to_int64(text, &value))
+        return shape_store_int(a, f, value, to);
+    const str digits = str_slice(text, str_starts_with(text, STR("-")), text.len);
+    for (size_t i = 0; i < digits.len; i++) {
+        if (digits.ptr[i] < '0' || digits.ptr[i] > '9')
+            return wrong("wrong_type", STR("must be an integer"));
+    }
+    return digits.len == 0 ? wrong("wrong_type", STR("must be an integer"))
+                           : wrong("out_of_range", STR("is out of the range of 64 bits"));
+}
+
+static shape_fault parse_double(arena *a, const shape_field *f, str text, double *to)
+{
+    if (float8_parse(text, to))
+        return shape_check_double(a, f, *to);
+    json_cursor c;
+    json_cursor_init(&c, NULL, text);
+    bool integer;
+    const bool number = json_cursor_number(&c, &text, &integer) && c.at == c.end;
+    return number ? wrong("out_of_range", STR("is too large for a double"))
+                  : wrong("wrong_type", STR("must be a number"));
+}
+
 static shape_fault parse_one(arena *a, const shape_field *f, str text, void *to)
 {
-    int64_t integer;
     switch (f->type->kind) {
     case SHAPE_BOOL:
         return parse_bool(text, to);
     case SHAPE_INT2:
     case SHAPE_INT4:
     case SHAPE_INT8:
-        return str_to_int64(text, &integer) ? shape_store_int(a, f, integer, to)
-                                            : wrong("wrong_type", STR("must be an integer"));
+        return parse_int(a, f, text, to);
     case SHAPE_FLOAT8:
-        return float8_parse(text, to) ? shape_check_double(a, f, *(double *)to)
-                                      : wrong("wrong_type", STR("must be a number"));
+        return parse_double(a, f, text, to);
     case SHAPE_TEXT:
         if (!str_is_utf8(text) || str_index(text, '\0') < text.len)
             return wrong("format", STR("must be UTF-8 text"));
@@ -206,6 +233,6 @@ const char *shape_parse_text(arena *a, const shape_field *field, str text, void 
         return fault.code;
     }
     if (field->type->arity == SHAPE_OPTIONAL)
-        *(bool *)member = true; /* `has` is the first member of every opt_X */
+        *(any_optional *)member = (any_optional){ .has = true };
     return NULL;
 }

@@ -15,7 +15,7 @@ typedef struct shape_fault {
 shape_fault shape_store_int(arena *a, const shape_field *field, int64_t value, void *to);
 shape_fault shape_check_double(arena *a, const shape_field *field, double value);
 shape_fault shape_check_text(arena *a, const shape_field *field, str value);
-/* `what`: "bytes" or "items". */
+/* `what`: "byte" or "item", said in the plural where need be. */
 shape_fault shape_check_len(arena *a, const shape_field *field, size_t len, const char *what);
 /* Reads a quoted or plain text form of the scalar kinds that have one: timestamptz, uuid, bytea. */
 shape_fault shape_store_text_form(arena *a, const shape_field *field, str text, void *to);

@@ -2,6 +2,8 @@
  * reads past a slice. */
 #include "core/str.h"
 
+#include "utf8.h"
+
 #include "core/arena.h"
 
 #include <stdarg.h>
@@ -190,8 +192,7 @@ str str_format(arena *a, const char *format, ...)
 
 /* --- UTF-8 ----------------------------------------------------------------------------------- */
 
-/* Bytes of the well-formed sequence at `p` (RFC 3629 section 4), 0 when there is none in `left`. */
-static size_t utf8_sequence(const unsigned char *p, size_t left)
+size_t utf8_sequence(const unsigned char *p, size_t left)
 {
     const unsigned char first = p[0];
     if (first < 0x80)

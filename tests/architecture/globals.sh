@@ -12,10 +12,11 @@ for archive in "$@"; do
         awk -v room="$room" 'NF >= 5 && $(NF - 2) ~ /^\.t?(data|bss)/ && $(NF - 2) !~ /rel\.ro/ && $NF !~ /^[._*]/ {
             sub(/\.[0-9]+$/, "", $NF); print room ":" $NF }' | sort -u)
     for name in $found; do
-        grep -q "^$name[[:space:]]" "$here/globals.txt" || { echo "a writable global without a reason: $name" >&2; bad=1; }
+        grep -q "^${name}[[:space:]]" "$here/globals.txt" || { echo "a writable global without a reason: $name" >&2; bad=1; }
     done
     # A reason for what is gone misleads.
-    for name in $(sed -n "s/^\($room:[^[:space:]]*\)[[:space:]].*/\1/p" "$here/globals.txt"); do
+    listed=$(cut -d' ' -f1 "$here/globals.txt" | grep "^$room:" || true)
+    for name in $listed; do
         echo "$found" | grep -qx "$name" || { echo "globals.txt lists $name, which is gone" >&2; bad=1; }
     done
 done

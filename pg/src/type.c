@@ -1,0 +1,462 @@
+/* From a column's bytes to C values, and what is known of types.
+ *
+ * Every type has one small decoder for bytes that are there; NULL, opt_X and lists are built around
+ * it by functions that see it through a descriptor. Lengths are checked against the bytes received
+ * before anything is read or allocated: a list takes at most four times the bytes it came in. */
+#include "pg/type.h"
+
+#include "reader.h"
+
+#include <assert.h>
+
+/* --- the catalog ------------------------------------------------------------------------------ */
+
+typedef struct type_row {
+    pg_oid oid;
+    pg_oid array;
+    const char *name;
+    const char *array_name;
+} type_row;
+
+static const type_row TYPES[] = {
+    { PG_OID_INT8, PG_OID_INT8_ARRAY, "int8", "int8[]" },
+    { PG_OID_TEXT, PG_OID_TEXT_ARRAY, "text", "text[]" },
+    { PG_OID_INT4, PG_OID_INT4_ARRAY, "int4", "int4[]" },
+    { PG_OID_BOOL, PG_OID_BOOL_ARRAY, "bool", "bool[]" },
+    { PG_OID_TIMESTAMPTZ, PG_OID_TIMESTAMPTZ_ARRAY, "timestamptz", "timestamptz[]" },
+    { PG_OID_UUID, PG_OID_UUID_ARRAY, "uuid", "uuid[]" },
+    { PG_OID_JSONB, PG_OID_JSONB_ARRAY, "jsonb", "jsonb[]" },
+    { PG_OID_FLOAT8, PG_OID_FLOAT8_ARRAY, "float8", "float8[]" },
+    { PG_OID_INT2, PG_OID_INT2_ARRAY, "int2", "int2[]" },
+    { PG_OID_BYTEA, PG_OID_BYTEA_ARRAY, "bytea", "bytea[]" },
+    { PG_OID_VARCHAR, PG_OID_VARCHAR_ARRAY, "varchar", "varchar[]" },
+    { PG_OID_BPCHAR, PG_OID_BPCHAR_ARRAY, "bpchar", "bpchar[]" },
+    { PG_OID_JSON, PG_OID_JSON_ARRAY, "json", "json[]" },
+    { PG_OID_FLOAT4, PG_OID_FLOAT4_ARRAY, "float4", "float4[]" },
+    { PG_OID_NAME, PG_OID_NAME_ARRAY, "name", "name[]" },
+    { PG_OID_OID, PG_OID_OID_ARRAY, "oid", "oid[]" },
+    { PG_OID_UNKNOWN, 0, "unknown", NULL },
+};
+
+/* The row in which `oid` is a type or its array; NULL when there is none. */
+static const type_row *find_row(pg_oid oid)
+{
+    for (size_t i = 0; i < ARRAY_LEN(TYPES) && oid != 0; i++) {
+        if (TYPES[i].oid == oid || TYPES[i].array == oid)
+            return &TYPES[i];
+    }
+    return NULL;
+}
+
+pg_format pg_type_format(pg_oid oid)
+{
+    return find_row(oid) ? PG_BINARY : PG_TEXT;
+}
+
+const char *pg_type_name(pg_oid oid)
+{
+    const type_row *row = find_row(oid);
+    if (!row)
+        return "type";
+    return row->oid == oid ? row->name : row->array_name;
+}
+
+pg_oid pg_type_element(pg_oid oid)
+{
+    switch (oid) { /* asked for every parameter: the scalars stop here */
+    case PG_OID_BOOL:
+    case PG_OID_BYTEA:
+    case PG_OID_INT8:
+    case PG_OID_INT2:
+    case PG_OID_INT4:
+    case PG_OID_TEXT:
+    case PG_OID_FLOAT8:
+    case PG_OID_TIMESTAMPTZ:
+    case PG_OID_UUID:
+    case PG_OID_JSONB:
+        return 0;
+    default:
+        break;
+    }
+    const type_row *row = find_row(oid);
+    return row && row->array == oid ? row->oid : 0;
+}
+
+/* --- one value -------------------------------------------------------------------------------- */
+
+COLD static error mismatch(const pg_cell *cell, const char *wanted)
+{
+    const char *format = cell->format == PG_TEXT ? ", in text format" : "";
+    if (!cell->bytes.ptr)
+        return error_set(&PG_TYPE_MISMATCH, "NULL in a column of %s (OID %u) that is read as %s",
+                         pg_type_name(cell->oid), cell->oid, wanted);
+    return error_set(&PG_TYPE_MISMATCH, "%s (OID %u%s) of %zu bytes cannot be read as %s",
+                     pg_type_name(cell->oid), cell->oid, format, cell->bytes.len, wanted);
+}
+
+/* Whether the cell is binary, of this type and of this many bytes. */
+static bool is(const pg_cell *cell, pg_oid oid, size_t len)
+{
+    return cell->oid == oid && cell->format == PG_BINARY && cell->bytes.len == len;
+}
+
+static bool read_bool(const pg_cell *cell, void *out)
+{
+    if (!is(cell, PG_OID_BOOL, 1) || (unsigned char)cell->bytes.ptr[0] > 1)
+        return false;
+    *(bool *)out = cell->bytes.ptr[0] == 1;
+    return true;
+}
+
+static bool read_int2(const pg_cell *cell, void *out)
+{
+    if (!is(cell, PG_OID_INT2, 2))
+        return false;
+    *(int16_t *)out = (int16_t)pg_get16(cell->bytes.ptr);
+    return true;
+}
+
+static bool read_int4(const pg_cell *cell, void *out)
+{
+    if (is(cell, PG_OID_INT4, 4))
+        *(int32_t *)out = (int32_t)pg_get32(cell->bytes.ptr);
+    else if (is(cell, PG_OID_INT2, 2))
+        *(int32_t *)out = (int16_t)pg_get16(cell->bytes.ptr);
+    else
+        return false;
+    return true;
+}
+
+static bool read_int8(const pg_cell *cell, void *out)
+{
+    if (is(cell, PG_OID_INT8, 8))
+        *(int64_t *)out = (int64_t)pg_get64(cell->bytes.ptr);
+    else if (is(cell, PG_OID_INT4, 4))
+        *(int64_t *)out = (int32_t)pg_get32(cell->bytes.ptr);
+    else if (is(cell, PG_OID_INT2, 2))
+        *(int64_t *)out = (int16_t)pg_get16(cell->bytes.ptr);
+    else if (is(cell, PG_OID_OID, 4))
+        *(int64_t *)out = pg_get32(cell->bytes.ptr);
+    else
+        return false;
+    return true;
+}
+
+static bool read_float8(const pg_cell *cell, void *out)
+{
+    if (is(cell, PG_OID_FLOAT8, 8)) {
+        const uint64_t bits = pg_get64(cell->bytes.ptr);
+        memcpy(out, &bits, sizeof bits);
+        return true;
+    }
+    if (!is(cell, PG_OID_FLOAT4, 4))
+        return false;
+    const uint32_t bits = pg_get32(cell->bytes.ptr);
+    float narrow;
+    memcpy(&narrow, &bits, sizeof bits);
+    *(double *)out = (double)narrow;
+    return true;
+}
+
+static bool is_text(pg_oid oid)
+{
+    switch (oid) {
+    case PG_OID_TEXT:
+    case PG_OID_VARCHAR:
+    case PG_OID_BPCHAR:
+    case PG_OID_NAME:
+    case PG_OID_JSON:
+    case PG_OID_UNKNOWN:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* jsonb's text, behind the version of its binary format. */
+static bool read_jsonb_text(const pg_cell *cell, str *out)
+{
+    if (cell->oid != PG_OID_JSONB || cell->format != PG_BINARY || cell->bytes.len < 1 ||
+        cell->bytes.ptr[0] != 1)
+        return false;
+    *out = str_slice(cell->bytes, 1, cell->bytes.len);
+    return true;
+}
+
+static bool read_text(const pg_cell *cell, void *out)
+{
+    if (cell->format != PG_TEXT && !is_text(cell->oid))
+        return read_jsonb_text(cell, out);
+    *(str *)out = cell->bytes;
+    return true;
+}
+
+static bool read_bytea(const pg_cell *cell, void *out)
+{
+    if (cell->oid != PG_OID_BYTEA || cell->format != PG_BINARY)
+        return false;
+    *(bytea *)out = (bytea){ (const uint8_t *)cell->bytes.ptr, cell->bytes.len };
+    return true;
+}
+
+static bool read_timestamptz(const pg_cell *cell, void *out)
+{
+    if (!is(cell, PG_OID_TIMESTAMPTZ, 8))
+        return false;
+    *(timestamptz *)out = (timestamptz){ (int64_t)pg_get64(cell->bytes.ptr) };
+    return true;
+}
+
+static bool read_uuid(const pg_cell *cell, void *out)
+{
+    if (!is(cell, PG_OID_UUID, 16))
+        return false;
+    memcpy(((uuid *)out)->bytes, cell->bytes.ptr, 16);
+    return true;
+}
+
+static bool read_jsonb(const pg_cell *cell, void *out)
+{
+    jsonb *json = out;
+    if (cell->oid != PG_OID_JSON)
+        return read_jsonb_text(cell, &json->text);
+    json->text = cell->bytes;
+    return true;
+}
+
+/* --- NULL and lists around it ----------------------------------------------------------------- */
+
+typedef struct decoder {
+    const char *name;
+    const char *list_name;
+    uint32_t bytes; /* of the C type */
+    uint32_t align;
+    bool (*read)(const pg_cell *cell, void *out); /* the cell is not NULL; false: it does not fit */
+    pg_oid elements[6];                           /* of arrays that a list takes */
+} decoder;
+
+static error decode_one(const decoder *d, const pg_cell *cell, void *out)
+{
+    if (UNLIKELY(!cell->bytes.ptr || !d->read(cell, out)))
+        return mismatch(cell, d->name);
+    return OK;
+}
+
+static bool takes_element(const decoder *d, pg_oid element)
+{
+    for (size_t i = 0; i < ARRAY_LEN(d->elements) && d->elements[i]; i++) {
+        if (d->elements[i] == element)
+            return true;
+    }
+    return false;
+}
+
+/* Reads an array's header: false when it is no array of at most one dimension whose elements may
+ * all be there. */
+static bool read_array_header(pg_reader *r, pg_oid element, uint32_t *count)
+{
+    const uint32_t dimensions = pg_reader_u32(r);
+    const uint32_t has_null = pg_reader_u32(r);
+    const pg_oid sent = pg_reader_u32(r);
+    *count = 0;
+    if (r->failed || dimensions > 1 || has_null > 1 || sent != element)
+        return false;
+    if (dimensions == 0)
+        return pg_reader_done(r);
+    *count = pg_reader_u32(r);
+    pg_reader_i32(r); /* the lower bound */
+    return !r->failed && *count <= pg_reader_left(r) / 4;
+}
+
+static error decode_list(const decoder *d, arena *a, const pg_cell *cell, void **items,
+                         size_t *item_count)
+{
+    const pg_oid element = cell->format == PG_BINARY ? pg_type_element(cell->oid) : 0;
+    if (!cell->bytes.ptr || !element || !takes_element(d, element))
+        return mismatch(cell, d->list_name);
+    pg_reader r = pg_reader_of(cell->bytes);
+    uint32_t count;
+    if (!read_array_header(&r, element, &count))
+        return mismatch(cell, d->list_name);
+    if (count == 0 && !pg_reader_done(&r))
+        return mismatch(cell, d->list_name);
+    char *to = NULL;
+    if (count > 0) {
+        invariant(a != NULL);
+        to = arena_try_alloc(a, (size_t)count * d->bytes, d->align);
+        if (!to)
+            return error_set(&OUT_OF_MEMORY, "a list of %u items", count);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t len = pg_reader_u32(&r);
+        if (len == UINT32_MAX)
+            return error_set(&PG_TYPE_MISMATCH, "NULL in an array that is read as %s",
+                             d->list_name);
+        const pg_cell item = { element, PG_BINARY, pg_reader_bytes(&r, len) };
+        if (r.failed)
+            return mismatch(cell, d->list_name);
+        TRY(decode_one(d, &item, to + (size_t)i * d->bytes));
+    }
+    if (!pg_reader_done(&r))
+        return mismatch(cell, d->list_name);
+    *items = to;
+    *item_count = count;
+    return OK;
+}
+
+/* The descriptor and the three public decoders of a type. */
+#define DECODER(name_, c_type, ...)                                                               \
+    static const decoder name_##_decoder = { #name_,           #name_ "_list", sizeof(c_type),    \
+                                             _Alignof(c_type), read_##name_,   { __VA_ARGS__ } }; \
+    error pg_decode_##name_(arena *a, const pg_cell *cell, c_type *out)                           \
+    {                                                                                             \
+        (void)a;                                                                                  \
+        return decode_one(&name_##_decoder, cell, out);                                           \
+    }                                                                                             \
+    error pg_decode_opt_##name_(arena *a, const pg_cell *cell, opt_##name_ *out)                  \
+    {                                                                                             \
+        (void)a;                                                                                  \
+        if (!cell->bytes.ptr) {                                                                   \
+            *out = (opt_##name_){ .is_null = true };                                              \
+            return OK;                                                                            \
+        }                                                                                         \
+        TRY(decode_one(&name_##_decoder, cell, &out->value));                                     \
+        out->has = true;                                                                          \
+        out->is_null = false;                                                                     \
+        return OK;                                                                                \
+    }                                                                                             \
+    error pg_decode_##name_##_list(arena *a, const pg_cell *cell, name_##_list *out)              \
+    {                                                                                             \
+        void *items = NULL;                                                                       \
+        TRY(decode_list(&name_##_decoder, a, cell, &items, &out->count));                         \
+        out->items = items;                                                                       \
+        return OK;                                                                                \
+    }
+
+DECODER(bool, bool, PG_OID_BOOL)
+DECODER(int2, int16_t, PG_OID_INT2)
+DECODER(int4, int32_t, PG_OID_INT4, PG_OID_INT2)
+DECODER(int8, int64_t, PG_OID_INT8, PG_OID_INT4, PG_OID_INT2, PG_OID_OID)
+DECODER(float8, double, PG_OID_FLOAT8, PG_OID_FLOAT4)
+DECODER(text, str, PG_OID_TEXT, PG_OID_VARCHAR, PG_OID_BPCHAR, PG_OID_NAME, PG_OID_JSON,
+        PG_OID_JSONB)
+DECODER(bytea, bytea, PG_OID_BYTEA)
+DECODER(timestamptz, timestamptz, PG_OID_TIMESTAMPTZ)
+DECODER(uuid, uuid, PG_OID_UUID)
+DECODER(jsonb, jsonb, PG_OID_JSONB, PG_OID_JSON)
+
+/* --- shapes ----------------------------------------------------------------------------------- */
+
+typedef struct shape_row {
+    pg_oid oid;
+    pg_oid array;
+    const decoder *decoder;
+} shape_row;
+
+static const shape_row *row_of_shape(shape_kind kind)
+{
+    static const shape_row ROWS[] = {
+        [SHAPE_BOOL] = { PG_OID_BOOL, PG_OID_BOOL_ARRAY, &bool_decoder },
+        [SHAPE_INT2] = { PG_OID_INT2, PG_OID_INT2_ARRAY, &int2_decoder },
+        [SHAPE_INT4] = { PG_OID_INT4, PG_OID_INT4_ARRAY, &int4_decoder },
+        [SHAPE_INT8] = { PG_OID_INT8, PG_OID_INT8_ARRAY, &int8_decoder },
+        [SHAPE_FLOAT8] = { PG_OID_FLOAT8, PG_OID_FLOAT8_ARRAY, &float8_decoder },
+        [SHAPE_TEXT] = { PG_OID_TEXT, PG_OID_TEXT_ARRAY, &text_decoder },
+        [SHAPE_BYTEA] = { PG_OID_BYTEA, PG_OID_BYTEA_ARRAY, &bytea_decoder },
+        [SHAPE_TIMESTAMPTZ] = { PG_OID_TIMESTAMPTZ, PG_OID_TIMESTAMPTZ_ARRAY,
+                                &timestamptz_decoder },
+        [SHAPE_UUID] = { PG_OID_UUID, PG_OID_UUID_ARRAY, &uuid_decoder },
+        [SHAPE_JSONB] = { PG_OID_JSONB, PG_OID_JSONB_ARRAY, &jsonb_decoder },
+    };
+    invariant(kind >= SHAPE_BOOL && kind <= SHAPE_JSONB);
+    return &ROWS[kind];
+}
+
+pg_oid pg_type_of_shape(const shape_type *type)
+{
+    if (type->kind == SHAPE_STRUCT)
+        return 0;
+    const shape_row *row = row_of_shape(type->kind);
+    return type->arity == SHAPE_LIST ? row->array : row->oid;
+}
+
+/* What opt_X and X_list begin with, whatever X is. */
+typedef struct optional_head {
+    bool has;
+    bool is_null;
+} optional_head;
+
+typedef struct list_head {
+    void *items;
+    size_t count;
+} list_head;
+
+static_assert(offsetof(opt_uuid, has) == offsetof(optional_head, has) &&
+                  offsetof(opt_uuid, is_null) == offsetof(optional_head, is_null) &&
+                  offsetof(uuid_list, items) == offsetof(list_head, items) &&
+                  offsetof(uuid_list, count) == offsetof(list_head, count),
+              "members are read through these heads");
+
+static pg_value param_scalar(shape_kind kind, const void *at)
+{
+    switch (kind) {
+    case SHAPE_BOOL:
+        return pg_param_bool(*(const bool *)at);
+    case SHAPE_INT2:
+        return pg_param_int2(*(const int16_t *)at);
+    case SHAPE_INT4:
+        return pg_param_int4(*(const int32_t *)at);
+    case SHAPE_INT8:
+        return pg_param_int8(*(const int64_t *)at);
+    case SHAPE_FLOAT8:
+        return pg_param_float8(*(const double *)at);
+    case SHAPE_TEXT:
+        return pg_param_text(*(const str *)at);
+    case SHAPE_BYTEA:
+        return pg_param_bytea(*(const bytea *)at);
+    case SHAPE_TIMESTAMPTZ:
+        return pg_param_timestamptz(*(const timestamptz *)at);
+    case SHAPE_UUID:
+        return pg_param_uuid(*(const uuid *)at);
+    case SHAPE_JSONB:
+        return pg_param_jsonb(*(const jsonb *)at);
+    case SHAPE_STRUCT:
+        break;
+    }
+    unreachable();
+}
+
+pg_value pg_param_member(const shape_type *type, const void *member)
+{
+    const shape_row *row = row_of_shape(type->kind);
+    if (type->arity == SHAPE_LIST) {
+        list_head head;
+        memcpy(&head, member, sizeof head);
+        return (pg_value){ .oid = row->array, .as.list = { head.items, head.count } };
+    }
+    if (type->arity == SHAPE_OPTIONAL) {
+        optional_head head;
+        memcpy(&head, member, sizeof head);
+        if (!head.has)
+            return pg_param_null(row->oid);
+    }
+    return param_scalar(type->kind, (const char *)member + type->value_offset);
+}
+
+error pg_decode_member(arena *a, const pg_cell *cell, const shape_type *type, void *member)
+{
+    const decoder *d = row_of_shape(type->kind)->decoder;
+    if (type->arity == SHAPE_LIST) {
+        list_head head;
+        TRY(decode_list(d, a, cell, &head.items, &head.count));
+        memcpy(member, &head, sizeof head);
+        return OK;
+    }
+    if (type->arity == SHAPE_ONE)
+        return decode_one(d, cell, member);
+    optional_head head = { .has = cell->bytes.ptr != NULL, .is_null = cell->bytes.ptr == NULL };
+    if (head.has)
+        TRY(decode_one(d, cell, (char *)member + type->value_offset));
+    memcpy(member, &head, sizeof head);
+    return OK;
+}

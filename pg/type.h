@@ -1,0 +1,236 @@
+/* Values between C and PostgreSQL: what a parameter is, and how a column's bytes become a C value.
+ *
+ *   int64_t id; str email; opt_timestamptz seen;
+ *   TRY(pg_decode_int8(NULL, &cell, &id));
+ *
+ * Both directions use PostgreSQL's binary format. The C types are those of core/scalar.h, under
+ * PostgreSQL's own names; a decoder accepts every column type that fits its C type without loss.
+ *
+ * A mismatch between a column and its reader is PG_TYPE_MISMATCH: the program's fault, but found in
+ * what a server sent, and so never an invariant. */
+#ifndef PG_TYPE_H
+#define PG_TYPE_H
+
+#include "core/arena.h"
+#include "core/scalar.h"
+#include "core/shape.h"
+#include "pg/error.h"
+
+/* A type's number in the server's catalog. */
+typedef uint32_t pg_oid;
+
+#define PG_OID_BOOL        16
+#define PG_OID_BYTEA       17
+#define PG_OID_NAME        19
+#define PG_OID_INT8        20
+#define PG_OID_INT2        21
+#define PG_OID_INT4        23
+#define PG_OID_TEXT        25
+#define PG_OID_OID         26
+#define PG_OID_JSON        114
+#define PG_OID_FLOAT4      700
+#define PG_OID_FLOAT8      701
+#define PG_OID_UNKNOWN     705
+#define PG_OID_BPCHAR      1042
+#define PG_OID_VARCHAR     1043
+#define PG_OID_TIMESTAMPTZ 1184
+#define PG_OID_UUID        2950
+#define PG_OID_JSONB       3802
+
+#define PG_OID_BOOL_ARRAY        1000
+#define PG_OID_BYTEA_ARRAY       1001
+#define PG_OID_NAME_ARRAY        1003
+#define PG_OID_INT2_ARRAY        1005
+#define PG_OID_INT4_ARRAY        1007
+#define PG_OID_TEXT_ARRAY        1009
+#define PG_OID_BPCHAR_ARRAY      1014
+#define PG_OID_VARCHAR_ARRAY     1015
+#define PG_OID_INT8_ARRAY        1016
+#define PG_OID_FLOAT4_ARRAY      1021
+#define PG_OID_FLOAT8_ARRAY      1022
+#define PG_OID_OID_ARRAY         1028
+#define PG_OID_TIMESTAMPTZ_ARRAY 1185
+#define PG_OID_JSON_ARRAY        199
+#define PG_OID_UUID_ARRAY        2951
+#define PG_OID_JSONB_ARRAY       3807
+
+typedef enum pg_format {
+    PG_TEXT = 0,
+    PG_BINARY = 1,
+} pg_format;
+
+/* The format to ask for in a column of this type: binary for the types above, text for all others,
+ * which pg_decode_text then gives as the server writes them (numeric, date, inet, enums, …). */
+pg_format pg_type_format(pg_oid oid);
+/* "int8", "text[]"; "type" for what is not in the list above. */
+const char *pg_type_name(pg_oid oid);
+/* The type of the array's elements, 0 for what is not an array in the list above. */
+pg_oid pg_type_element(pg_oid oid);
+/* The type that a shape's field is stored in; 0 for a nested shape. */
+pg_oid pg_type_of_shape(const shape_type *type);
+
+/* --- parameters ------------------------------------------------------------------------------- */
+
+/* One parameter of a statement. Made by pg_param; text, bytes, JSON and lists are views, which must
+ * live until the statement was sent. */
+typedef struct pg_value {
+    pg_oid oid; /* 0: the server decides, and `text` is written as in a quoted literal */
+    bool is_null;
+    union {
+        bool boolean;
+        int16_t int2;
+        int32_t int4;
+        int64_t int8;
+        double float8;
+        str text; /* also json and jsonb */
+        bytea bytes;
+        timestamptz instant;
+        uuid uuid;
+        struct {
+            const void *items; /* of the element's C type */
+            size_t count;
+        } list;
+    } as;
+} pg_value;
+
+/* The parameter that stands for a C value, by its type: bool, short, int, long, double, str, bytea,
+ * timestamptz, uuid, jsonb, their opt_X (NULL unless `has`) and X_list; a pg_value is handed on.
+ * Anything else, a char * or an unsigned long say, does not compile. Mind that in C `true` and
+ * `a == b` are ints: write (bool)(a == b). */
+#define pg_param(value)                              \
+    _Generic((value), bool                           \
+             : pg_param_bool, signed char            \
+             : pg_param_int2, unsigned char          \
+             : pg_param_int2, short                  \
+             : pg_param_int2, unsigned short         \
+             : pg_param_int4, int                    \
+             : pg_param_int4, unsigned int           \
+             : pg_param_int8, long                   \
+             : pg_param_int8, long long              \
+             : pg_param_int8, double                 \
+             : pg_param_float8, str                  \
+             : pg_param_text, bytea                  \
+             : pg_param_bytea, timestamptz           \
+             : pg_param_timestamptz, uuid            \
+             : pg_param_uuid, jsonb                  \
+             : pg_param_jsonb, opt_bool              \
+             : pg_param_opt_bool, opt_int2           \
+             : pg_param_opt_int2, opt_int4           \
+             : pg_param_opt_int4, opt_int8           \
+             : pg_param_opt_int8, opt_float8         \
+             : pg_param_opt_float8, opt_text         \
+             : pg_param_opt_text, opt_bytea          \
+             : pg_param_opt_bytea, opt_timestamptz   \
+             : pg_param_opt_timestamptz, opt_uuid    \
+             : pg_param_opt_uuid, opt_jsonb          \
+             : pg_param_opt_jsonb, bool_list         \
+             : pg_param_bool_list, int2_list         \
+             : pg_param_int2_list, int4_list         \
+             : pg_param_int4_list, int8_list         \
+             : pg_param_int8_list, float8_list       \
+             : pg_param_float8_list, text_list       \
+             : pg_param_text_list, bytea_list        \
+             : pg_param_bytea_list, timestamptz_list \
+             : pg_param_timestamptz_list, uuid_list  \
+             : pg_param_uuid_list, jsonb_list        \
+             : pg_param_jsonb_list, pg_value         \
+             : pg_param_value)(value)
+
+/* NULL of a type. */
+static inline pg_value pg_param_null(pg_oid oid)
+{
+    return (pg_value){ .oid = oid, .is_null = true };
+}
+/* Text whose type the server infers, as that of a quoted literal: for types without a C type, such
+ * as numeric, date, inet or an enum. Where it cannot infer one, write a cast: $1::numeric. */
+static inline pg_value pg_param_literal(str text)
+{
+    return (pg_value){ .oid = 0, .is_null = !text.ptr, .as.text = text };
+}
+static inline pg_value pg_param_value(pg_value value)
+{
+    return value;
+}
+
+/* Three constructors a type. Text and JSON without a pointer (STR_NONE) are NULL. */
+#define PG_PARAM(name, c_type, oid_, member, value_, is_null_)                             \
+    static inline pg_value pg_param_##name(c_type value)                                   \
+    {                                                                                      \
+        return (pg_value){ .oid = (oid_), .is_null = (is_null_), .as.member = (value_) };  \
+    }                                                                                      \
+    static inline pg_value pg_param_opt_##name(opt_##name value)                           \
+    {                                                                                      \
+        return value.has ? pg_param_##name(value.value) : pg_param_null(oid_);             \
+    }                                                                                      \
+    static inline pg_value pg_param_##name##_list(name##_list value)                       \
+    {                                                                                      \
+        return (pg_value){ .oid = oid_##_ARRAY, .as.list = { value.items, value.count } }; \
+    }
+PG_PARAM(bool, bool, PG_OID_BOOL, boolean, value, false)
+PG_PARAM(int2, int16_t, PG_OID_INT2, int2, value, false)
+PG_PARAM(int4, int32_t, PG_OID_INT4, int4, value, false)
+PG_PARAM(int8, int64_t, PG_OID_INT8, int8, value, false)
+PG_PARAM(float8, double, PG_OID_FLOAT8, float8, value, false)
+PG_PARAM(text, str, PG_OID_TEXT, text, value, !value.ptr)
+PG_PARAM(bytea, bytea, PG_OID_BYTEA, bytes, value, false)
+PG_PARAM(timestamptz, timestamptz, PG_OID_TIMESTAMPTZ, instant, value, false)
+PG_PARAM(uuid, uuid, PG_OID_UUID, uuid, value, false)
+PG_PARAM(jsonb, jsonb, PG_OID_JSONB, text, value.text, !value.text.ptr)
+
+/* The parameter that stands for a shape's member at `member`. The type must not be a nested shape.
+ */
+pg_value pg_param_member(const shape_type *type, const void *member);
+
+/* --- columns ---------------------------------------------------------------------------------- */
+
+/* What a statement's result column is. */
+typedef struct pg_column {
+    str name;
+    pg_oid oid;
+    pg_format format;
+    int32_t type_modifier; /* varchar(20): 24; -1: none */
+    pg_oid table;          /* 0: not a table's column */
+    uint16_t attribute;    /* its number in the table, 0 */
+} pg_column;
+
+typedef struct pg_columns {
+    pg_column *items;
+    size_t count;
+} pg_columns;
+
+/* One column of one row. */
+typedef struct pg_cell {
+    pg_oid oid;
+    pg_format format;
+    str bytes; /* as received; STR_NONE is NULL */
+} pg_cell;
+
+/* Three decoders a type: pg_decode_int8, pg_decode_opt_int8, pg_decode_int8_list, and so on.
+ *   arena   holds a list's items; NULL is good for all others
+ *   out     text, bytes and JSON are views of the cell's bytes; left alone on failure
+ *   accepts bool: bool. int2: int2. int4: int2, int4. int8: int2, int4, int8, oid. float8: float4,
+ *           float8. text: text, varchar, bpchar, name, json, unknown, jsonb, and every type in text
+ *           format. bytea: bytea. timestamptz: timestamptz. uuid: uuid. jsonb: jsonb, json. A list:
+ *           one-dimensional arrays of these, without NULLs
+ *   fails   PG_TYPE_MISMATCH: another type, NULL for what is not opt_X, bytes of a wrong length;
+ *           OUT_OF_MEMORY: no room for a list */
+#define PG_DECODE(name, c_type)                                                 \
+    error pg_decode_##name(arena *a, const pg_cell *cell, c_type *out);         \
+    error pg_decode_opt_##name(arena *a, const pg_cell *cell, opt_##name *out); \
+    error pg_decode_##name##_list(arena *a, const pg_cell *cell, name##_list *out);
+PG_DECODE(bool, bool)
+PG_DECODE(int2, int16_t)
+PG_DECODE(int4, int32_t)
+PG_DECODE(int8, int64_t)
+PG_DECODE(float8, double)
+PG_DECODE(text, str)
+PG_DECODE(bytea, bytea)
+PG_DECODE(timestamptz, timestamptz)
+PG_DECODE(uuid, uuid)
+PG_DECODE(jsonb, jsonb)
+
+/* Decodes into a shape's member at `member`, as the decoder of its type. The type must not be a
+ * nested shape. */
+error pg_decode_member(arena *a, const pg_cell *cell, const shape_type *type, void *member);
+
+#endif

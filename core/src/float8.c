@@ -139,7 +139,7 @@ size_t float8_format(char out[FLOAT8_TEXT_MAX], double value)
 #define DIGITS_KEPT   19  /* of a number's significant digits: as many as a uint64_t always holds */
 #define DIGITS_MAX    800 /* more cannot change the nearest double, but for a sticky one */
 #define EXPONENT_MAX  308 /* 10^309 is past every double */
-#define EXPONENT_LEAP 1000000
+#define EXPONENT_LEAP 1000000000000 /* no text is so long that more could matter */
 
 /* A JSON number taken apart: digits * 10^exponent, and a bit more when `cut`. */
 typedef struct number {

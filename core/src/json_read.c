@@ -329,7 +329,10 @@ static bool read_item(reader *r, uint32_t depth, const path *at, const shape_fie
 static bool read_list(reader *r, uint32_t depth, const path *at, const shape_field *field,
                       any_list *list)
 {
-    if (json_cursor_peek(&r->c) != '[')
+    const char first = json_cursor_peek(&r->c);
+    if (first == 'n')
+        return refuse(r, depth, at, "null", STR("must not be null"));
+    if (first != '[')
         return refuse(r, depth, at, "wrong_type", STR("must be an array"));
     if (depth >= JSON_DEPTH_MAX)
         return json_cursor_fail(&r->c, "nested too deeply");

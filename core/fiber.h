@@ -59,7 +59,7 @@ YIELDS error fiber_join(fiber **handle);
 
 /* Sleeps at least `ms`; fails TIMED_OUT or as canceled. */
 YIELDS error fiber_sleep(uint32_t ms);
-/* Lets everything that is ready run once. */
+/* Lets everything else have its turn: the fibers that are ready, the sockets, the timers. */
 YIELDS error fiber_yield(void);
 
 /* Blows the cancel fuse: the fiber's present or next waiting call fails with `kind` (&CANCELED,

@@ -11,7 +11,7 @@
  *
  * Writes are gathered and leave in one system call at the end of the loop's turn. What the socket
  * refuses is queued; past the high watermark the stream stops reading its peer until it has
- * drained.
+ * drained, unless it is full duplex.
  *
  * Invariant: closed() is called exactly once, on the loop and never inside a call of the owner's,
  * and after it the stream is gone. */
@@ -49,6 +49,9 @@ typedef struct stream_handler {
 typedef struct stream_options {
     size_t input_bytes_max;   /* unconsumed input kept; 0: 1 MiB. Past it: STREAM_INPUT_FULL */
     size_t output_bytes_high; /* queued output past which reading stops; 0: 256 KiB */
+    /* Goes on reading past it: for a client that writes much before it reads the answers. Two ends
+     * that both stop reading wait for each other for ever. */
+    bool full_duplex;
 } stream_options;
 
 /* Where to connect or listen: a numeric IP and port, or a Unix socket path. */
@@ -103,13 +106,14 @@ void stream_resume(stream *s);
  * `data` only. Release with block_release. */
 block *stream_keep_block(stream *s);
 
-/* One timer a stream: calls `timeout` in `ms`, 0 disarms. */
+/* One timer a stream: calls `timeout` in `ms`, counted from the present turn's start; 0 disarms. */
 void stream_set_timeout(stream *s, uint32_t ms);
 
 /* Ends our side after everything queued was sent; the peer may still send. */
 void stream_end(stream *s);
-/* Sends what is queued, ends our side, reads and drops what the peer still sends until its end or
- * `linger_ms`, then closes: no answer is lost to a reset. closed() follows. */
+/* Sends what is queued, ends our side, reads and drops what the peer still sends until its end,
+ * then closes: no answer is lost to a reset. A peer that takes nothing, or does not end, for
+ * `linger_ms` is not waited for. closed() follows. */
 void stream_close(stream *s, uint32_t linger_ms);
 /* Closes at once, dropping what is queued. closed() follows in the next turn. */
 void stream_abort(stream *s);

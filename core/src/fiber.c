@@ -7,8 +7,8 @@
  * Fuses are looked at where a wait begins and where it is woken: fiber_fuse says which, if any,
  * ends the running fiber's waits. Clean-ups and offloaded calls raise `shielded`.
  *
- * Invariant: a fiber stands in loop->ready exactly when its state is READY, and its deadline timer
- * is armed only while it is PARKED. */
+ * Invariant: a fiber stands in loop->ready or loop->yielded exactly when its state is READY, and
+ * its deadline timer is armed only while it is PARKED. */
 #include "core/fiber.h"
 
 #include "fiber_private.h"
@@ -28,6 +28,7 @@ ERROR_KIND(FIBER_CRASHED, ERROR_INTERNAL, "The server could not complete the req
 error fibers_open(loop *l)
 {
     list_init(&l->ready);
+    list_init(&l->yielded);
     list_init(&l->fibers);
     if (l->fibers_max == 0)
         l->fibers_max = FIBERS_MAX_DEFAULT;
@@ -226,12 +227,11 @@ static void fiber_resume(loop *l, fiber *f)
 
 void fibers_run(loop *l)
 {
-    for (;;) {
-        list_node *n = list_take_first(&l->ready);
-        if (!n)
-            return;
+    list batch;
+    list_init(&batch);
+    list_append_all(&batch, &l->ready);
+    for (list_node *n; (n = list_take_first(&batch));)
         fiber_resume(l, CONTAINER_OF(n, fiber, node));
-    }
 }
 
 /* --- waiting --------------------------------------------------------------------------------- */
@@ -381,7 +381,8 @@ error fiber_yield(void)
     const error_kind *fuse = fiber_fuse(f);
     if (fuse)
         return error_set(fuse, "at a yield");
-    make_ready(f);
+    f->state = FIBER_READY;
+    list_append(&f->loop->yielded, &f->node);
     switch_to_loop(f, false);
     return OK;
 }

@@ -13,7 +13,7 @@
 #include "core/timer.h"
 
 typedef enum fiber_state {
-    FIBER_READY = 1, /* in loop->ready */
+    FIBER_READY = 1, /* in loop->ready, or in loop->yielded */
     FIBER_RUNNING,
     FIBER_PARKED,
     FIBER_ENDED, /* result set, stack still there until recycled or joined */
@@ -33,7 +33,7 @@ typedef struct scope {
 
 struct fiber {
     void *context;     /* stack pointer while not running */
-    list_node node;    /* in loop->ready */
+    list_node node;    /* in loop->ready or loop->yielded */
     list_node sibling; /* in loop->fibers */
     loop *loop;
     struct stack *stack;

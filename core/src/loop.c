@@ -249,10 +249,16 @@ static void beat(loop *l, bool busy)
     atomic_fetch_add_explicit(&l->heartbeat->turns, 1, memory_order_relaxed);
 }
 
+void loop_woke(loop *l)
+{
+    l->now_ms = loop_clock_ms();
+    beat(l, true);
+}
+
 static int wait_ms(const loop *l)
 {
     if (l->stopping || !list_is_empty(&l->posted) || !list_is_empty(&l->unread) ||
-        !list_is_empty(&l->ready))
+        !list_is_empty(&l->ready) || !list_is_empty(&l->yielded))
         return 0;
     const uint64_t next_ms = timer_wheel_next_ms(&l->timers);
     if (next_ms == UINT64_MAX)
@@ -276,14 +282,13 @@ static void turn(loop *l)
 {
     beat(l, false);
     l->backend->wait(l, wait_ms(l));
-    l->now_ms = loop_clock_ms();
-    beat(l, true);
+    list_append_all(&l->ready, &l->yielded);
     timer_wheel_advance(&l->timers, l->now_ms);
     for (int round = 0; round < TURN_ROUNDS_MAX; round++) {
         run_tasks(&l->posted);
         read_again(l);
         fibers_run(l);
-        if (list_is_empty(&l->posted) && list_is_empty(&l->unread))
+        if (list_is_empty(&l->posted) && list_is_empty(&l->unread) && list_is_empty(&l->ready))
             break;
     }
     run_tasks(&l->turn_end);

@@ -88,9 +88,19 @@ static void epoll_stop(loop *l, stream *s)
     epoll_remove(l, stream_fd(s), (uintptr_t)s);
 }
 
+static void epoll_receive(loop *l, stream *s);
+
+/* The peer is gone, but its last words may be there to be read: why it went, say. */
+static void send_failed(loop *l, stream *s, int system_errno)
+{
+    stream_flags(s)->readable = true;
+    stream_flags(s)->peer_ended = true;
+    epoll_receive(l, s);
+    stream_failed(s, system_errno);
+}
+
 static void epoll_send(loop *l, stream *s)
 {
-    (void)l;
     struct iovec iov[STREAM_IOV_MAX];
     while (stream_flags(s)->writable) {
         const int count = stream_output(s, iov);
@@ -104,10 +114,9 @@ static void epoll_send(loop *l, stream *s)
         if (sent < 0) {
             if (errno == EINTR)
                 continue;
+            stream_flags(s)->writable = false;
             if (errno != EAGAIN)
-                stream_failed(s, errno);
-            else
-                stream_flags(s)->writable = false;
+                send_failed(l, s, errno);
             return;
         }
         if ((size_t)sent < offered)
@@ -144,6 +153,15 @@ static void epoll_receive(loop *l, stream *s)
     }
 }
 
+/* Nobody reads who would find it out. But a paused stream whose peer has left in good order still
+ * has its bytes to read. */
+static void hung_up(stream *s)
+{
+    const int pending = stream_socket_error(s);
+    if (pending || stream_at_end(s))
+        stream_failed(s, pending);
+}
+
 static void deliver(loop *l, stream *s, uint32_t events)
 {
     stream_io_flags *flags = stream_flags(s);
@@ -160,7 +178,7 @@ static void deliver(loop *l, stream *s, uint32_t events)
             epoll_send(l, s);
     }
     if ((events & (EPOLLHUP | EPOLLERR)) && !stream_is_connecting(s) && !stream_wants_input(s))
-        stream_failed(s, stream_socket_error(s)); /* nobody reads who would find it out */
+        hung_up(s);
     else
         epoll_receive(l, s);
 }
@@ -170,6 +188,7 @@ static void epoll_wait_and_deliver(loop *l, int timeout_ms)
     epoll_state *e = l->backend_state;
     const int count = epoll_wait(e->fd, e->events, EVENTS_MAX, timeout_ms);
     e->count = count < 0 ? 0 : count;
+    loop_woke(l);
     for (int i = 0; i < e->count; i++) {
         const uintptr_t pointer = (uintptr_t)e->events[i].data.u64;
         if (pointer & IS_WATCH) {

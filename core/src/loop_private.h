@@ -36,8 +36,9 @@ struct loop {
     uint32_t streams; /* open */
     loop_heartbeat *heartbeat;
 
-    list ready;  /* fiber, to be resumed */
-    list fibers; /* fiber, all that have not ended, for debuggers and shutdown */
+    list ready;   /* fiber, to be resumed in this turn */
+    list yielded; /* fiber, to be resumed in the next */
+    list fibers;  /* fiber, all that have not ended, for debuggers and shutdown */
     uint32_t fibers_max;
     fiber_stats fiber_stats;
     struct stack_pool *stacks;
@@ -64,12 +65,15 @@ struct loop {
     } handlers[LOOP_SIGNALS];
 };
 
+/* A turn's work begins: takes the time. The backend calls it after its wait. */
+void loop_woke(loop *l);
+
 /* CLOCK_MONOTONIC in milliseconds. */
 uint64_t loop_clock_ms(void);
 
 error fibers_open(loop *l);
 void fibers_close(loop *l);
-/* Resumes ready fibers until none is left. */
+/* Resumes the fibers that are ready now, each once. */
 void fibers_run(loop *l);
 
 error signals_open(loop *l);

@@ -61,7 +61,8 @@ struct stream {
     bool at_end;   /* the peer's side has ended */
     bool end_told; /* and `data` has been told */
     bool paused;
-    bool choked;     /* output passed the high watermark: not reading */
+    bool choked; /* output passed the high watermark and has not drained since */
+    bool full_duplex;
     bool end_wanted; /* stream_end */
     bool end_sent;
     bool in_data; /* inside handler->data */
@@ -84,7 +85,9 @@ struct stream {
     uint32_t linger_ms;
     loop_task flush;
     loop_task gone;
-    error why;
+    const error_kind *why; /* of the end; NULL: as the owner wanted */
+    int why_errno;
+    const char *why_text;
 };
 
 /* --- small answers --------------------------------------------------------------------------- */
@@ -147,11 +150,15 @@ address stream_peer(const stream *s)
     return a;
 }
 
+/* Whether `data` may be called: the owner wants input, and our output is not in the way. */
+static bool takes_input(const stream *s)
+{
+    return s->state == STREAM_OPEN && !s->paused && (!s->choked || s->full_duplex);
+}
+
 bool stream_wants_input(const stream *s)
 {
-    if (s->state == STREAM_LINGERING)
-        return !s->at_end;
-    return s->state == STREAM_OPEN && !s->paused && !s->choked && !s->at_end;
+    return !s->at_end && (s->state == STREAM_LINGERING || takes_input(s));
 }
 
 /* --- the end --------------------------------------------------------------------------------- */
@@ -160,7 +167,8 @@ static void told_gone(loop_task *task)
 {
     stream *s = CONTAINER_OF(task, stream, gone);
     s->loop->streams--;
-    s->handler->closed(s, s->why);
+    /* Recorded here, because others may have failed since. */
+    s->handler->closed(s, s->why ? error_set_errno(s->why, s->why_errno, "%s", s->why_text) : OK);
     block_release(&s->in);
     if (s->queue != s->queue_inline)
         free(s->queue);
@@ -175,12 +183,15 @@ static void drop_output(stream *s)
     s->queued = 0;
 }
 
-static void finish(stream *s, error why)
+/* `why` NULL: as the owner wanted. `text` is a literal. */
+static void finish(stream *s, const error_kind *why, int system_errno, const char *text)
 {
     if (s->state == STREAM_GONE)
         return;
     s->state = STREAM_GONE;
     s->why = why;
+    s->why_errno = system_errno;
+    s->why_text = text;
     s->loop->backend->stop(s->loop, s);
     close(s->fd);
     s->fd = -1;
@@ -191,21 +202,34 @@ static void finish(stream *s, error why)
     loop_post(s->loop, &s->gone);
 }
 
+static void finish_well(stream *s)
+{
+    finish(s, NULL, 0, NULL);
+}
+
 void stream_failed(stream *s, int system_errno)
 {
     if (s->state == STREAM_GONE)
         return;
-    const bool connecting = s->state == STREAM_CONNECTING;
     if (s->state == STREAM_ENDING || s->state == STREAM_LINGERING)
-        finish(s, OK); /* the owner is done with it: how the peer goes is no news */
+        finish_well(s); /* the owner is done with it: how the peer goes is no news */
+    else if (s->state == STREAM_CONNECTING)
+        finish(s, &STREAM_CONNECT_FAILED, system_errno, "connect");
     else
-        finish(s, error_set_errno(connecting ? &STREAM_CONNECT_FAILED : &STREAM_CLOSED,
-                                  system_errno, connecting ? "connect" : "connection broke"));
+        finish(s, &STREAM_CLOSED, system_errno, "connection broke");
 }
 
 void stream_abort(stream *s)
 {
-    finish(s, OK);
+    finish_well(s);
+}
+
+static void set_timer(stream *s, uint32_t ms);
+
+/* Until when a peer that does nothing is waited for, once the owner has closed. */
+static void wait_for_peer(stream *s)
+{
+    set_timer(s, s->linger_ms ? s->linger_ms : 1);
 }
 
 static void end_side(stream *s)
@@ -226,13 +250,13 @@ static void output_drained(stream *s)
     if (s->state == STREAM_ENDING) {
         end_side(s);
         if (s->at_end) {
-            finish(s, OK);
+            finish_well(s);
             return;
         }
         s->state = STREAM_LINGERING;
         s->in_from = s->in_to = 0;
         block_release(&s->in);
-        stream_set_timeout(s, s->linger_ms ? s->linger_ms : 1);
+        wait_for_peer(s);
         stream_read_later(s->loop, s);
         return;
     }
@@ -248,19 +272,18 @@ void stream_close(stream *s, uint32_t linger_ms)
     if (s->state == STREAM_GONE || s->state == STREAM_ENDING || s->state == STREAM_LINGERING)
         return;
     if (s->state == STREAM_CONNECTING) {
-        finish(s, OK);
+        finish_well(s);
         return;
     }
     s->state = STREAM_ENDING;
     s->linger_ms = linger_ms;
-    stream_set_timeout(s,
-                       linger_ms ? linger_ms : 1); /* a peer that does not read is not waited for */
+    wait_for_peer(s);
     loop_at_turn_end(s->loop, &s->flush);
 }
 
 void stream_end(stream *s)
 {
-    if (s->state != STREAM_OPEN)
+    if (s->state != STREAM_OPEN && s->state != STREAM_CONNECTING)
         return;
     s->end_wanted = true;
     loop_at_turn_end(s->loop, &s->flush);
@@ -279,20 +302,24 @@ static void timer_fired(timer *t)
     }
     s->timeout_at_ms = 0;
     if (s->state == STREAM_ENDING || s->state == STREAM_LINGERING)
-        finish(s, OK);
+        finish_well(s);
     else if (s->handler->timeout)
         s->handler->timeout(s);
 }
 
 /* Moves the deadline only: the wheel is touched when the armed time is too late, not when it is too
  * early, because most timeouts are moved again before they pass. */
-void stream_set_timeout(stream *s, uint32_t ms)
+static void set_timer(stream *s, uint32_t ms)
 {
-    if (s->state == STREAM_GONE)
-        return;
     s->timeout_at_ms = ms ? s->loop->now_ms + ms + 1 : 0;
     if (ms && (!timer_armed(&s->timer) || s->timer.expires_ms > s->timeout_at_ms))
         timer_wheel_arm(&s->loop->timers, &s->timer, s->timeout_at_ms);
+}
+
+void stream_set_timeout(stream *s, uint32_t ms)
+{
+    if (s->state == STREAM_OPEN || s->state == STREAM_CONNECTING)
+        set_timer(s, ms);
 }
 
 /* --- input ----------------------------------------------------------------------------------- */
@@ -309,7 +336,7 @@ char *stream_input_space(stream *s, size_t *bytes)
     if (!s->in || s->in->capacity - s->in_to < INPUT_SPACE_MIN) {
         block *b = block_acquire(2 * kept > BLOCK_CAPACITY ? 2 * kept : BLOCK_CAPACITY);
         if (!b) {
-            finish(s, error_set(&OUT_OF_MEMORY, "no memory to read into"));
+            finish(s, &OUT_OF_MEMORY, 0, "no memory to read into");
             return NULL;
         }
         if (s->in && kept)
@@ -347,17 +374,19 @@ static void lend(stream *s)
     stream_input_unused(s);
     if (s->state == STREAM_OPEN && s->in && s->in_to - s->in_from >= s->input_bytes_max &&
         !s->paused)
-        finish(s, error_set(&STREAM_INPUT_FULL, "%u bytes unconsumed", s->in_to - s->in_from));
+        finish(s, &STREAM_INPUT_FULL, 0, "input_bytes_max bytes are not consumed");
 }
 
 void stream_received(stream *s, size_t bytes)
 {
-    if (bytes == 0)
+    if (bytes == 0) {
         s->at_end = true;
+        stream_input_unused(s);
+    }
     if (s->state == STREAM_LINGERING) {
         stream_input_unused(s);
         if (s->at_end)
-            finish(s, OK);
+            finish_well(s);
         return;
     }
     s->in_to += (uint32_t)bytes;
@@ -372,8 +401,7 @@ void stream_read_later(loop *l, stream *s)
 
 void stream_read_again(stream *s)
 {
-    if (s->state == STREAM_OPEN && !s->paused && !s->choked &&
-        (s->in_to > s->in_from || (s->at_end && !s->end_told)))
+    if (takes_input(s) && (s->in_to > s->in_from || (s->at_end && !s->end_told)))
         lend(s);
     if (s->state != STREAM_GONE)
         s->loop->backend->receive(s->loop, s);
@@ -386,10 +414,11 @@ void stream_pause(stream *s)
 
 void stream_resume(stream *s)
 {
-    if (!s->paused || s->state != STREAM_OPEN)
+    if (!s->paused)
         return;
     s->paused = false;
-    stream_read_later(s->loop, s);
+    if (s->state == STREAM_OPEN)
+        stream_read_later(s->loop, s);
 }
 
 block *stream_keep_block(stream *s)
@@ -407,7 +436,7 @@ static bool writable(const stream *s)
 
 static void no_memory(stream *s)
 {
-    finish(s, error_set(&OUT_OF_MEMORY, "no memory to write from"));
+    finish(s, &OUT_OF_MEMORY, 0, "no memory to write from");
 }
 
 /* A new newest entry; NULL without memory. */
@@ -513,6 +542,8 @@ int stream_output(const stream *s, struct iovec iov[STREAM_IOV_MAX])
 void stream_sent(stream *s, size_t bytes)
 {
     s->queued -= bytes;
+    if (s->state == STREAM_ENDING)
+        wait_for_peer(s); /* it reads: linger_ms is for one that does not */
     while (s->queue_count > 0) {
         output *entry = &s->queue[s->queue_first];
         const size_t part = bytes < entry->len ? bytes : entry->len;
@@ -581,6 +612,7 @@ static error stream_new(loop *l, int fd, stream_state state, const stream_handle
         options && options->input_bytes_max ? options->input_bytes_max : INPUT_BYTES_MAX;
     s->output_bytes_high =
         options && options->output_bytes_high ? options->output_bytes_high : OUTPUT_BYTES_HIGH;
+    s->full_duplex = options && options->full_duplex;
     s->queue = s->queue_inline;
     s->queue_capacity = OUTPUT_INLINE;
     s->timer.fire = timer_fired;

@@ -7,7 +7,8 @@
  * so one buffer as long as the text takes all values.
  *
  * Error texts hold a parameter's name and its place, never a value nor a piece of the text: either
- * may be the password, also when the string is malformed. */
+ * may be the password, also when the string is malformed. An unknown name is shown when it looks
+ * like one. */
 #include "conninfo.h"
 
 #include <pwd.h>
@@ -133,12 +134,13 @@ static error malformed(const parser *p, const char *at, const char *what)
                      position_of(p, at), what);
 }
 
-/* Whether a name can be shown: what stands where a name should may be a piece of a password. */
+/* Whether a name can be shown: what stands where a name should may be a piece of a password.
+ * Letters and underscores make a name. */
 static bool is_showable(str name)
 {
     for (size_t i = 0; i < name.len; i++) {
         const char c = name.ptr[i];
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_')
+        if (!(c >= 'a' && c <= 'z') && c != '_')
             return false;
     }
     return name.len > 0 && name.len <= NAME_SHOWN_BYTES_MAX;

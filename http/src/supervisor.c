@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@
 #define STALL_GRACE_MS   200  /* past the handler's own deadline */
 #define KILL_GRACE_MS    2000 /* after SIGUSR1 */
 #define RESPAWN_PAUSE_MS 500  /* after a worker that could not start */
+#define FILES_BESIDE     200  /* a worker may open, beside its connections */
 
 typedef struct child {
     pid_t pid; /* 0: free */
@@ -283,6 +285,20 @@ static error supervisor_open(supervisor *s)
     return bind_sockets(s);
 }
 
+/* The 1,024 open files that shells give are for programs that use select. */
+static void raise_file_limit(const http_settings *settings)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max < (uint64_t)settings->connections_max + FILES_BESIDE)
+        log_warn("fewer open files are allowed than HTTP_CONNECTIONS_MAX needs",
+                 LOG_INT("connections_max", settings->connections_max),
+                 LOG_UINT("open_files_max", limit.rlim_max));
+}
+
 static void tell_address(const supervisor *s)
 {
     arena a;
@@ -330,6 +346,7 @@ int http_supervisor_run(const http_app *app, const http_settings *settings, cons
                                                       : 1;
     if (s->workers > WORKERS_MAX)
         s->workers = WORKERS_MAX;
+    raise_file_limit(settings);
     const error e = supervisor_open(s);
     if (e.kind) {
         log_error("cannot start", LOG_ERR(e));

@@ -213,8 +213,8 @@ static void fiber_resume(loop *l, fiber *f)
     sanitizer_switch_begin(&loop_fake_stack, f->stack->low,
                            (size_t)(f->stack->top - f->stack->low));
     fiber_switch(&l->context, f->context);
-    if (UNLIKELY(l->crashed))
-        sanitizer_switch_begin(NULL, l->stack_bottom, l->stack_bytes);
+    if (UNLIKELY(l->crashed)) /* its scopes, still to be abandoned, may lie in its fake stack */
+        sanitizer_switch_begin(&f->sanitizer_stack, l->stack_bottom, l->stack_bytes);
     sanitizer_switch_end(loop_fake_stack, NULL, NULL);
     f->log_request_id = w->log_request_id;
     w->fiber = NULL;

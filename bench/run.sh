@@ -196,8 +196,52 @@ row_memory() {
 
 peak_mib() { awk '/VmHWM/ { printf "%.1f MiB", $2 / 1024 }' "/proc/$1/status"; }
 
+# A database with one account and NOTES of its notes, and notes serving it: $port, $server, $token
+serve_notes() {
+    pg=started
+    DATABASE_URL=$(tools/pg.sh start "$dir/pg" --throwaway --parent $$)
+    AUTH_SECRET=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
+    export DATABASE_URL AUTH_SECRET
+    "$BIN/apps/notes/notes" migrate up >"$dir/migrate.out" 2>&1 || { cat "$dir/migrate.out" >&2; die "notes does not migrate"; }
+    serve notes env HOST=127.0.0.1 PORT=0 "$BIN/apps/notes/notes"
+    who='{"email":"ada@example.com","password":"correct horse battery"}'
+    curl -sSf -o "$dir/account" "http://127.0.0.1:$port/register" --json "$who"
+    token=$(curl -sSf "http://127.0.0.1:$port/login" --json "$who" | sed 's/.*"token":"\([^"]*\)".*/\1/')
+    tools/pg.sh psql "$dir/pg" -Xqc "insert into notes (account_id, title, body)
+        select a.id, 'Note ' || n, repeat('words ', 30) from accounts a, generate_series(1, $NOTES) n order by n" -c 'vacuum analyze notes'
+    first=$(tools/pg.sh psql "$dir/pg" -XAtqc 'select min(id) from notes')
+    printf '%s\n' "\\set id random($first, $first + $NOTES - 1)" "$NOTE_QUERY" >"$dir/note.sql"
+}
+
+NOTES=1000
+NOTE_QUERY='SELECT id, account_id, title, body, created_at FROM notes WHERE id = :id AND account_id = 1'
+
 row_note() {
-    skip 'GET one note from PostgreSQL' "there is no $BIN/apps/notes/notes"
+    if [ ! -x "$BIN/apps/notes/notes" ]; then
+        skip 'GET one note, requests a second' "there is no $BIN/apps/notes/notes"
+        return
+    fi
+    serve_notes
+    rm -f "$dir"/*.rate
+    for _ in $(seq $ROUNDS); do
+        wrk_run $SECONDS_A_RUN -t1 -c$CONNECTIONS -s bench/note.lua -H "Authorization: Bearer $token" \
+            "http://127.0.0.1:$port/notes/" -- "$first" "$NOTES"
+        awk '/Requests\/sec/ { print $2 }' "$dir/wrk" >>"$dir/notes.rate"
+        timeout 60 pgbench -n -M prepared -f "$dir/note.sql" -c $CONNECTIONS -j 2 -T $SECONDS_A_RUN "$DATABASE_URL" \
+            >"$dir/pgbench" 2>&1 || { cat "$dir/pgbench" >&2; die "pgbench failed"; }
+        awk '/^tps/ { print $3 }' "$dir/pgbench" >>"$dir/pgbench.rate"
+    done
+    peak=
+    for worker in $(workers_of "$server"); do peak="$peak${peak:+, }$(peak_mib "$worker")"; done
+    notes=$(median "$dir/notes.rate") pgbench=$(median "$dir/pgbench.rate")
+    row 'GET one note, requests a second' "$(calc "$notes" %.0f)" \
+        "pgbench $(calc "$pgbench" %.0f) transactions a second; ratio $(calc "$notes / $pgbench")"
+    command_was "DATABASE_URL=\$(tools/pg.sh start DIRECTORY --throwaway) AUTH_SECRET=... $BIN/apps/notes/notes   # a worker a core, $NOTES notes" \
+        "wrk -t1 -c$CONNECTIONS -d${SECONDS_A_RUN}s -s bench/note.lua -H 'Authorization: Bearer TOKEN' http://127.0.0.1:PORT/notes/ -- $first $NOTES" \
+        "pgbench -n -M prepared -f SCRIPT -c $CONNECTIONS -j 2 -T $SECONDS_A_RUN \$DATABASE_URL   # in turns, $ROUNDS each; SCRIPT:" \
+        "$(tr '\n' ';' <"$dir/note.sql")"
+    row 'notes, peak memory of its workers' "$peak" "after the same"
+    stop_all
 }
 
 # ---- rows: programs that measure themselves ----

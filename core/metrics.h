@@ -4,7 +4,8 @@
  * A library describes its metrics in a constant table; their places in the table are an enum of its
  * own. Each worker writes only its own cells, with plain relaxed stores: no lock, no shared line. A
  * reader in any process sums the workers. A worker that is replaced goes on with its slot's cells,
- * so counters never go back. Without metrics_open, cells are private to the process. */
+ * so counters never go back; its gauges begin at zero. Without metrics_open, cells are private to
+ * the process. */
 #ifndef CORE_METRICS_H
 #define CORE_METRICS_H
 
@@ -18,10 +19,10 @@ typedef enum metric_type {
 } metric_type;
 
 typedef struct metric {
-    const char *name;   /* "http_requests_total"; neighbours of one name share one HELP */
-    const char *labels; /* "class=\"2xx\"", or NULL */
+    const char *name;   /* "http_requests_total"; all of one name are neighbours, of one type */
+    const char *labels; /* "class=\"2xx\"", escaped as Prometheus has it, or NULL */
     metric_type type;
-    const char *help;
+    const char *help; /* one sentence; of neighbours of one name the first's is shown */
 } metric;
 
 typedef struct metrics_table {
@@ -37,10 +38,11 @@ typedef struct metrics_cells {
     const uint16_t *offsets; /* of each metric, in cells */
 } metrics_cells;
 
-/* Maps the cells of `count` tables for `workers` slots (1..1024). Once, before forking.
+/* Maps the cells of `count` tables for `workers` slots (1..1024). Once, before forking and before
+ * the first metrics_cells_of.
  *   fails  OUT_OF_MEMORY */
 error metrics_open(const metrics_table *const *tables, uint32_t count, uint32_t workers);
-/* Says which slot this process writes; after the fork. */
+/* Says which slot this process writes, and sets its gauges to zero; after the fork. */
 void metrics_use_slot(uint32_t worker);
 /* The cells of a table: shared when it was given to metrics_open, else private to the process (and
  * not exposed). Valid for the process's life. */

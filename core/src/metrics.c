@@ -6,6 +6,8 @@
  * Invariant: offsets and slot size are fixed by metrics_open, before the first fork. */
 #include "core/metrics.h"
 
+#include "core/scalar.h"
+
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -43,6 +45,61 @@ static uint32_t cells_of(const metric *m)
     return m->type == METRIC_HISTOGRAM ? HISTOGRAM_CELLS : 1;
 }
 
+/* --- what a table may say --------------------------------------------------------------------- */
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+/* [a-zA-Z_][a-zA-Z0-9_]* at the front of `text`; returns what follows, or NULL. */
+static const char *skip_name(const char *text)
+{
+    if (!is_letter(*text))
+        return NULL;
+    while (is_letter(*text) || (*text >= '0' && *text <= '9'))
+        text++;
+    return text;
+}
+
+/* name="value",… where a value has its backslashes, quotes and line ends escaped. */
+static bool are_labels(const char *text)
+{
+    for (;;) {
+        text = skip_name(text);
+        if (!text || text[0] != '=' || text[1] != '"')
+            return false;
+        for (text += 2; *text != '"'; text++) {
+            if (*text == '\\' && (text[1] == '\\' || text[1] == '"' || text[1] == 'n'))
+                text++;
+            else if (*text == '\\' || *text == '\n' || *text == '\0')
+                return false;
+        }
+        text++;
+        if (*text == '\0')
+            return true;
+        if (*text++ != ',')
+            return false;
+    }
+}
+
+/* Its lines can be read, and stand together with the others of its name. */
+static bool is_well_described(const metrics_table *table, uint32_t index)
+{
+    const metric *m = &table->items[index];
+    const char *behind = skip_name(m->name);
+    if (!behind || *behind != '\0' || (m->labels && !are_labels(m->labels)))
+        return false;
+    for (uint32_t i = index; i-- > 0;) {
+        const metric *other = &table->items[i];
+        if (str_eq(str_from_c(other->name), str_from_c(m->name)))
+            return i + 1 == index && other->type == m->type;
+    }
+    return true;
+}
+
+/* --- cells ----------------------------------------------------------------------------------- */
+
 /* Lays one table out; false without memory. */
 static bool lay_out(registered *r, const metrics_table *table)
 {
@@ -52,6 +109,7 @@ static bool lay_out(registered *r, const metrics_table *table)
         return false;
     for (uint32_t i = 0; i < table->count; i++) {
         invariant(r->cells <= UINT16_MAX);
+        invariant(is_well_described(table, i));
         r->offsets[i] = (uint16_t)r->cells;
         r->cells += cells_of(&table->items[i]);
     }
@@ -61,7 +119,8 @@ static bool lay_out(registered *r, const metrics_table *table)
 
 error metrics_open(const metrics_table *const *tables, uint32_t count, uint32_t workers)
 {
-    invariant(all.cells == NULL && workers >= 1 && workers <= WORKERS_MAX);
+    invariant(all.cells == NULL && all.count == 0);
+    invariant(workers >= 1 && workers <= WORKERS_MAX);
     invariant(count <= METRICS_TABLES_MAX);
     for (uint32_t i = 0; i < count; i++) {
         registered *r = &all.tables[i];
@@ -81,10 +140,22 @@ error metrics_open(const metrics_table *const *tables, uint32_t count, uint32_t 
     return OK;
 }
 
+static uint64_t *slot_cells_of(const registered *r)
+{
+    return all.cells + (size_t)all.slot * all.slot_cells + r->first_cell;
+}
+
 void metrics_use_slot(uint32_t worker)
 {
     invariant(worker < all.workers);
     all.slot = worker;
+    for (uint32_t t = 0; t < all.count; t++) {
+        const registered *r = &all.tables[t];
+        for (uint32_t i = 0; r->shared && i < r->table->count; i++) {
+            if (r->table->items[i].type == METRIC_GAUGE)
+                metrics_set((metrics_cells){ slot_cells_of(r), r->offsets }, i, 0);
+        }
+    }
 }
 
 static registered *find(const metrics_table *table)
@@ -108,9 +179,7 @@ metrics_cells metrics_cells_of(const metrics_table *table)
         invariant(r->private_cells != NULL);
         all.count++;
     }
-    uint64_t *base = r->shared ? all.cells + (size_t)all.slot * all.slot_cells + r->first_cell
-                               : r->private_cells;
-    return (metrics_cells){ base, r->offsets };
+    return (metrics_cells){ r->shared ? slot_cells_of(r) : r->private_cells, r->offsets };
 }
 
 /* --- histograms ------------------------------------------------------------------------------ */
@@ -168,27 +237,51 @@ uint64_t metrics_total(const metrics_table *table, uint32_t index)
     return total;
 }
 
+/* "name_suffix{labels,le="…"} ": `le` may be NULL. */
+static void expose_front(buf *out, const metric *m, const char *suffix, const char *le)
+{
+    buf_append_format(out, "%s%s", m->name, suffix);
+    if (m->labels || le)
+        buf_append_format(out, "{%s%s%s%s%s}", m->labels ? m->labels : "",
+                          m->labels && le ? "," : "", le ? "le=\"" : "", le ? le : "",
+                          le ? "\"" : "");
+    buf_append_char(out, ' ');
+}
+
+static void expose_count(buf *out, const metric *m, const char *suffix, const char *le,
+                         uint64_t count)
+{
+    expose_front(out, m, suffix, le);
+    buf_append_uint64(out, count);
+    buf_append_char(out, '\n');
+}
+
+/* Microseconds in seconds, whatever the locale; NUL-terminated. */
+static const char *seconds(char text[FLOAT8_TEXT_MAX + 1], uint64_t us)
+{
+    text[float8_format(text, (double)us / 1e6)] = '\0';
+    return text;
+}
+
+/* A bucket holds whole microseconds below its bound: what lasted the bound itself and less than the
+ * next one is past it. */
 static void expose_histogram(buf *out, const registered *r, const metric *m, uint32_t first)
 {
-    const char *labels = m->labels ? m->labels : "";
-    const char *comma = m->labels ? "," : "";
+    char text[FLOAT8_TEXT_MAX + 1];
     uint64_t count = 0;
     uint32_t bucket = 0;
     for (uint32_t power = FIRST_LE_POWER; power <= LAST_LE_POWER; power++) {
         for (; bucket < bucket_of_power(power); bucket++)
             count += sum_over_workers(r, first + 1 + bucket);
-        buf_append_format(out, "%s_bucket{%s%sle=\"%.6f\"} %lu\n", m->name, labels, comma,
-                          (double)((uint64_t)1 << power) / 1e6, (unsigned long)count);
+        expose_count(out, m, "_bucket", seconds(text, (uint64_t)1 << power), count);
     }
     for (; bucket < BUCKETS; bucket++)
         count += sum_over_workers(r, first + 1 + bucket);
-    const char *open = m->labels ? "{" : "", *close = m->labels ? "}" : "";
-    buf_append_format(out, "%s_bucket{%s%sle=\"+Inf\"} %lu\n", m->name, labels, comma,
-                      (unsigned long)count);
-    buf_append_format(out, "%s_sum%s%s%s %.6f\n", m->name, open, labels, close,
-                      (double)sum_over_workers(r, first) / 1e6);
-    buf_append_format(out, "%s_count%s%s%s %lu\n", m->name, open, labels, close,
-                      (unsigned long)count);
+    expose_count(out, m, "_bucket", "+Inf", count);
+    expose_front(out, m, "_sum", NULL);
+    buf_append(out, str_from_c(seconds(text, sum_over_workers(r, first))));
+    buf_append_char(out, '\n');
+    expose_count(out, m, "_count", NULL, count);
 }
 
 static const char *type_name(metric_type type)
@@ -204,21 +297,30 @@ static const char *type_name(metric_type type)
     unreachable();
 }
 
+static void expose_head(buf *out, const metric *m)
+{
+    buf_append_format(out, "# HELP %s ", m->name);
+    for (const char *c = m->help; *c != '\0'; c++) {
+        if (*c == '\n' || *c == '\\')
+            buf_append(out, *c == '\n' ? STR("\\n") : STR("\\\\"));
+        else
+            buf_append_char(out, *c);
+    }
+    buf_append_format(out, "\n# TYPE %s %s\n", m->name, type_name(m->type));
+}
+
 static void expose_table(buf *out, const registered *r)
 {
-    const char *before = "";
+    str before = STR_NONE;
     for (uint32_t i = 0; i < r->table->count; i++) {
         const metric *m = &r->table->items[i];
-        if (!str_eq(str_from_c(before), str_from_c(m->name)))
-            buf_append_format(out, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name,
-                              type_name(m->type));
-        before = m->name;
+        if (!str_eq(before, str_from_c(m->name)))
+            expose_head(out, m);
+        before = str_from_c(m->name);
         if (m->type == METRIC_HISTOGRAM)
             expose_histogram(out, r, m, r->offsets[i]);
         else
-            buf_append_format(out, "%s%s%s%s %lu\n", m->name, m->labels ? "{" : "",
-                              m->labels ? m->labels : "", m->labels ? "}" : "",
-                              (unsigned long)sum_over_workers(r, r->offsets[i]));
+            expose_count(out, m, "", NULL, sum_over_workers(r, r->offsets[i]));
     }
 }
 

@@ -13,6 +13,10 @@
 #define INPUT_BYTES_MAX       131072
 #define HEAD_BYTES_MAX        512 /* of a response head without the handler's own fields */
 #define REQUESTS_PER_CONN_MAX 100000
+/* When draining, an idle connection is kept this long: a request may be on its way, and on a
+ * connection that has just been made one surely is. */
+#define DRAIN_IDLE_MS         100
+#define DRAIN_NEW_MS          1000
 
 static const http_limits LIMITS = {
     .request_line_bytes_max = 8192,
@@ -216,12 +220,21 @@ static void request_ended(fiber *f, error result, void *arg)
         wait_for_request(c);
 }
 
+static void crash_settled(loop_task *task)
+{
+    conn_free_if_done(CONTAINER_OF(task, http_conn, crash_settled));
+}
+
 void http_conn_crashed(http_request *req, int status)
 {
     http_conn *c = req->conn;
     req->fiber = NULL;
     refuse(c, status, NULL);
-    conn_free_if_done(c);
+    if (c->stream)
+        return; /* freed when it has closed */
+    /* Later: the fiber's clean-ups, still to be abandoned, lie in the request's arena. */
+    c->crash_settled.run = crash_settled;
+    loop_post(c->server->loop, &c->crash_settled);
 }
 
 static void name_request(http_request *req)
@@ -360,9 +373,12 @@ void http_server_accept(int fd, void *arg)
 void http_server_drain(http_server *server)
 {
     server->draining = true;
+    /* Streams count from the turn's start, which a handler that never yielded may have put off. */
+    const uint32_t late_ms = (uint32_t)(http_clock_us() / 1000 - loop_now_ms(server->loop));
     LIST_EACH (http_conn, c, &server->conns, node) {
-        if (!c->request)
-            conn_close(c);
+        if (!c->request && c->stream)
+            stream_set_timeout(c->stream,
+                               late_ms + (c->request_count > 0 ? DRAIN_IDLE_MS : DRAIN_NEW_MS));
     }
     if (server->conn_count == 0 && server->on_drained)
         server->on_drained(server);

@@ -78,9 +78,10 @@ typedef struct http_server {
 typedef struct http_conn {
     list_node node;
     http_server *server;
-    stream *stream;        /* NULL once closed */
-    http_request *request; /* NULL when idle */
-    arena arena;           /* of the request */
+    stream *stream;          /* NULL once closed */
+    http_request *request;   /* NULL when idle */
+    arena arena;             /* of the request */
+    loop_task crash_settled; /* frees the connection of a crashed fiber whose client has gone */
     uint32_t request_count;
     bool closing;
 } http_conn;
@@ -127,7 +128,7 @@ struct http_request {
 };
 
 void http_server_accept(int fd, void *arg);
-/* Closes idle connections, and the others with their next response. */
+/* Closes idle connections in a moment, and the others with their next response. */
 void http_server_drain(http_server *server);
 /* Answers for a fiber that crashed. */
 void http_conn_crashed(http_request *req, int status);

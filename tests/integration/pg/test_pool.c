@@ -1,0 +1,200 @@
+/* The pool when the server is not there: wrong addresses and passwords fail fast and clearly, a
+ * server that goes away fails what waits, and the pool comes back by itself. */
+#include "tests/support/database.h"
+
+#include <unistd.h>
+
+/* A server of the test's own, which it may stop. */
+typedef struct own_server {
+    char dir[64];
+    char url[512];
+} own_server;
+
+static void command(const own_server *s, const char *verb, const char *options)
+{
+    char line[512];
+    (void)snprintf(line, sizeof line, "%s %s %s %s", getenv("BRIO_TEST_PG"), verb, s->dir, options);
+    FILE *out = popen(line, "r");
+    assert_non_null(out);
+    char text[512] = "";
+    if (fgets(text, sizeof text, out))
+        text[strcspn(text, "\n")] = '\0';
+    assert_int_equal(pclose(out), 0);
+    if (strcmp(verb, "start") == 0)
+        memcpy((char *)s->url, text, sizeof s->url);
+}
+
+static void server_start(own_server *s)
+{
+    char options[64];
+    (void)snprintf(options, sizeof options, "--throwaway --parent %d", (int)getpid());
+    if (!s->dir[0])
+        (void)snprintf(s->dir, sizeof s->dir, "/tmp/brio-pool.%d", (int)getpid());
+    command(s, "start", options);
+}
+
+static void test_pool_without_server_fails_fast_and_clearly(void **state)
+{
+    (void)state;
+    pg_pool *db;
+    assert_ok(pg_pool_open(
+        &(pg_pool_options){ .conninfo = STR("host=127.0.0.1 port=1 user=nobody dbname=none") },
+        &db));
+    for (int i = 0; i < 5; i++) {
+        const error e = pg_execute(db, NULL, "select 1");
+        assert_fails(PG_CONNECT_FAILED, e);
+        assert_int_equal(error_class_of(e), ERROR_UNAVAILABLE);
+    }
+    assert_int_equal(pg_pool_stats_of(db).open, 0);
+    pg_pool_close(&db);
+}
+
+static void test_pool_bad_conninfo_is_refused_without_its_password(void **state)
+{
+    (void)state;
+    pg_pool *db;
+    const error e = pg_pool_open(
+        &(pg_pool_options){ .conninfo = STR("postgresql://u:s3cr3t@localhost:notaport/x") }, &db);
+    assert_fails(PG_CONNINFO_INVALID, e);
+    char text[512];
+    error_describe(e, text, sizeof text);
+    assert_null(strstr(text, "s3cr3t"));
+    assert_null(db);
+}
+
+static void test_pool_wrong_password_is_an_authentication_failure(void **state)
+{
+    (void)state;
+    pg_pool *db;
+    assert_non_null(getenv("DATABASE_URL"));
+    char url[512];
+    const char *given = getenv("DATABASE_URL");
+    const char *at = strchr(given, '@');
+    assert_non_null(at);
+    (void)snprintf(url, sizeof url, "postgresql://brio:wrong%s", at);
+    assert_ok(pg_pool_open(&(pg_pool_options){ .conninfo = str_from_c(url) }, &db));
+    const error e = pg_execute(db, NULL, "select 1");
+    char text[1024];
+    assert_fails(PG_CONNECT_FAILED, e);
+    error_describe(e, text, sizeof text);
+    assert_non_null(strstr(text, "28P01"));
+    pg_pool_close(&db);
+}
+
+static void test_pool_over_tcp_works(void **state)
+{
+    (void)state;
+    const char *url = getenv("DATABASE_URL_TCP");
+    if (!url)
+        skip();
+    pg_pool *db;
+    assert_ok(pg_pool_open(&(pg_pool_options){ .conninfo = str_from_c(url) }, &db));
+    assert_ok(pg_execute(db, NULL, "select 1"));
+    pg_pool_close(&db);
+}
+
+static pg_pool *shared;
+static uint32_t answered, refused;
+
+/* Asks again and again; what fails must fail as unavailable. */
+static error ask_for_ever(void *arg)
+{
+    const bool *stop = arg;
+    while (!*stop) {
+        const error e = pg_execute(shared, NULL, "select pg_sleep(0.001)");
+        if (!e.kind)
+            answered++;
+        else if (error_class_of(e) == ERROR_UNAVAILABLE)
+            refused++;
+        else
+            return e;
+        TRY(fiber_sleep(1));
+    }
+    return OK;
+}
+
+static error wait_for(const uint32_t *counter, uint32_t more)
+{
+    const uint32_t from = *counter;
+    for (int i = 0; i < 3000 && *counter < from + more; i++)
+        TRY(fiber_sleep(10));
+    return *counter >= from + more ? OK : error_set(&TIMED_OUT, "the counter stands still");
+}
+
+static void test_pool_server_stopped_and_started_under_load_recovers_by_itself(void **state)
+{
+    (void)state;
+    own_server server = { 0 };
+    bool stop = false;
+    wait_group group;
+    if (!getenv("BRIO_TEST_PG"))
+        skip();
+    server_start(&server);
+    assert_ok(pg_pool_open(&(pg_pool_options){ .conninfo = str_from_c(server.url) }, &shared));
+    wait_group_init(&group);
+    for (int i = 0; i < 16; i++)
+        assert_ok(wait_group_start(&group, ask_for_ever, &stop));
+    for (int round = 0; round < 2; round++) {
+        assert_ok(wait_for(&answered, 100));
+        command(&server, round == 0 ? "stop" : "kill", "");
+        assert_ok(wait_for(&refused, 100));
+        server_start(&server);
+        assert_ok(wait_for(&answered, 100));
+    }
+    stop = true;
+    assert_ok(wait_group_wait(&group));
+    assert_int_equal(pg_pool_stats_of(shared).waiting, 0);
+    pg_pool_close(&shared);
+    command(&server, "remove", "");
+}
+
+static error ask_once(void *arg)
+{
+    (void)arg;
+    return pg_execute(shared, NULL, "select pg_sleep(5)");
+}
+
+static void test_pool_closed_fails_who_waits(void **state)
+{
+    (void)state;
+    fiber *asking[12];
+    assert_ok(pg_pool_open(&(pg_pool_options){ .connections_max = 1 }, &shared));
+    for (size_t i = 0; i < ARRAY_LEN(asking); i++)
+        assert_ok(fiber_start(loop_self(), &(fiber_options){ .joinable = true }, ask_once, NULL,
+                              &asking[i]));
+    assert_ok(fiber_sleep(100));
+    pg_pool_close(&shared);
+    for (size_t i = 0; i < ARRAY_LEN(asking); i++)
+        assert_fails(PG_POOL_CLOSED, fiber_join(&asking[i]));
+}
+
+static void test_pool_closed_while_connecting(void **state)
+{
+    (void)state;
+    pg_pool *db;
+    assert_ok(pg_pool_open(NULL, &db));
+    pg_pool_close(&db);
+    assert_ok(pg_pool_open(NULL, &db));
+    assert_ok(fiber_yield());
+    pg_pool_close(&db);
+    pg_pool_close(&db);
+}
+
+static int run(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pool_without_server_fails_fast_and_clearly),
+        cmocka_unit_test(test_pool_bad_conninfo_is_refused_without_its_password),
+        cmocka_unit_test(test_pool_wrong_password_is_an_authentication_failure),
+        cmocka_unit_test(test_pool_over_tcp_works),
+        cmocka_unit_test(test_pool_closed_fails_who_waits),
+        cmocka_unit_test(test_pool_closed_while_connecting),
+        cmocka_unit_test(test_pool_server_stopped_and_started_under_load_recovers_by_itself),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return run_with_database(run);
+}

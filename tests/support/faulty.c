@@ -1,0 +1,261 @@
+/* faulty: a server whose handlers do everything wrong that a handler can do, beside good ones that
+ * must not notice. Tests of containment, draining and the protocol start it. */
+#include "core/fiber.h"
+#include "core/log.h"
+#include "core/scope.h"
+
+#include <brio/http.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ITEM_FIELDS(F)                                      \
+    F(name, text, .min_len = 1, .max_len = 20)              \
+    F(count, int4, .range = SHAPE_RANGE(1, 100))            \
+    F(mail, text, .format = FORMAT_EMAIL, .optional = true) \
+    F(tags, text_list, .max_len = 3, .optional = true)
+SHAPE(item, ITEM_FIELDS)
+
+#define WORKER_FIELDS(F) F(pid, int8)
+SHAPE(worker_reply, WORKER_FIELDS)
+
+/* --- good ------------------------------------------------------------------------------------ */
+
+static error fast(http_request *req)
+{
+    return http_reply_text(req, 200, STR("fast"));
+}
+
+static error slow(http_request *req)
+{
+    TRY(fiber_sleep((uint32_t)http_path_int8(req, "ms")));
+    return http_reply_text(req, 200, STR("slow"));
+}
+
+static error show_worker(http_request *req)
+{
+    const worker_reply out = { .pid = getpid() };
+    return http_reply(req, 200, worker_reply, &out);
+}
+
+static error echo(http_request *req)
+{
+    str body;
+    TRY(http_body_bytes(req, &body));
+    const str type = http_header(req, STR("content-type"));
+    return http_reply_bytes(req, 200, type.ptr ? type : STR("application/octet-stream"), body);
+}
+
+/* Waits before it reads, so that the body comes while nobody wants it. */
+static error echo_late(http_request *req)
+{
+    TRY(fiber_sleep(50));
+    return echo(req);
+}
+
+static error ignore_body(http_request *req)
+{
+    return http_reply_text(req, 200, STR("ignored"));
+}
+
+static error big(http_request *req)
+{
+    const size_t len = (size_t)http_path_int8(req, "bytes");
+    char *bytes = arena_alloc(http_request_arena(req), len, 1);
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (char)('a' + i % 26);
+    return http_reply_bytes(req, 200, STR("text/plain"), (str){ bytes, len });
+}
+
+static error take_item(http_request *req)
+{
+    item in;
+    TRY(http_body(req, item, &in));
+    return http_reply(req, 201, item, &in);
+}
+
+static error serve_file(http_request *req)
+{
+    return http_reply_file(req, "tests/integration/http/static", http_path_text(req, "path"));
+}
+
+/* Says what it was asked for. */
+static error show_path(http_request *req)
+{
+    return http_reply_text(req, 200, http_path_text(req, "rest"));
+}
+
+static error show_query(http_request *req)
+{
+    const str q = http_query(req, STR("q"));
+    return http_reply_text(req, q.ptr ? 200 : 404, q.ptr ? q : STR("none"));
+}
+
+static error empty(http_request *req)
+{
+    return http_reply_empty(req, 204);
+}
+
+static error set_header(http_request *req)
+{
+    TRY(http_set_header(req, STR("X-Value"), http_query(req, STR("value"))));
+    return http_reply_text(req, 200, STR("set"));
+}
+
+static error no_answer(http_request *req)
+{
+    (void)req;
+    return OK;
+}
+
+static error use_much_memory(http_request *req)
+{
+    for (;;)
+        memset(arena_alloc(http_request_arena(req), 65536, 1), 1, 65536);
+    return OK;
+}
+
+static error refuse(http_request *req)
+{
+    (void)req;
+    static ERROR_KIND(NOT_YOURS, ERROR_FORBIDDEN, "This is not yours.");
+    return error_set(&NOT_YOURS, "guarded");
+}
+
+/* --- faulty ---------------------------------------------------------------------------------- */
+
+/* Each fault is hidden from the compiler and its sanitizers: what is tested is the signal. */
+#define FAULT __attribute__((noinline, no_sanitize("address", "undefined")))
+
+FAULT static error fault_null(http_request *req)
+{
+    volatile int *volatile nowhere = NULL;
+    *nowhere = 1;
+    return http_reply_text(req, 200, STR("still here"));
+}
+
+FAULT static error fault_zero(http_request *req)
+{
+    volatile int one = 1, zero = 0;
+    one = one / zero;
+    (void)raise(SIGFPE); /* CPUs that give 0 */
+    return http_reply_text(req, 200, STR("still here"));
+}
+
+FAULT static int go_deeper(volatile int *outer)
+{
+    volatile int here[64];
+    here[0] = *outer + 1;
+    here[63] = go_deeper(here);
+    return here[0] + here[63];
+}
+
+FAULT static error fault_recurse(http_request *req)
+{
+    volatile int depth = 0;
+    depth = go_deeper(&depth);
+    return http_reply_text(req, 200, STR("still here"));
+}
+
+static error fault_abort(http_request *req)
+{
+    (void)req;
+    abort();
+}
+
+FAULT static error fault_illegal(http_request *req)
+{
+    (void)req;
+    __builtin_trap();
+}
+
+FAULT static error fault_loop(http_request *req)
+{
+    for (volatile int turns = 0;;)
+        turns = !turns;
+    return http_reply_text(req, 200, STR("still here"));
+}
+
+/* An allocated resource whose clean-up must be told that its fiber is gone. */
+static error nothing_left(void *arg)
+{
+    (void)arg;
+    return OK;
+}
+
+static void tell_abandoned(void *arg)
+{
+    const str *word = arg;
+    log_warn("abandoned", LOG_STR("what", *word));
+}
+
+static const cleanup TOLD = { .run = nothing_left, .abandon = tell_abandoned, .name = "told" };
+
+static error fault_with_cleanup(http_request *req)
+{
+    str *word = ARENA_NEW(http_request_arena(req), str);
+    *word = STR("lease");
+    scope_defer(&TOLD, word);
+    return fault_null(req);
+}
+
+/* Its client has gone when it faults: nobody is left to answer, and still nothing may break. */
+static error fault_alone(http_request *req)
+{
+    str *word = ARENA_NEW(http_request_arena(req), str);
+    *word = STR("orphan");
+    scope_defer(&TOLD, word);
+    const error e = fiber_sleep(60000);
+    return e.kind == &HTTP_CLIENT_GONE ? fault_null(req) : e;
+}
+
+static error fault_after_reply(http_request *req)
+{
+    TRY(http_reply_text(req, 200, STR("staged")));
+    return fault_null(req);
+}
+
+static error fault_in_guard(http_request *req)
+{
+    return fault_null(req);
+}
+
+static const http_route routes[] = {
+    { HTTP_GET, "/fast", fast, http_public },
+    { HTTP_GET, "/slow/:ms<int8>", slow, http_public },
+    { HTTP_GET, "/worker", show_worker, http_public, .reply = SHAPE_OF(worker_reply) },
+    { HTTP_POST, "/echo", echo, http_public },
+    { HTTP_PUT, "/echo", echo, http_public },
+    { HTTP_POST, "/echo/late", echo_late, http_public },
+    { HTTP_POST, "/echo/small", echo, http_public, .body_bytes_max = 16 },
+    { HTTP_POST, "/ignore", ignore_body, http_public },
+    { HTTP_GET, "/big/:bytes<int8>", big, http_public },
+    { HTTP_POST, "/items", take_item, http_public, .body = SHAPE_OF(item),
+      .reply = SHAPE_OF(item) },
+    { HTTP_GET, "/static/*path", serve_file, http_public },
+    { HTTP_GET, "/path/*rest", show_path, http_public },
+    { HTTP_GET, "/segment/:rest", show_path, http_public },
+    { HTTP_GET, "/query", show_query, http_public },
+    { HTTP_GET, "/empty", empty, http_public },
+    { HTTP_GET, "/header", set_header, http_public },
+    { HTTP_GET, "/no-answer", no_answer, http_public },
+    { HTTP_GET, "/memory", use_much_memory, http_public },
+    { HTTP_GET, "/short/:ms<int8>", slow, http_public, .timeout_ms = 50 },
+    { HTTP_POST, "/forbidden", echo, refuse },
+    { HTTP_GET, "/fault/null", fault_null, http_public },
+    { HTTP_GET, "/fault/zero", fault_zero, http_public },
+    { HTTP_GET, "/fault/recurse", fault_recurse, http_public },
+    { HTTP_GET, "/fault/abort", fault_abort, http_public },
+    { HTTP_GET, "/fault/illegal", fault_illegal, http_public },
+    { HTTP_GET, "/fault/loop", fault_loop, http_public },
+    { HTTP_GET, "/fault/cleanup", fault_with_cleanup, http_public },
+    { HTTP_GET, "/fault/alone", fault_alone, http_public },
+    { HTTP_GET, "/fault/after-reply", fault_after_reply, http_public },
+    { HTTP_GET, "/fault/guard", fast, fault_in_guard },
+};
+
+int main(int argc, char **argv)
+{
+    return http_main(argc, argv, &(http_app){ .name = "faulty", .routes = HTTP_ROUTES(routes) });
+}

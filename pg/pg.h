@@ -1,0 +1,222 @@
+/* A PostgreSQL client for fibers: a small pool a worker, queries that suspend the fiber and never
+ * the loop, statements prepared once and pipelined.
+ *
+ *   static pg_pool *db;
+ *   TRY(pg_pool_open(NULL, &db));                                  // DATABASE_URL
+ *   pg_rows rows;
+ *   TRY(pg_query(db, &rows, "select id, title from notes where owner_id = $1", owner_id));
+ *   for (size_t i = 0; i < rows.count; i++) {
+ *       int64_t id;
+ *       str title;
+ *       TRY(pg_get(&rows, i, 0, &id));
+ *       TRY(pg_get(&rows, i, 1, &title));
+ *   }
+ *
+ * Queries of different fibers share connections: what a loop's turn asks for leaves in one write a
+ * connection, each query with its own Sync. A transaction has a connection to itself. The reader of
+ * results belongs to the connection: when a fiber stops waiting, its result is read and dropped,
+ * and nobody can get another's rows. */
+#ifndef PG_PG_H
+#define PG_PG_H
+
+#include "core/config.h"
+#include "core/fiber.h"
+#include "core/metrics.h"
+#include "pg/error.h"
+#include "pg/type.h"
+
+typedef struct pg_pool pg_pool;
+typedef struct pg_tx pg_tx;
+
+/* --- the pool -------------------------------------------------------------------------------- */
+
+typedef struct pg_pool_options {
+    str conninfo;             /* STR_NONE: DATABASE_URL, and PG* variables for what it leaves out */
+    uint32_t connections_max; /* 0: PG_POOL_MAX */
+    uint32_t acquire_timeout_ms; /* 0: PG_ACQUIRE_TIMEOUT */
+} pg_pool_options;
+
+/* Makes a pool of this worker's loop. Connects when first asked, and again by itself, with backoff,
+ * after the server was away; meanwhile queries fail with PG_CONNECT_FAILED.
+ *   options  NULL: all from the environment (PG_SETTINGS)
+ *   fails    PG_CONNINFO_INVALID, CONFIG_INVALID, OUT_OF_MEMORY */
+error pg_pool_open(const pg_pool_options *options, pg_pool **out);
+/* Ends all connections; queries still waiting fail with PG_POOL_CLOSED. Nulls the pointer.
+ *   yields  until the connections are gone */
+YIELDS void pg_pool_close(pg_pool **owner);
+
+typedef struct pg_pool_stats {
+    uint32_t open; /* connections established */
+    uint32_t opening;
+    uint32_t leased;  /* of the open ones: by transactions */
+    uint32_t waiting; /* fibers waiting for a connection */
+    uint64_t queries; /* sent so far */
+} pg_pool_stats;
+pg_pool_stats pg_pool_stats_of(const pg_pool *pool);
+
+/* Environment variables of pg/: DATABASE_URL, PG_POOL_MAX, PG_ACQUIRE_TIMEOUT, PG_CONNECT_TIMEOUT.
+ */
+extern const config_entry PG_SETTINGS[];
+
+/* --- queries --------------------------------------------------------------------------------- */
+
+/* What queries can be run on: a pool or a transaction. */
+typedef struct pg_target {
+    pg_pool *pool;
+    pg_tx *tx; /* NULL: any connection of the pool */
+} pg_target;
+
+static inline pg_target pg_target_pool(pg_pool *pool)
+{
+    return (pg_target){ pool, NULL };
+}
+pg_target pg_target_tx(pg_tx *tx);
+static inline pg_target pg_target_same(pg_target target)
+{
+    return target;
+}
+/* A pg_pool *, pg_tx * or pg_target as a pg_target; anything else does not compile. */
+#define PG_TARGET(on)                  \
+    _Generic((on), pg_pool *           \
+             : pg_target_pool, pg_tx * \
+             : pg_target_tx, pg_target \
+             : pg_target_same)(on)
+
+/* SQL as a string literal, another NUL-terminated text, or a str. */
+#define PG_SQL(sql) _Generic((sql), str : pg_sql_str, default : str_from_c)(sql)
+static inline str pg_sql_str(str sql)
+{
+    return sql;
+}
+
+/* Parameters of a statement, in order. */
+typedef struct pg_values {
+    const pg_value *items;
+    size_t count;
+} pg_values;
+#define PG_VALUES_MAX 65535 /* of a statement; PG_VALUES takes 16 */
+/* pg_param of each argument: PG_VALUES(id, title). Lives as long as the enclosing block. The
+ * leading zero keeps the array from being empty. */
+#define PG_VALUES(...)                                                                      \
+    ((pg_values){ (const pg_value[]){ { 0 } __VA_OPT__(, PG_EACH_(__VA_ARGS__)) } + 1,      \
+                  sizeof((const pg_value[]){ { 0 } __VA_OPT__(, PG_EACH_(__VA_ARGS__)) }) / \
+                          sizeof(pg_value) -                                                \
+                      1 })
+
+/* One row: the bytes of each column, STR_NONE for NULL; pg_cell_of adds their type. */
+typedef struct pg_row {
+    const str *cells;
+} pg_row;
+
+/* All rows of a result. Lives in the fiber's arena. */
+typedef struct pg_rows {
+    const pg_row *items;
+    size_t count;
+    const pg_column *columns;
+    uint32_t column_count;
+    uint64_t affected; /* rows changed or returned, from the command tag */
+} pg_rows;
+
+/* Runs one statement and reads all its rows: pg_query(db, &rows, "… $1 … $2", a, b). Arguments are
+ * of the C types of pg/type.h, at most 16. Each runs in a transaction of its own unless `on` is
+ * one; it must not begin or end one itself. yields  until the server answered fails   PG_* by
+ * SQLSTATE; PG_CONNECT_FAILED, PG_CONNECTION_LOST, PG_POOL_TIMED_OUT, PG_INVALID_ARGUMENT,
+ * PG_MESSAGE_TOO_LARGE, ARENA_FULL; TIMED_OUT, CANCELED. A statement whose connection was lost, or
+ * whose wait ended early, may have been carried out owns    rows live in the fiber's arena */
+#define pg_query(on, rows, sql, ...) \
+    pg_query_values(PG_TARGET(on), PG_SQL(sql), PG_VALUES(__VA_ARGS__), (rows))
+YIELDS error pg_query_values(pg_target on, str sql, pg_values values, pg_rows *rows);
+/* The same for statements without rows of interest. `affected` (may be NULL): rows changed. */
+#define pg_execute(on, affected, sql, ...) \
+    pg_execute_values(PG_TARGET(on), PG_SQL(sql), PG_VALUES(__VA_ARGS__), (affected))
+YIELDS error pg_execute_values(pg_target on, str sql, pg_values values, uint64_t *affected);
+/* Several statements in one text, as psql would run them: for migrations. No parameters, no rows.
+ * Only in a transaction, so that all of it happens or nothing.
+ *   fails  as pg_query; PG_INVALID_ARGUMENT when the text itself ended the transaction, whatever
+ * then has happened */
+YIELDS error pg_script(pg_tx *tx, str sql);
+
+/* One value of a result, by row and column from 0, into `*out`: a C type that the column fits (see
+ * pg/type.h); opt_X takes NULL. Text, bytes and JSON are views of the row.
+ *   fails  PG_TYPE_MISMATCH */
+#define pg_get(rows, row, column, out) \
+    PG_DECODER_(out)                   \
+    (fiber_arena(), (const pg_cell[1]){ pg_cell_of((rows), (row), (column)) }, (out))
+/* Both must be there: an invariant. */
+pg_cell pg_cell_of(const pg_rows *rows, size_t row, size_t column);
+
+/* --- transactions ---------------------------------------------------------------------------- */
+
+/* Leases a connection and begins a transaction on it. It belongs to the running scope: when that
+ * ends without pg_commit, it is rolled back. BEGIN travels with the first statement. fails  as
+ * pg_query */
+YIELDS error pg_begin(pg_pool *pool, pg_tx **out);
+/* Commits and gives the connection back. Nulls the pointer also on failure.
+ *   fails  PG_ROLLED_BACK when the server rolled back instead; PG_COMMIT_UNKNOWN when the
+ * connection was lost before the answer came */
+YIELDS error pg_commit(pg_tx **owner);
+/* Rolls back and gives the connection back. Nulls the pointer; NULL is allowed. */
+YIELDS error pg_rollback(pg_tx **owner);
+
+/* --- what the macros expand to ------------------------------------------------------------------
+ */
+
+#define PG_DECODER_(out) \
+    _Generic((out), bool *                           \
+             : pg_decode_bool, int16_t *             \
+             : pg_decode_int2, int32_t *             \
+             : pg_decode_int4, int64_t *             \
+             : pg_decode_int8, double *              \
+             : pg_decode_float8, str *               \
+             : pg_decode_text, bytea *               \
+             : pg_decode_bytea, timestamptz *        \
+             : pg_decode_timestamptz, uuid *         \
+             : pg_decode_uuid, jsonb *               \
+             : pg_decode_jsonb, opt_bool *           \
+             : pg_decode_opt_bool, opt_int2 *        \
+             : pg_decode_opt_int2, opt_int4 *        \
+             : pg_decode_opt_int4, opt_int8 *        \
+             : pg_decode_opt_int8, opt_float8 *      \
+             : pg_decode_opt_float8, opt_text *      \
+             : pg_decode_opt_text, opt_bytea *       \
+             : pg_decode_opt_bytea, opt_timestamptz *\
+             : pg_decode_opt_timestamptz, opt_uuid * \
+             : pg_decode_opt_uuid, opt_jsonb *       \
+             : pg_decode_opt_jsonb, bool_list *      \
+             : pg_decode_bool_list, int2_list *      \
+             : pg_decode_int2_list, int4_list *      \
+             : pg_decode_int4_list, int8_list *      \
+             : pg_decode_int8_list, float8_list *    \
+             : pg_decode_float8_list, text_list *    \
+             : pg_decode_text_list, bytea_list *     \
+             : pg_decode_bytea_list, timestamptz_list *\
+             : pg_decode_timestamptz_list, uuid_list * \
+             : pg_decode_uuid_list, jsonb_list *     \
+             : pg_decode_jsonb_list)
+
+/* pg_param of 1 to 16 arguments. */
+#define PG_EACH_(...)                                                                           \
+    PG_PICK_(__VA_ARGS__, PG_16_, PG_15_, PG_14_, PG_13_, PG_12_, PG_11_, PG_10_, PG_9_, PG_8_, \
+             PG_7_, PG_6_, PG_5_, PG_4_, PG_3_, PG_2_, PG_1_, )                                 \
+    (__VA_ARGS__)
+#define PG_PICK_(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, picked, \
+                 ...)                                                                           \
+    picked
+#define PG_1_(a)       pg_param(a)
+#define PG_2_(a, ...)  pg_param(a), PG_1_(__VA_ARGS__)
+#define PG_3_(a, ...)  pg_param(a), PG_2_(__VA_ARGS__)
+#define PG_4_(a, ...)  pg_param(a), PG_3_(__VA_ARGS__)
+#define PG_5_(a, ...)  pg_param(a), PG_4_(__VA_ARGS__)
+#define PG_6_(a, ...)  pg_param(a), PG_5_(__VA_ARGS__)
+#define PG_7_(a, ...)  pg_param(a), PG_6_(__VA_ARGS__)
+#define PG_8_(a, ...)  pg_param(a), PG_7_(__VA_ARGS__)
+#define PG_9_(a, ...)  pg_param(a), PG_8_(__VA_ARGS__)
+#define PG_10_(a, ...) pg_param(a), PG_9_(__VA_ARGS__)
+#define PG_11_(a, ...) pg_param(a), PG_10_(__VA_ARGS__)
+#define PG_12_(a, ...) pg_param(a), PG_11_(__VA_ARGS__)
+#define PG_13_(a, ...) pg_param(a), PG_12_(__VA_ARGS__)
+#define PG_14_(a, ...) pg_param(a), PG_13_(__VA_ARGS__)
+#define PG_15_(a, ...) pg_param(a), PG_14_(__VA_ARGS__)
+#define PG_16_(a, ...) pg_param(a), PG_15_(__VA_ARGS__)
+
+#endif

@@ -1,0 +1,398 @@
+/* The pool: opens connections, hands them out, and comes back after the server was away. */
+#include "pool.h"
+
+#include "core/log.h"
+#include "core/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define POOL_ARENA_BYTES    131072 /* of conninfo's text */
+#define BACKOFF_FIRST_MS    100U
+#define BACKOFF_MS_MAX      2000U
+#define CONNECTIONS_MAX     1000
+#define SPARE_REQUESTS_GROW 32
+
+typedef struct pg_settings {
+    str url;
+    int64_t connections_max;
+    int64_t acquire_timeout_ms;
+    int64_t connect_timeout_ms;
+} pg_settings;
+
+const config_entry PG_SETTINGS[] = {
+    { "DATABASE_URL", CONFIG_SECRET, .max = 8192,
+      .meaning = "the PostgreSQL server: postgresql://user:password@host:port/database; what it "
+                 "leaves out comes from PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
+      .offset = offsetof(pg_settings, url) },
+    { "PG_POOL_MAX", CONFIG_INT, "8", .min = 1, .max = CONNECTIONS_MAX,
+      .meaning = "connections a worker may open", .offset = offsetof(pg_settings, connections_max),
+      .unit = "connections" },
+    { "PG_ACQUIRE_TIMEOUT", CONFIG_DURATION, "5s", .min = 1, .max = 3600000,
+      .meaning = "how long a query may wait for a connection",
+      .offset = offsetof(pg_settings, acquire_timeout_ms) },
+    { "PG_CONNECT_TIMEOUT", CONFIG_DURATION, "5s", .min = 1, .max = 3600000,
+      .meaning = "how long connecting may take",
+      .offset = offsetof(pg_settings, connect_timeout_ms) },
+    { 0 },
+};
+
+typedef struct pg_waiter {
+    list_node node;
+    fiber *fiber;
+    timer timer;
+    pg_pool *pool;
+    bool leases;
+    pg_conn *conn; /* what it was given */
+} pg_waiter;
+
+static void serve(pg_pool *pool);
+static void open_another(pg_pool *pool);
+
+/* --- requests -----------------------------------------------------------------------------------
+ */
+
+struct pg_request_chunk {
+    struct pg_request_chunk *next;
+    pg_request items[SPARE_REQUESTS_GROW];
+};
+
+pg_request *pg_pool_take_request(pg_pool *pool)
+{
+    if (list_is_empty(&pool->spare_requests)) {
+        pg_request_chunk *chunk = MEMORY_NEW(pg_request_chunk);
+        if (!chunk)
+            return NULL;
+        chunk->next = pool->request_chunks;
+        pool->request_chunks = chunk;
+        for (size_t i = 0; i < SPARE_REQUESTS_GROW; i++)
+            list_append(&pool->spare_requests, &chunk->items[i].node);
+    }
+    return CONTAINER_OF(list_take_first(&pool->spare_requests), pg_request, node);
+}
+
+void pg_pool_give_request(pg_pool *pool, pg_request *request)
+{
+    list_prepend(&pool->spare_requests, &request->node);
+}
+
+/* --- opening ------------------------------------------------------------------------------------
+ */
+
+static void conn_failed(pg_pool *pool)
+{
+    uint32_t pause_ms = BACKOFF_MS_MAX, jitter = 0;
+    if (pool->failures < 5)
+        pause_ms = BACKOFF_FIRST_MS << pool->failures;
+    pool->failures++;
+    if (getrandom(&jitter, sizeof jitter, GRND_NONBLOCK) != sizeof jitter)
+        jitter = 0;
+    if (!pool->closed)
+        loop_timer_arm(pool->loop, &pool->retry, pause_ms / 2 + jitter % (pause_ms / 2 + 1));
+}
+
+static void retry(timer *t)
+{
+    open_another(CONTAINER_OF(t, pg_pool, retry));
+}
+
+static error open_on_fiber(void *arg)
+{
+    pg_conn *c = arg;
+    const error e = pg_conn_open(c);
+    if (!e.kind || c->pool->closed)
+        return e;
+    error_describe(e, c->pool->last_error, sizeof c->pool->last_error);
+    log_warn("cannot connect to PostgreSQL", LOG_ERR(e),
+             LOG_UINT("attempt", c->pool->failures + 1));
+    return e;
+}
+
+static void open_ended(fiber *f, error result, void *arg)
+{
+    (void)f;
+    pg_conn *c = arg;
+    pg_pool *pool = c->pool;
+    c->opener = NULL;
+    pool->opening--;
+    if (result.kind || c->state != PG_CONN_OPENING) {
+        if (result.kind)
+            conn_failed(pool);
+        pg_conn_end(c, false, &PG_CONNECT_FAILED, pool->last_error);
+        if (c->stream)
+            stream_abort(c->stream); /* also one made after the pool was closed */
+        else
+            pg_pool_conn_closed(c);
+    } else {
+        pool->failures = 0;
+        pool->open++;
+        pg_conn_start(c);
+    }
+    serve(pool);
+}
+
+/* Opens one more connection unless enough are open, one is being opened, or it is not yet time to
+ * try again. */
+static void open_another(pg_pool *pool)
+{
+    if (pool->closed || pool->opening > 0 || pool->open >= pool->connections_max ||
+        timer_armed(&pool->retry))
+        return;
+    pg_conn *c = pg_conn_new(pool);
+    const fiber_options options = { .name = "pg connect",
+                                    .deadline_ms = pool->info.connect_timeout_ms,
+                                    .ended = open_ended,
+                                    .ended_arg = c };
+    if (!c || fiber_start(pool->loop, &options, open_on_fiber, c, &c->opener).kind) {
+        if (c)
+            pg_conn_release(&c);
+        (void)snprintf(pool->last_error, sizeof pool->last_error, "out of memory");
+        conn_failed(pool);
+        return;
+    }
+    list_append(&pool->conns, &c->node);
+    pool->opening++;
+}
+
+/* --- handing out --------------------------------------------------------------------------------
+ */
+
+/* The connection that has least to do; asks for another when even that one has something. */
+static pg_conn *least_loaded(pg_pool *pool)
+{
+    pg_conn *best = NULL;
+    LIST_EACH (pg_conn, c, &pool->conns, node) {
+        if (c->state == PG_CONN_READY && !c->leased && c->load < PG_LOAD_MAX &&
+            (!best || c->load < best->load))
+            best = c;
+    }
+    if (!best || best->load > 0)
+        open_another(pool);
+    return best;
+}
+
+static pg_conn *give(pg_conn *c, bool leases)
+{
+    c->load++;
+    if (leases) {
+        c->leased = true;
+        c->pool->leased++;
+    }
+    return pg_conn_keep(c);
+}
+
+static void end_wait(pg_waiter *w)
+{
+    list_remove(&w->node);
+    w->pool->waiting--;
+    loop_timer_cancel(w->pool->loop, &w->timer);
+}
+
+static void wait_timed_out(timer *t)
+{
+    pg_waiter *w = CONTAINER_OF(t, pg_waiter, timer);
+    const pg_pool *pool = w->pool;
+    end_wait(w);
+    fiber_wake(w->fiber,
+               fiber_error_set(w->fiber, &PG_POOL_TIMED_OUT,
+                               "no connection in %u ms: %u open, %u of them in transactions, %u "
+                               "others waiting",
+                               pool->acquire_timeout_ms, pool->open, pool->leased, pool->waiting));
+}
+
+static void wait_forgotten(void *arg)
+{
+    end_wait(arg);
+}
+
+/* Why nobody can be served now or soon; NULL when they can. */
+static const error_kind *hopeless(const pg_pool *pool, const char **text)
+{
+    *text = pool->closed ? "the pool was closed" : pool->last_error;
+    if (pool->closed)
+        return &PG_POOL_CLOSED;
+    return pool->open == 0 && pool->failures > 0 ? &PG_CONNECT_FAILED : NULL;
+}
+
+/* Lets those go on who wait, as far as there are connections. */
+static void serve(pg_pool *pool)
+{
+    while (!list_is_empty(&pool->waiters)) {
+        pg_waiter *w = CONTAINER_OF(pool->waiters.head.next, pg_waiter, node);
+        const char *text;
+        const error_kind *why = hopeless(pool, &text);
+        pg_conn *c = why ? NULL : least_loaded(pool);
+        if (!why && !c)
+            return;
+        end_wait(w);
+        w->conn = c ? give(c, w->leases) : NULL;
+        fiber_wake(w->fiber, why ? fiber_error_set(w->fiber, why, "%s", text) : OK);
+    }
+}
+
+error pg_pool_acquire(pg_pool *pool, bool leases, pg_conn **out)
+{
+    const char *text;
+    const error_kind *why = hopeless(pool, &text);
+    if (why)
+        return error_set(why, "%s", text);
+    pg_conn *c = list_is_empty(&pool->waiters) ? least_loaded(pool) : NULL;
+    if (c) {
+        *out = give(c, leases);
+        return OK;
+    }
+    pg_waiter w = {
+        .fiber = fiber_self(), .timer.fire = wait_timed_out, .pool = pool, .leases = leases
+    };
+    list_append(&pool->waiters, &w.node);
+    pool->waiting++;
+    loop_timer_arm(pool->loop, &w.timer, pool->acquire_timeout_ms);
+    TRY(fiber_park("pg connection", wait_forgotten, &w));
+    *out = w.conn;
+    return OK;
+}
+
+void pg_pool_release(pg_conn **owner, bool leased)
+{
+    pg_conn *c = *owner;
+    pg_pool *pool = c->pool;
+    c->load--;
+    if (leased) {
+        c->leased = false;
+        pool->leased--;
+    }
+    serve(pool);
+    pg_conn_release(owner);
+}
+
+/* --- what connections tell ----------------------------------------------------------------------
+ */
+
+void pg_pool_conn_served(pg_conn *c)
+{
+    c->pool->queries++;
+    serve(c->pool);
+}
+
+void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why)
+{
+    pg_pool *pool = c->pool;
+    if (!was_ready)
+        return;
+    pool->open--;
+    if (!pool->closed)
+        log_warn("PostgreSQL connection lost", LOG_CSTR("why", why));
+    if (pool->open == 0)
+        open_another(pool);
+    serve(pool);
+}
+
+void pg_pool_conn_closed(pg_conn *c)
+{
+    pg_pool *pool = c->pool;
+    if (c->stream || c->opener || !list_linked(&c->node))
+        return;
+    list_remove(&c->node);
+    fiber *closer = list_is_empty(&pool->conns) ? pool->closer : NULL;
+    if (closer) {
+        pool->closer = NULL;
+        fiber_wake(closer, OK);
+    }
+    pg_conn_release(&c);
+}
+
+/* --- life ---------------------------------------------------------------------------------------
+ */
+
+error pg_pool_open(const pg_pool_options *options, pg_pool **out)
+{
+    static const pg_pool_options defaults = { 0 };
+    const pg_pool_options *o = options ? options : &defaults;
+    pg_settings settings;
+    *out = NULL;
+    invariant(loop_self() != NULL);
+    TRY(config_read(PG_SETTINGS, &settings));
+    pg_pool *pool = MEMORY_NEW(pg_pool);
+    if (!pool)
+        return error_set(&OUT_OF_MEMORY, "no memory for a pool");
+    pool->loop = loop_self();
+    pool->references = 1;
+    arena_init(&pool->arena, POOL_ARENA_BYTES);
+    list_init(&pool->conns);
+    list_init(&pool->waiters);
+    list_init(&pool->spare_requests);
+    pool->retry.fire = retry;
+    const error e =
+        pg_conninfo_parse(&pool->arena, o->conninfo.ptr ? o->conninfo : settings.url, &pool->info);
+    if (e.kind) {
+        pg_pool_unref(&pool);
+        return e;
+    }
+    if (pool->info.connect_timeout_ms == 0)
+        pool->info.connect_timeout_ms = (uint32_t)settings.connect_timeout_ms;
+    pool->connections_max =
+        o->connections_max ? o->connections_max : (uint32_t)settings.connections_max;
+    pool->acquire_timeout_ms =
+        o->acquire_timeout_ms ? o->acquire_timeout_ms : (uint32_t)settings.acquire_timeout_ms;
+    open_another(pool); /* a wrong address or password is in the log from the start */
+    *out = pool;
+    return OK;
+}
+
+static void closer_forgotten(void *arg)
+{
+    pg_pool *pool = arg;
+    pool->closer = NULL;
+}
+
+void pg_pool_close(pg_pool **owner)
+{
+    pg_pool *pool = *owner;
+    *owner = NULL;
+    if (!pool)
+        return;
+    pool->closed = true;
+    loop_timer_cancel(pool->loop, &pool->retry);
+    serve(pool);
+    LIST_EACH (pg_conn, c, &pool->conns, node) {
+        pg_conn_end(c, c->state == PG_CONN_READY, &PG_POOL_CLOSED, "the pool was closed");
+        pg_pool_conn_closed(c);
+    }
+    if (!list_is_empty(&pool->conns)) {
+        pool->closer = fiber_self();
+        if (fiber_park("pg pool close", closer_forgotten, pool).kind)
+            log_warn("PostgreSQL connections were still closing");
+    }
+    pg_pool_unref(&pool);
+}
+
+pg_pool *pg_pool_ref(pg_pool *pool)
+{
+    pool->references++;
+    return pool;
+}
+
+void pg_pool_unref(pg_pool **owner)
+{
+    pg_pool *pool = *owner;
+    *owner = NULL;
+    if (--pool->references > 0)
+        return;
+    pg_request_chunk *chunk;
+    while ((chunk = pool->request_chunks)) {
+        pool->request_chunks = chunk->next;
+        memory_free(chunk);
+    }
+    arena_deinit(&pool->arena);
+    memory_free(pool);
+}
+
+pg_pool_stats pg_pool_stats_of(const pg_pool *pool)
+{
+    return (pg_pool_stats){ .open = pool->open,
+                            .opening = pool->opening,
+                            .leased = pool->leased,
+                            .waiting = pool->waiting,
+                            .queries = pool->queries };
+}

@@ -1,0 +1,75 @@
+/* A worker's connections and who waits for them.
+ *
+ * Queries share connections: each goes to the one with the fewest requests in flight, and when all
+ * have some, another connection is opened beside. A transaction leases one alone. Who finds none
+ * waits in one line, first come first served, until its acquire deadline.
+ *
+ *   no server:  every attempt that fails doubles the pause before the next (100 ms to 2 s, with
+ *               jitter); meanwhile whoever asks fails at once
+ *
+ * Invariant: while somebody waits, no free connection passes them by. */
+#ifndef PG_SRC_POOL_H
+#define PG_SRC_POOL_H
+
+#include "conn.h"
+#include "conninfo.h"
+
+#include "core/scope.h"
+#include "core/timer.h"
+
+#define PG_LOAD_MAX 64 /* fibers that use one shared connection at once */
+
+typedef struct pg_request_chunk pg_request_chunk;
+
+struct pg_pool {
+    loop *loop;
+    uint32_t references; /* its owner and each connection */
+    arena arena;         /* of conninfo's text */
+    pg_conninfo info;
+    uint32_t connections_max;
+    uint32_t acquire_timeout_ms;
+    list conns;
+    uint32_t open;
+    uint32_t opening;
+    uint32_t leased;
+    list waiters; /* of pg_waiter, the oldest first */
+    uint32_t waiting;
+    list spare_requests;
+    pg_request_chunk *request_chunks; /* all memory of requests */
+    uint32_t failures;                /* attempts to connect since the last that succeeded */
+    timer retry;
+    char last_error[256]; /* why the last attempt failed */
+    bool closed;
+    fiber *closer; /* in pg_pool_close */
+    uint64_t queries;
+};
+
+struct pg_tx {
+    pg_pool *pool;
+    pg_conn *conn; /* leased */
+    deferred *left;
+    bool begun; /* the server has seen BEGIN */
+};
+
+/* A connection for the running fiber to use with others or, `leases`, alone.
+ *   yields  until there is one
+ *   fails   PG_CONNECT_FAILED, PG_POOL_TIMED_OUT, PG_POOL_CLOSED; TIMED_OUT, CANCELED
+ *   owns    a reference; pg_pool_release gives it back. The connection may end at any time */
+YIELDS error pg_pool_acquire(pg_pool *pool, bool leases, pg_conn **out);
+/* Nulls the pointer. */
+void pg_pool_release(pg_conn **owner, bool leased);
+
+pg_pool *pg_pool_ref(pg_pool *pool);
+/* Nulls the pointer; frees the pool with the last reference. */
+void pg_pool_unref(pg_pool **owner);
+
+/* What connections tell their pool. */
+void pg_pool_conn_served(pg_conn *c);
+void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why);
+void pg_pool_conn_closed(pg_conn *c);
+
+/* Requests are kept and used again. NULL without memory. */
+pg_request *pg_pool_take_request(pg_pool *pool);
+void pg_pool_give_request(pg_pool *pool, pg_request *request);
+
+#endif

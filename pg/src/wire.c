@@ -1,0 +1,356 @@
+/* PostgreSQL's messages. Ours are built twice, first to count their bytes and then to write them,
+ * so that a whole group leaves from one piece of memory without a copy. Theirs are read by a cursor
+ * that cannot pass the end.
+ *
+ * Invariant: a message written is as long as the same message counted. */
+#include "wire.h"
+
+#include "value.h"
+
+#include "core/memory.h"
+
+#include <stdio.h>
+
+#define PROTOCOL_3_0   196608U
+#define COLUMNS_MAX    1664 /* PostgreSQL's MaxTupleAttributeNumber */
+#define SQLSTATE_BYTES 5
+
+/* --- reading -----------------------------------------------------------------------------------
+ */
+
+pg_frame pg_frame_read(str input, pg_message *out, size_t *bytes)
+{
+    if (input.len < PG_HEADER_BYTES)
+        return PG_FRAME_PARTIAL;
+    const uint32_t len = pg_get32(input.ptr + 1); /* itself included */
+    if (len < 4 || len > INT32_MAX)
+        return PG_FRAME_BAD;
+    out->type = input.ptr[0];
+    *bytes = (size_t)len + 1;
+    if (len > PG_MESSAGE_BYTES_MAX)
+        return PG_FRAME_TOO_LONG;
+    if (input.len < *bytes)
+        return PG_FRAME_PARTIAL;
+    out->body = (str){ input.ptr + PG_HEADER_BYTES, len - 4 };
+    return PG_FRAME_WHOLE;
+}
+
+static str *report_field(pg_report *report, char code)
+{
+    switch (code) {
+    case 'V':
+        return &report->severity;
+    case 'C':
+        return &report->sqlstate;
+    case 'M':
+        return &report->message;
+    case 'D':
+        return &report->detail;
+    case 'H':
+        return &report->hint;
+    case 'P':
+        return &report->position;
+    case 'W':
+        return &report->where;
+    case 's':
+        return &report->schema;
+    case 't':
+        return &report->table;
+    case 'c':
+        return &report->column;
+    case 'n':
+        return &report->constraint;
+    case 'R':
+        return &report->routine;
+    default:
+        return NULL; /* others, and those of later servers */
+    }
+}
+
+bool pg_report_read(str body, pg_report *out)
+{
+    *out = (pg_report){ 0 };
+    pg_reader r = pg_reader_of(body);
+    for (;;) {
+        const char code = (char)pg_reader_u8(&r);
+        if (code == 0)
+            return pg_reader_done(&r);
+        const str text = pg_reader_cstring(&r);
+        str *field = report_field(out, code);
+        if (field)
+            *field = text;
+    }
+}
+
+bool pg_report_is_fatal(const pg_report *report)
+{
+    return str_eq(report->severity, STR("FATAL")) || str_eq(report->severity, STR("PANIC"));
+}
+
+void pg_report_text(const pg_report *report, char *out, size_t bytes)
+{
+    const bool detail = report->detail.len > 0, position = report->position.len > 0;
+    (void)snprintf(out, bytes, "%.*s %.*s: %.*s%s%.*s%s%.*s", STR_ARG(report->severity),
+                   STR_ARG(report->sqlstate), STR_ARG(report->message),
+                   position ? " at character " : "", STR_ARG(report->position), detail ? "; " : "",
+                   STR_ARG(report->detail));
+}
+
+error pg_report_error(const pg_report *report)
+{
+    char text[512];
+    pg_report_text(report, text, sizeof text);
+    char state[6] = "";
+    if (report->sqlstate.len == SQLSTATE_BYTES)
+        memcpy(state, report->sqlstate.ptr, SQLSTATE_BYTES);
+    const error e = error_set(pg_error_kind(report->sqlstate), "%s", text);
+    error_add_sqlstate(state, report->constraint);
+    return e;
+}
+
+/* The bytes that all names take, or SIZE_MAX when the description is malformed. */
+static size_t column_name_bytes(str body, uint32_t *count)
+{
+    pg_reader r = pg_reader_of(body);
+    *count = pg_reader_u16(&r);
+    size_t bytes = 0;
+    if (*count > COLUMNS_MAX)
+        return SIZE_MAX;
+    for (uint32_t i = 0; i < *count; i++) {
+        bytes += pg_reader_cstring(&r).len;
+        pg_reader_take(&r, 18);
+    }
+    return pg_reader_done(&r) ? bytes : SIZE_MAX;
+}
+
+error pg_columns_read(str body, pg_column **out, uint32_t *count)
+{
+    *out = NULL;
+    const size_t name_bytes = column_name_bytes(body, count);
+    if (name_bytes == SIZE_MAX)
+        return (error){ &PG_PROTOCOL_VIOLATION };
+    if (*count == 0)
+        return OK;
+    char *memory = memory_new(1, *count * sizeof(pg_column) + name_bytes);
+    if (!memory)
+        return (error){ &OUT_OF_MEMORY };
+    pg_column *columns = (pg_column *)(void *)memory;
+    char *names = memory + *count * sizeof(pg_column);
+    pg_reader r = pg_reader_of(body);
+    pg_reader_u16(&r);
+    for (uint32_t i = 0; i < *count; i++) {
+        pg_column *c = &columns[i];
+        const str name = pg_reader_cstring(&r);
+        c->name = (str){ names, name.len };
+        names = pg_put_bytes(names, name.ptr, name.len);
+        c->table = pg_reader_u32(&r);
+        c->attribute = pg_reader_u16(&r);
+        c->oid = pg_reader_u32(&r);
+        pg_reader_u16(&r); /* the type's size: told by each value's length */
+        c->type_modifier = pg_reader_i32(&r);
+        pg_reader_u16(&r); /* the format: always text in the description of a statement */
+        c->format = pg_type_format(c->oid);
+    }
+    invariant(pg_reader_done(&r));
+    *out = columns;
+    return OK;
+}
+
+bool pg_row_read(str body, str *cells, uint32_t count)
+{
+    pg_reader r = pg_reader_of(body);
+    if (pg_reader_u16(&r) != count)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        const int32_t len = pg_reader_i32(&r);
+        if (len < -1)
+            return false;
+        cells[i] = len < 0 ? STR_NONE : pg_reader_bytes(&r, (size_t)len);
+    }
+    return pg_reader_done(&r);
+}
+
+uint64_t pg_tag_rows(str tag)
+{
+    size_t at = tag.len;
+    while (at > 0 && tag.ptr[at - 1] != ' ')
+        at--;
+    uint64_t rows = 0;
+    return str_to_uint64(str_slice(tag, at, tag.len), &rows) ? rows : 0;
+}
+
+/* --- writing -----------------------------------------------------------------------------------
+ */
+
+static void put8(pg_writer *w, uint8_t value)
+{
+    if (w->at)
+        w->at = pg_put8(w->at, value);
+    w->bytes += 1;
+}
+
+static void put16(pg_writer *w, uint16_t value)
+{
+    if (w->at)
+        w->at = pg_put16(w->at, value);
+    w->bytes += 2;
+}
+
+static void put32(pg_writer *w, uint32_t value)
+{
+    if (w->at)
+        w->at = pg_put32(w->at, value);
+    w->bytes += 4;
+}
+
+static void put_bytes(pg_writer *w, str bytes)
+{
+    if (w->at)
+        w->at = pg_put_bytes(w->at, bytes.ptr, bytes.len);
+    w->bytes += bytes.len;
+}
+
+static void put_cstring(pg_writer *w, str text)
+{
+    put_bytes(w, text);
+    put8(w, 0);
+}
+
+/* A message's type and the place of its length, which message_end fills in. */
+typedef struct message_start {
+    char *length;
+    size_t bytes;
+} message_start;
+
+static message_start message_begin(pg_writer *w, char type)
+{
+    if (type)
+        put8(w, (uint8_t)type);
+    const message_start start = { w->at, w->bytes };
+    put32(w, 0);
+    return start;
+}
+
+static void message_end(pg_writer *w, message_start start)
+{
+    if (start.length)
+        pg_put32(start.length, (uint32_t)(w->bytes - start.bytes));
+}
+
+void pg_write_parse(pg_writer *w, str name, str sql, const pg_value *values, size_t value_count)
+{
+    const message_start start = message_begin(w, 'P');
+    put_cstring(w, name);
+    put_cstring(w, sql);
+    put16(w, (uint16_t)value_count);
+    for (size_t i = 0; i < value_count; i++)
+        put32(w, values[i].oid);
+    message_end(w, start);
+}
+
+void pg_write_describe_statement(pg_writer *w, str name)
+{
+    const message_start start = message_begin(w, 'D');
+    put8(w, 'S');
+    put_cstring(w, name);
+    message_end(w, start);
+}
+
+static void put_value(pg_writer *w, const pg_value *value)
+{
+    if (value->is_null) {
+        put32(w, UINT32_MAX);
+        return;
+    }
+    const size_t bytes = pg_value_size(value);
+    put32(w, (uint32_t)bytes);
+    if (w->at)
+        w->at = pg_value_put(value, w->at);
+    w->bytes += bytes;
+}
+
+void pg_write_bind(pg_writer *w, str name, const pg_value *values, size_t value_count,
+                   const pg_column *columns, uint32_t column_count)
+{
+    const message_start start = message_begin(w, 'B');
+    put_cstring(w, STR(""));
+    put_cstring(w, name);
+    put16(w, (uint16_t)value_count);
+    for (size_t i = 0; i < value_count; i++)
+        put16(w, (uint16_t)pg_value_format(&values[i]));
+    put16(w, (uint16_t)value_count);
+    for (size_t i = 0; i < value_count; i++)
+        put_value(w, &values[i]);
+    put16(w, (uint16_t)column_count);
+    for (uint32_t i = 0; i < column_count; i++)
+        put16(w, (uint16_t)columns[i].format);
+    message_end(w, start);
+}
+
+void pg_write_execute(pg_writer *w)
+{
+    const message_start start = message_begin(w, 'E');
+    put_cstring(w, STR(""));
+    put32(w, 0); /* all rows */
+    message_end(w, start);
+}
+
+static void write_empty(pg_writer *w, char type)
+{
+    message_end(w, message_begin(w, type));
+}
+
+void pg_write_sync(pg_writer *w)
+{
+    write_empty(w, 'S');
+}
+
+void pg_write_terminate(pg_writer *w)
+{
+    write_empty(w, 'X');
+}
+
+void pg_write_close_statement(pg_writer *w, str name)
+{
+    const message_start start = message_begin(w, 'C');
+    put8(w, 'S');
+    put_cstring(w, name);
+    message_end(w, start);
+}
+
+void pg_write_query(pg_writer *w, str sql)
+{
+    const message_start start = message_begin(w, 'Q');
+    put_cstring(w, sql);
+    message_end(w, start);
+}
+
+void pg_write_startup(pg_writer *w, const str *pairs, size_t count)
+{
+    const message_start start = message_begin(w, 0);
+    put32(w, PROTOCOL_3_0);
+    for (size_t i = 0; i + 1 < count; i += 2) {
+        if (pairs[i + 1].len == 0)
+            continue;
+        put_cstring(w, pairs[i]);
+        put_cstring(w, pairs[i + 1]);
+    }
+    put8(w, 0);
+    message_end(w, start);
+}
+
+void pg_write_password(pg_writer *w, str bytes)
+{
+    const message_start start = message_begin(w, 'p');
+    put_bytes(w, bytes);
+    message_end(w, start);
+}
+
+void pg_write_sasl_initial(pg_writer *w, str mechanism, str data)
+{
+    const message_start start = message_begin(w, 'p');
+    put_cstring(w, mechanism);
+    put32(w, (uint32_t)data.len);
+    put_bytes(w, data);
+    message_end(w, start);
+}

@@ -1,0 +1,121 @@
+/* PostgreSQL's messages (protocol 3.0, "Message Formats"): how ours are written and theirs are
+ * read. Pure: bytes in, bytes out. */
+#ifndef PG_SRC_WIRE_H
+#define PG_SRC_WIRE_H
+
+#include "big_endian.h"
+#include "reader.h"
+
+#include "pg/type.h"
+
+/* A message longer than this is not kept: a row is skipped, anything else ends the connection. */
+#define PG_MESSAGE_BYTES_MAX ((uint32_t)64 << 20)
+#define PG_HEADER_BYTES      5 /* type and length */
+
+/* --- what the server says ----------------------------------------------------------------------
+ */
+
+typedef enum pg_message_type {
+    PG_MSG_AUTHENTICATION = 'R',
+    PG_MSG_BACKEND_KEY_DATA = 'K',
+    PG_MSG_BIND_COMPLETE = '2',
+    PG_MSG_CLOSE_COMPLETE = '3',
+    PG_MSG_COMMAND_COMPLETE = 'C',
+    PG_MSG_COPY_BOTH = 'W',
+    PG_MSG_COPY_DATA = 'd',
+    PG_MSG_COPY_DONE = 'c',
+    PG_MSG_COPY_IN = 'G',
+    PG_MSG_COPY_OUT = 'H',
+    PG_MSG_DATA_ROW = 'D',
+    PG_MSG_EMPTY_QUERY = 'I',
+    PG_MSG_ERROR = 'E',
+    PG_MSG_NEGOTIATE_VERSION = 'v',
+    PG_MSG_NO_DATA = 'n',
+    PG_MSG_NOTICE = 'N',
+    PG_MSG_NOTIFICATION = 'A',
+    PG_MSG_PARAMETER_DESCRIPTION = 't',
+    PG_MSG_PARAMETER_STATUS = 'S',
+    PG_MSG_PARSE_COMPLETE = '1',
+    PG_MSG_PORTAL_SUSPENDED = 's',
+    PG_MSG_READY_FOR_QUERY = 'Z',
+    PG_MSG_ROW_DESCRIPTION = 'T',
+} pg_message_type;
+
+typedef struct pg_message {
+    char type;
+    str body; /* a view of the input */
+} pg_message;
+
+typedef enum pg_frame {
+    PG_FRAME_WHOLE,    /* *out is set */
+    PG_FRAME_PARTIAL,  /* more bytes are needed */
+    PG_FRAME_TOO_LONG, /* over PG_MESSAGE_BYTES_MAX; out->type is set, *bytes is its whole length */
+    PG_FRAME_BAD,      /* a length that cannot be */
+} pg_frame;
+/* Looks at the message at the front of `input`. `*bytes`: its length, header included. */
+pg_frame pg_frame_read(str input, pg_message *out, size_t *bytes);
+
+/* The fields of an ErrorResponse or NoticeResponse that mean something to a client; views, STR_NONE
+ * where missing. */
+typedef struct pg_report {
+    str severity; /* never translated: "ERROR", "FATAL", "NOTICE" */
+    str sqlstate;
+    str message;
+    str detail;
+    str hint;
+    str position; /* in the statement, counted in characters from 1 */
+    str where;
+    str schema;
+    str table;
+    str column;
+    str constraint;
+    str routine;
+} pg_report;
+/* Returns false when the body is no list of fields. */
+bool pg_report_read(str body, pg_report *out);
+/* Whether the server closes the connection after it. */
+bool pg_report_is_fatal(const pg_report *report);
+/* Sets the report as the caller's error, with SQLSTATE and constraint. */
+error pg_report_error(const pg_report *report);
+/* One line: "ERROR 23505: message; detail …", in `out`. */
+void pg_report_text(const pg_report *report, char *out, size_t bytes);
+
+/* A RowDescription's columns, counted and in one piece of memory with their names.
+ *   out     memory_free'd by the owner; NULL for no columns
+ *   fails   PG_PROTOCOL_VIOLATION; OUT_OF_MEMORY */
+error pg_columns_read(str body, pg_column **out, uint32_t *count);
+
+/* The cells of a DataRow; `cells` has room for `count`, which the row must have.
+ *   returns false when the row is malformed */
+bool pg_row_read(str body, str *cells, uint32_t count);
+
+/* The rows of a command tag: "INSERT 0 5" is 5, "CREATE TABLE" is 0. */
+uint64_t pg_tag_rows(str tag);
+
+/* --- what we say -------------------------------------------------------------------------------
+ */
+
+/* A row of messages: first their size is counted, then they are written in one piece. A writer
+ * without memory counts. */
+typedef struct pg_writer {
+    char *at;     /* NULL: counting */
+    size_t bytes; /* counted or written so far */
+} pg_writer;
+
+void pg_write_parse(pg_writer *w, str name, str sql, const pg_value *values, size_t value_count);
+void pg_write_describe_statement(pg_writer *w, str name);
+/* Result columns are asked for in the format of `columns`. */
+void pg_write_bind(pg_writer *w, str name, const pg_value *values, size_t value_count,
+                   const pg_column *columns, uint32_t column_count);
+void pg_write_execute(pg_writer *w);
+void pg_write_sync(pg_writer *w);
+void pg_write_close_statement(pg_writer *w, str name);
+void pg_write_query(pg_writer *w, str sql);
+void pg_write_terminate(pg_writer *w);
+/* `pairs`: name, value, name, value, …; what has no value is left out. */
+void pg_write_startup(pg_writer *w, const str *pairs, size_t count);
+/* PasswordMessage, SASLResponse: type 'p' and these bytes. */
+void pg_write_password(pg_writer *w, str bytes);
+void pg_write_sasl_initial(pg_writer *w, str mechanism, str data);
+
+#endif

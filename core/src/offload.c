@@ -30,6 +30,7 @@ typedef struct job {
     fiber *caller;
     error (*fn)(void *arg);
     void *arg;
+    str request_id;  /* the caller's, for the lines that `fn` logs */
     job_state state; /* under offload->lock until DONE was posted */
     bool waiting;    /* the caller is parked */
     error result;
@@ -58,7 +59,9 @@ static void job_done(loop_task *task)
 static void run_job(job *j)
 {
     worker_self.errors.count = 0;
+    worker_self.log_request_id = j->request_id;
     j->result = j->fn(j->arg);
+    worker_self.log_request_id = STR_NONE;
     j->details.count = 0;
     if (j->result.kind)
         error_slot_copy(&j->details, &worker_self.errors);
@@ -191,6 +194,7 @@ error offload(error (*fn)(void *arg), void *arg)
                 .caller = f,
                 .fn = fn,
                 .arg = arg,
+                .request_id = worker_self.log_request_id,
                 .state = JOB_QUEUED,
                 .waiting = true };
     TRY(enqueue(o, j));

@@ -356,20 +356,21 @@ typedef struct shape_row {
 static const shape_row *row_of_shape(shape_kind kind)
 {
     static const shape_row ROWS[] = {
-        [SHAPE_BOOL] = { PG_OID_BOOL, PG_OID_BOOL_ARRAY, &bool_decoder },
-        [SHAPE_INT2] = { PG_OID_INT2, PG_OID_INT2_ARRAY, &int2_decoder },
-        [SHAPE_INT4] = { PG_OID_INT4, PG_OID_INT4_ARRAY, &int4_decoder },
-        [SHAPE_INT8] = { PG_OID_INT8, PG_OID_INT8_ARRAY, &int8_decoder },
-        [SHAPE_FLOAT8] = { PG_OID_FLOAT8, PG_OID_FLOAT8_ARRAY, &float8_decoder },
-        [SHAPE_TEXT] = { PG_OID_TEXT, PG_OID_TEXT_ARRAY, &text_decoder },
-        [SHAPE_BYTEA] = { PG_OID_BYTEA, PG_OID_BYTEA_ARRAY, &bytea_decoder },
-        [SHAPE_TIMESTAMPTZ] = { PG_OID_TIMESTAMPTZ, PG_OID_TIMESTAMPTZ_ARRAY,
-                                &timestamptz_decoder },
-        [SHAPE_UUID] = { PG_OID_UUID, PG_OID_UUID_ARRAY, &uuid_decoder },
-        [SHAPE_JSONB] = { PG_OID_JSONB, PG_OID_JSONB_ARRAY, &jsonb_decoder },
+        /* in the order of shape_kind, from SHAPE_BOOL */
+        { PG_OID_BOOL, PG_OID_BOOL_ARRAY, &bool_decoder },
+        { PG_OID_INT2, PG_OID_INT2_ARRAY, &int2_decoder },
+        { PG_OID_INT4, PG_OID_INT4_ARRAY, &int4_decoder },
+        { PG_OID_INT8, PG_OID_INT8_ARRAY, &int8_decoder },
+        { PG_OID_FLOAT8, PG_OID_FLOAT8_ARRAY, &float8_decoder },
+        { PG_OID_TEXT, PG_OID_TEXT_ARRAY, &text_decoder },
+        { PG_OID_BYTEA, PG_OID_BYTEA_ARRAY, &bytea_decoder },
+        { PG_OID_TIMESTAMPTZ, PG_OID_TIMESTAMPTZ_ARRAY, &timestamptz_decoder },
+        { PG_OID_UUID, PG_OID_UUID_ARRAY, &uuid_decoder },
+        { PG_OID_JSONB, PG_OID_JSONB_ARRAY, &jsonb_decoder },
     };
+    static_assert(ARRAY_LEN(ROWS) == SHAPE_JSONB - SHAPE_BOOL + 1, "a row for every scalar");
     invariant(kind >= SHAPE_BOOL && kind <= SHAPE_JSONB);
-    return &ROWS[kind];
+    return &ROWS[kind - SHAPE_BOOL];
 }
 
 pg_oid pg_type_of_shape(const shape_type *type)

@@ -62,7 +62,8 @@ static bool read_id(const json *claim, int64_t *out)
     char written[INT64_TEXT_MAX];
     if (!claim || claim->type != JSON_STRING || !str_to_int64(claim->string, out))
         return false;
-    return str_eq(claim->string, (str){ written, int64_format(written, *out) });
+    const size_t len = int64_format(written, *out);
+    return str_eq(claim->string, (str){ written, len });
 }
 
 /* A NumericDate: seconds since 1970, which may have a fraction (section 2). */

@@ -1,0 +1,39 @@
+/*
+ * pg_param -- values that no parameter stands for must be found by the compiler.
+ *
+ * Each WRONG_… is one mistake; without any of them the file is a right program.
+ */
+#include "pg/type.h"
+
+pg_value number(long value);
+pg_value word(str value);
+
+struct point {
+    int x;
+    int y;
+};
+
+pg_value number(long value)
+{
+#ifdef WRONG_UNSIGNED_LONG
+    return pg_param((unsigned long)value);
+#endif
+#ifdef WRONG_POINTER
+    return pg_param(&value);
+#endif
+#ifdef WRONG_STRUCT
+    return pg_param(((struct point){ 1, 2 }));
+#endif
+    return pg_param(value);
+}
+
+pg_value word(str value)
+{
+#ifdef WRONG_LITERAL
+    return pg_param("a text literal is not a slice");
+#endif
+#ifdef WRONG_NULL
+    return pg_param(NULL);
+#endif
+    return pg_param(value);
+}

@@ -2,6 +2,7 @@
  * that a request neither fetches an algorithm nor hashes the key again. */
 #include "mac.h"
 
+#include "core/fault.h"
 #include "core/memory.h"
 
 #include <openssl/core_names.h>
@@ -51,7 +52,7 @@ void auth_mac_free(auth_mac **owner)
 error auth_mac_sign(auth_mac *mac, str data, uint8_t out[AUTH_MAC_BYTES])
 {
     size_t len = 0;
-    if (EVP_MAC_init(mac->context, NULL, 0, NULL) != 1 ||
+    if (fault_point("auth.mac") || EVP_MAC_init(mac->context, NULL, 0, NULL) != 1 ||
         EVP_MAC_update(mac->context, (const unsigned char *)data.ptr, data.len) != 1 ||
         EVP_MAC_final(mac->context, out, &len, AUTH_MAC_BYTES) != 1)
         return error_set(&SYSTEM_FAILED, "HMAC-SHA-256 failed");

@@ -9,6 +9,7 @@
 #include "phc.h"
 #include "settings.h"
 
+#include "core/fault.h"
 #include "core/fiber.h"
 #include "core/log.h"
 
@@ -29,7 +30,7 @@ error auth_hash_password(str password, str *out)
     if (password.len == 0 || password.len > AUTH_PASSWORD_BYTES_MAX)
         return error_set(&AUTH_PASSWORD_REFUSED, "%zu bytes", password.len);
     TRY(auth_settings_cost(&phc.cost));
-    if (RAND_bytes(salt, sizeof salt) != 1)
+    if (fault_point("auth.random") || RAND_bytes(salt, sizeof salt) != 1)
         return error_set(&SYSTEM_FAILED, "no random bytes for a salt");
     phc.salt = (bytea){ salt, sizeof salt };
     phc.hash = (bytea){ hash, sizeof hash };

@@ -3,6 +3,7 @@
 #include "claims.h"
 
 #include "auth/auth.h"
+#include "core/fault.h"
 #include "core/json.h"
 #include "tests/support/in_fiber.h"
 
@@ -50,20 +51,20 @@ static str encode(str text)
     return base64url_encode(fiber_arena(), (bytea){ (const uint8_t *)text.ptr, text.len });
 }
 
+/* Adds a signature to any text. */
+static str sign(auth_mac *key, str text)
+{
+    uint8_t mac[AUTH_MAC_BYTES];
+    assert_ok(auth_mac_sign(key, text, mac));
+    const str signature = base64url_encode(fiber_arena(), (bytea){ mac, sizeof mac });
+    return str_format(fiber_arena(), "%.*s.%.*s", STR_ARG(text), STR_ARG(signature));
+}
+
 /* Signs any two texts with a key. */
 static str forge(auth_mac *key, str header, str claims)
 {
-    uint8_t mac[AUTH_MAC_BYTES];
-    buf token;
-    buf_init_arena(&token, fiber_arena(), 1 << 20);
-    buf_append(&token, encode(header));
-    buf_append_char(&token, '.');
-    buf_append(&token, encode(claims));
-    assert_ok(auth_mac_sign(key, buf_str(&token), mac));
-    buf_append_char(&token, '.');
-    buf_append(&token, base64url_encode(fiber_arena(), (bytea){ mac, sizeof mac }));
-    assert_ok(buf_status(&token));
-    return buf_str(&token);
+    const str first = encode(header), second = encode(claims);
+    return sign(key, str_format(fiber_arena(), "%.*s.%.*s", STR_ARG(first), STR_ARG(second)));
 }
 
 #define HEADER "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"
@@ -314,6 +315,25 @@ static void test_token_without_signature_is_refused(void **state)
     }
 }
 
+/* Each is signed by our key as it stands. */
+static void test_parts_that_are_not_base64url_are_refused(void **state)
+{
+    (void)state;
+    const str header = encode(STR(HEADER));
+    const str claims = encode(STR("{" CLAIMS DATES "}"));
+    static const char *const AFTER[] = { "=", "==", "A", "!", "+", "/", " ", "\n", "\x80" };
+    for (size_t i = 0; i < ARRAY_LEN(AFTER); i++) {
+        const str bad_header =
+            str_format(fiber_arena(), "%.*s%s.%.*s", STR_ARG(header), AFTER[i], STR_ARG(claims));
+        const str bad_claims =
+            str_format(fiber_arena(), "%.*s.%.*s%s", STR_ARG(header), STR_ARG(claims), AFTER[i]);
+        assert_fails(AUTH_TOKEN_INVALID, read_at(sign(secret_mac, bad_header), NOW));
+        assert_fails(AUTH_TOKEN_INVALID, read_at(sign(secret_mac, bad_claims), NOW));
+    }
+    const str good = str_format(fiber_arena(), "%.*s.%.*s", STR_ARG(header), STR_ARG(claims));
+    assert_ok(read_at(sign(secret_mac, good), NOW));
+}
+
 /* --- claims ----------------------------------------------------------------------------------- */
 
 static void test_claims_as_allowed_are_taken(void **state)
@@ -472,6 +492,42 @@ static void test_token_without_settings_is_an_error_of_ours(void **state)
     assert_null(strstr(text, "too short"));
 }
 
+static void test_token_without_memory_for_keys_fails_as_unavailable(void **state)
+{
+    (void)state;
+    auth_identity who;
+    setenv("AUTH_SECRET", SECRET, 1);
+    setenv("AUTH_SECRET_OLD", FORMER, 1);
+    for (uint32_t n = 1; n <= 2; n++) {
+        fault_at("memory", n);
+        assert_fails(OUT_OF_MEMORY, auth_verify_token(STR("a.b.c"), &who));
+    }
+}
+
+static void test_token_without_mac_is_an_error_of_ours(void **state)
+{
+    (void)state;
+    auth_identity who;
+    str token = STR_NONE, good;
+    const str other = forge(rfc_keys()->current, STR(HEADER), STR("{}"));
+    fault_at("auth.mac", 1);
+    assert_fails(SYSTEM_FAILED, issue_on_fiber(&token));
+    assert_null(token.ptr);
+    assert_ok(issue_on_fiber(&good));
+    for (uint32_t n = 1; n <= 2; n++) { /* with the present key, and with the former one */
+        fault_at("auth.mac", n);
+        assert_fails(SYSTEM_FAILED, auth_verify_token(other, &who));
+    }
+    assert_ok(auth_verify_token(good, &who));
+}
+
+static int clear_faults(void **state)
+{
+    (void)state;
+    fault_clear();
+    return 0;
+}
+
 static void test_token_issued_now_verifies(void **state)
 {
     (void)state;
@@ -496,7 +552,10 @@ static int run(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_token_without_settings_is_an_error_of_ours),
+        cmocka_unit_test_teardown(test_token_without_memory_for_keys_fails_as_unavailable,
+                                  clear_faults),
         cmocka_unit_test(test_token_issued_now_verifies),
+        cmocka_unit_test_teardown(test_token_without_mac_is_an_error_of_ours, clear_faults),
         cmocka_unit_test(test_signature_of_the_rfc_holds),
         cmocka_unit_test(test_token_made_reads_back),
         cmocka_unit_test(test_token_made_says_what_it_must),
@@ -510,6 +569,7 @@ static int run(void)
         cmocka_unit_test(test_header_as_allowed_is_taken),
         cmocka_unit_test(test_header_of_other_algorithm_is_refused),
         cmocka_unit_test(test_token_without_signature_is_refused),
+        cmocka_unit_test(test_parts_that_are_not_base64url_are_refused),
         cmocka_unit_test(test_claims_as_allowed_are_taken),
         cmocka_unit_test(test_claims_wrong_are_refused),
         cmocka_unit_test(test_role_too_long_is_refused),

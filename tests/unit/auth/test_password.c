@@ -285,6 +285,27 @@ static void test_password_without_memory_fails_as_unavailable(void **state)
     assert_fails(OUT_OF_MEMORY, auth_verify_password(STR("password"), STR_NONE));
 }
 
+static void test_password_without_random_bytes_is_not_hashed(void **state)
+{
+    (void)state;
+    str hash = STR_NONE;
+    fault_at("auth.random", 1);
+    assert_fails(SYSTEM_FAILED, auth_hash_password(STR("password"), &hash));
+    assert_null(hash.ptr);
+}
+
+/* Runs first: settings are read once, when they are good. */
+static void test_password_at_bad_settings_is_an_error_of_ours(void **state)
+{
+    (void)state;
+    str hash = STR_NONE;
+    setenv("AUTH_ARGON2_MEMORY", "1K", 1);
+    assert_fails(AUTH_NOT_CONFIGURED, auth_hash_password(STR("password"), &hash));
+    assert_fails(AUTH_NOT_CONFIGURED, auth_verify_password(STR("password"), STR_NONE));
+    assert_null(hash.ptr);
+    setenv("AUTH_ARGON2_MEMORY", "1M", 1);
+}
+
 static error canceled_hash(void *arg)
 {
     return auth_hash_password(STR("password"), arg);
@@ -334,6 +355,7 @@ static void test_password_flood_is_refused_past_the_queue(void **state)
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_password_at_bad_settings_is_an_error_of_ours),
         cmocka_unit_test(test_password_hashed_verifies),
         cmocka_unit_test(test_password_wrong_is_refused),
         cmocka_unit_test(test_password_hashed_twice_has_two_salts),
@@ -348,6 +370,7 @@ static int run(void)
         cmocka_unit_test_teardown(test_verification_always_derives_once, clear_faults),
         cmocka_unit_test(test_verification_without_account_never_succeeds),
         cmocka_unit_test_teardown(test_password_without_memory_fails_as_unavailable, clear_faults),
+        cmocka_unit_test_teardown(test_password_without_random_bytes_is_not_hashed, clear_faults),
         cmocka_unit_test(test_password_after_deadline_is_not_hashed),
         cmocka_unit_test(test_password_flood_is_refused_past_the_queue),
     };
@@ -360,7 +383,6 @@ int main(void)
         return 1;
     /* Passwords need none of the settings of tokens. */
     unsetenv("AUTH_SECRET");
-    setenv("AUTH_ARGON2_MEMORY", "1M", 1);
     setenv("AUTH_ARGON2_PASSES", "1", 1);
     setenv("AUTH_ARGON2_LANES", "1", 1);
     const int status = run_in_fiber(run);

@@ -33,6 +33,7 @@ static int allocate_nothing(uint8_t **memory, size_t bytes)
     return ARGON2_MEMORY_ALLOCATION_ERROR;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is libargon2's */
 static void free_nothing(uint8_t *memory, size_t bytes)
 {
     (void)bytes;

@@ -4,6 +4,7 @@
 
 #include "core/json.h"
 #include "tests/support/exact_copy.h"
+#include "tests/support/json_same.h"
 #include "tests/support/random.h"
 #include "tests/support/wide_shape.h"
 
@@ -663,42 +664,6 @@ static json random_value(random_state *r, uint32_t depth)
     }
 }
 
-static bool same(const json *x, const json *y)
-{
-    if (x->type != y->type)
-        return false;
-    switch (x->type) {
-    case JSON_NULL:
-        return true;
-    case JSON_BOOL:
-        return x->boolean == y->boolean;
-    case JSON_INTEGER:
-        return x->integer == y->integer;
-    case JSON_NUMBER:
-        return memcmp(&x->number, &y->number, sizeof(double)) == 0;
-    case JSON_STRING:
-        return str_eq(x->string, y->string);
-    case JSON_ARRAY:
-        if (x->array.count != y->array.count)
-            return false;
-        for (size_t i = 0; i < x->array.count; i++) {
-            if (!same(&x->array.items[i], &y->array.items[i]))
-                return false;
-        }
-        return true;
-    case JSON_OBJECT:
-        if (x->object.count != y->object.count)
-            return false;
-        for (size_t i = 0; i < x->object.count; i++) {
-            const json_member *one = &x->object.items[i], *other = &y->object.items[i];
-            if (!str_eq(one->key, other->key) || !same(&one->value, &other->value))
-                return false;
-        }
-        return true;
-    }
-    return false;
-}
-
 static void test_json_random_values_come_back_the_same(void **state)
 {
     (void)state;
@@ -708,7 +673,7 @@ static void test_json_random_values_come_back_the_same(void **state)
         const str text = written(&value);
         json back;
         assert_ok(parse(text, &back));
-        if (!same(&value, &back))
+        if (!json_same(&value, &back))
             fail_msg("%.*s came back as %.*s", STR_ARG(text), STR_ARG(written(&back)));
         assert_str_equal(written(&back), text);
         arena_reset(&a);

@@ -104,9 +104,7 @@ static int serve(const http_app *app)
     arena_init(&a, APP_ARENA_BYTES_MAX);
     const http_routes tables[] = { app->routes, HTTP_BUILT_IN };
     e = http_router_build(&a, tables, ARRAY_LEN(tables), &r);
-    if (e.kind)
-        return complain(e, 1);
-    const int status = http_supervisor_run(app, &settings, r);
+    const int status = e.kind ? complain(e, 1) : http_supervisor_run(app, &settings, r);
     arena_deinit(&a);
     return status;
 }

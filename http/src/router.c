@@ -22,8 +22,9 @@ typedef enum param_type {
 
 typedef struct node node;
 struct node {
-    str literal; /* how it is reached: a literal… */
-    str name;    /* …or a parameter's name */
+    str literal;             /* how it is reached: a literal… */
+    str name;                /* …or a parameter's name */
+    const http_route *first; /* the route that gave the name */
     node **literals;
     uint32_t literal_count;
     node *params[PARAM_TYPES];
@@ -118,11 +119,12 @@ static bool parse_param(str text, str *name, param_type *type)
 }
 
 /* The child in `*slot`, made when it is not there. NULL when it has another name. */
-static node *named_child(arena *a, node **slot, str name)
+static node *named_child(arena *a, node **slot, str name, const http_route *route)
 {
     if (!*slot) {
         *slot = ARENA_NEW(a, node);
         (*slot)->name = name;
+        (*slot)->first = route;
     }
     return str_eq((*slot)->name, name) ? *slot : NULL;
 }
@@ -147,12 +149,12 @@ static error add_segment(arena *a, node **at, str segment, bool last, const http
             return invalid(route, "a parameter is :name, :name<text>, :name<int8> or :name<uuid>");
         slot = &(*at)->params[type];
     }
-    node *child = named_child(a, slot, name);
+    node *child = named_child(a, slot, name, route);
     if (!child)
         return error_set(
-            &HTTP_ROUTES_INVALID,
-            "route %s %s: parameter \"%.*s\" is called \"%.*s\" by another route there",
-            method_text(route->method), route->pattern, STR_ARG(name), STR_ARG((*slot)->name));
+            &HTTP_ROUTES_INVALID, "routes %s %s and %s %s call one parameter \"%.*s\" and \"%.*s\"",
+            method_text((*slot)->first->method), (*slot)->first->pattern,
+            method_text(route->method), route->pattern, STR_ARG((*slot)->name), STR_ARG(name));
     *at = child;
     return OK;
 }

@@ -52,6 +52,7 @@ typedef struct supervisor {
     int exit_status;
     uint64_t kill_at_ms; /* when stopping */
     sigset_t before;     /* signal mask for the workers */
+    pid_t pid;           /* of the supervisor itself */
 } supervisor;
 
 static uint64_t clock_ms(void)
@@ -93,7 +94,7 @@ NORETURN static void become_worker(const supervisor *s, uint32_t at)
                                  .slot = &s->slots[at],
                                  .index = socket,
                                  .listen_fd = s->listen_fds[socket],
-                                 .supervised = true };
+                                 .supervisor = s->pid };
     exit(http_worker_run(&start));
 }
 
@@ -251,24 +252,38 @@ static int mind(supervisor *s, const sigset_t *set)
     }
 }
 
-static error bind_sockets(supervisor *s)
+static error bind_all(supervisor *s, address at)
 {
-    arena a;
-    arena_init(&a, 65536);
-    address at;
-    const str text = str_format(
-        &a, str_index(s->settings->host, ':') < s->settings->host.len ? "[%.*s]:%ld" : "%.*s:%ld",
-        STR_ARG(s->settings->host), (long)s->settings->port);
-    const bool good = address_parse(text, &at);
-    arena_deinit(&a);
-    if (!good)
-        return error_set(&CONFIG_INVALID, "HOST must be an IP address");
+    if (s->settings->port != 0) {
+        /* Without SO_REUSEPORT: what another server has bound would be shared with it, unnoticed.
+         */
+        int probe;
+        TRY(listener_bind(&at, false, &probe));
+        close(probe);
+    }
     for (uint32_t i = 0; i < s->workers; i++) {
         TRY(listener_bind(&at, true, &s->listen_fds[i]));
         if (i == 0)
             at = listener_address(s->listen_fds[0]); /* port 0: all share the one that was chosen */
     }
     return OK;
+}
+
+static error bind_sockets(supervisor *s)
+{
+    arena a;
+    arena_init(&a, 65536);
+    address at;
+    const str host = s->settings->host;
+    const bool is_ipv6 = str_index(host, ':') < host.len;
+    const str text =
+        str_format(&a, is_ipv6 ? "[%.*s]:%ld" : "%.*s:%ld", STR_ARG(host), (long)s->settings->port);
+    error e = address_parse(text, &at) ? bind_all(s, at)
+                                       : error_set(&CONFIG_INVALID, "HOST must be an IP address");
+    if (error_is(e, &SYSTEM_FAILED))
+        e = error_wrap(e, &SYSTEM_FAILED, "listening on %.*s", STR_ARG(text));
+    arena_deinit(&a);
+    return e;
 }
 
 static error supervisor_open(supervisor *s)
@@ -317,7 +332,7 @@ static int run_alone(supervisor *s)
                                  .router = s->router,
                                  .slot = &s->slots[0],
                                  .listen_fd = s->listen_fds[0] };
-    return http_worker_run(&start);
+    return http_worker_run(&start) == 0 ? 0 : 1;
 }
 
 static int run_workers(supervisor *s)
@@ -340,6 +355,7 @@ int http_supervisor_run(const http_app *app, const http_settings *settings, cons
     s->app = app;
     s->settings = settings;
     s->router = routes;
+    s->pid = getpid();
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     s->workers = settings->workers > 0                ? (uint32_t)settings->workers
                  : settings->workers < 0 && cores > 1 ? (uint32_t)cores

@@ -16,6 +16,7 @@
 typedef struct worker_process {
     http_server server;
     const worker_start *start;
+    fiber *starter; /* runs on_worker_start; NULL when that is done */
     timer deadline; /* of draining */
     error start_error;
     bool stopping;
@@ -78,25 +79,42 @@ static void accept_rest(worker_process *p)
     }
 }
 
+/* The socket lives on where the supervisor still holds it; where it does not, the next client is
+ * refused at once instead of waiting in a queue that nobody serves. */
+static void stop_accepting(worker_process *p)
+{
+    listener_stop(&p->server.listener);
+    close(p->server.listen_fd);
+    p->server.listen_fd = -1;
+}
+
 static void stop_gracefully(int signo, void *arg)
 {
     (void)signo;
     worker_process *p = arg;
     if (p->server.draining)
         return;
+    if (p->starter) {
+        p->server.draining = true;
+        fiber_cancel(p->starter, &CANCELED);
+        return;
+    }
     accept_rest(p);
-    listener_stop(&p->server.listener);
+    stop_accepting(p);
     loop_timer_arm(p->server.loop, &p->deadline, (uint32_t)p->server.settings->drain_timeout_ms);
     http_server_drain(&p->server);
 }
 
 /* --- faults ---------------------------------------------------------------------------------- */
 
+/* `req` is NULL when the fiber was not a request's. */
 static void log_fault(const http_request *req, const crash_report *report)
 {
-    log_set_request_id((str){ req->id, sizeof req->id });
-    log_error(report->signo == SIGUSR1 ? "handler stopped: it did not yield" : "handler crashed",
-              LOG_CSTR("route", req->match.route ? req->match.route->pattern : NULL),
+    const http_route *route = req ? req->match.route : NULL;
+    log_set_request_id(req ? (str){ req->id, sizeof req->id } : STR_NONE);
+    log_error(report->signo == SIGUSR1 ? "stopped: it did not yield" : "crashed",
+              LOG_CSTR("fiber", fiber_name(report->fiber)),
+              LOG_CSTR("route", route ? route->pattern : NULL),
               LOG_CSTR("signal", strsignal(report->signo)),
               LOG_UINT("address", (uint64_t)(uintptr_t)report->address));
     for (uint32_t i = 0; i < report->frame_count; i++) {
@@ -114,20 +132,30 @@ static void retire(worker_process *p)
         return; /* alone, it is all there is */
     p->exit_status = WORKER_EXIT_RETIRED;
     atomic_store(&p->start->slot->state, WORKER_RETIRING);
-    kill(getppid(), SIGUSR2);
-    listener_stop(&p->server.listener);
+    if (getppid() == p->start->supervisor)
+        kill(p->start->supervisor, SIGUSR2);
+    stop_accepting(p);
     loop_timer_arm(p->server.loop, &p->deadline, (uint32_t)p->server.settings->retire_timeout_ms);
 }
 
 static void crashed(const crash_report *report, void *arg)
 {
     worker_process *p = arg;
+    const bool is_request = str_eq(str_from_c(fiber_name(report->fiber)), STR("request"));
+    http_request *req = is_request ? report->fiber_arg : NULL;
     metrics_add(p->server.metrics, HTTP_METRIC_FAULTS, 1);
-    if (str_eq(str_from_c(fiber_name(report->fiber)), STR("request"))) {
-        http_request *req = report->fiber_arg;
-        log_fault(req, report);
-        http_conn_crashed(req, report->signo == SIGUSR1 ? 504 : 500);
+    log_fault(req, report);
+    if (report->fiber == p->starter) { /* still STARTING, so the supervisor does not try for ever */
+        p->exit_status = WORKER_EXIT_START;
+        loop_stop(p->server.loop);
+        return;
     }
+    if (p->stopping) { /* on_worker_stop, after which there is nothing */
+        loop_stop(p->server.loop);
+        return;
+    }
+    if (req)
+        http_conn_crashed(req, report->signo == SIGUSR1 ? 504 : 500);
     retire(p);
     if (p->exit_status == WORKER_EXIT_RETIRED)
         http_server_drain(&p->server);
@@ -145,6 +173,11 @@ static void worker_started(fiber *f, error result, void *arg)
 {
     (void)f;
     worker_process *p = arg;
+    p->starter = NULL;
+    if (p->server.draining) { /* told to stop before it served */
+        loop_stop(p->server.loop);
+        return;
+    }
     error e = result;
     if (error_is_ok(e))
         e = listener_start(p->server.loop, p->server.listen_fd, http_server_accept, &p->server,
@@ -183,7 +216,7 @@ static error worker_open(worker_process *p)
     const fiber_options start = {
         .name = "on_worker_start", .ended = worker_started, .ended_arg = p, .deadline_ms = 30000
     };
-    return fiber_start(server->loop, &start, start_and_log, p, NULL);
+    return fiber_start(server->loop, &start, start_and_log, p, &p->starter);
 }
 
 int http_worker_run(const worker_start *start)
@@ -198,8 +231,11 @@ int http_worker_run(const worker_start *start)
     p->server.router = start->router;
     p->server.listen_fd = start->listen_fd;
     p->server.on_drained = drained;
-    if (start->supervised)
+    if (start->supervisor) {
         prctl(PR_SET_PDEATHSIG, SIGTERM); /* a supervisor that was killed takes its workers along */
+        if (getppid() != start->supervisor)
+            (void)raise(SIGTERM); /* it was killed before that */
+    }
     error e = log_open(STDERR_FILENO, (log_level)start->settings->log_level,
                        (log_format)start->settings->log_format);
     if (error_is_ok(e))

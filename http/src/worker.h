@@ -32,7 +32,7 @@ typedef struct worker_start {
     worker_slot *slot;
     uint32_t index;
     int listen_fd;
-    bool supervised;
+    pid_t supervisor; /* 0: alone in its process */
 } worker_start;
 
 /* Serves until told to stop; returns the exit status. */

@@ -255,7 +255,50 @@ static const http_route routes[] = {
     { HTTP_GET, "/fault/guard", fast, fault_in_guard },
 };
 
+static const http_route unguarded[] = {
+    { HTTP_GET, "/fast", fast, NULL },
+};
+static const http_route conflicting[] = {
+    { HTTP_GET, "/items/:id", fast, http_public },
+    { HTTP_GET, "/items/:name", slow, http_public },
+};
+
+/* --- start ----------------------------------------------------------------------------------- */
+
+static const char *behaviour(void)
+{
+    const char *text = getenv("FAULTY_START");
+    return text ? text : "";
+}
+
+static error start_worker(void)
+{
+    static ERROR_KIND(NOT_TODAY, ERROR_UNAVAILABLE, "Not today.");
+    if (strcmp(behaviour(), "fails") == 0)
+        return error_set(&NOT_TODAY, "told to fail");
+    if (strcmp(behaviour(), "waits") == 0)
+        TRY(fiber_sleep(25000));
+    if (strcmp(behaviour(), "faults") == 0)
+        return fault_null(NULL);
+    return OK;
+}
+
+static void stop_worker(void)
+{
+    if (strcmp(behaviour(), "faults-at-stop") == 0)
+        log_error("fault survived", LOG_ERR(fault_null(NULL)));
+    log_info("stopped in good order");
+}
+
 int main(int argc, char **argv)
 {
-    return http_main(argc, argv, &(http_app){ .name = "faulty", .routes = HTTP_ROUTES(routes) });
+    http_app app = { .name = "faulty",
+                     .routes = HTTP_ROUTES(routes),
+                     .on_worker_start = start_worker,
+                     .on_worker_stop = stop_worker };
+    if (strcmp(behaviour(), "unguarded") == 0)
+        app.routes = HTTP_ROUTES(unguarded);
+    if (strcmp(behaviour(), "conflicting") == 0)
+        app.routes = HTTP_ROUTES(conflicting);
+    return http_main(argc, argv, &app);
 }

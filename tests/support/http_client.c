@@ -90,13 +90,14 @@ NORETURN static void become_server(int log_fd, const char *program, const char *
     _exit(127);
 }
 
-static void launch(server_process *s, const char *program, const char *const *environment)
+void server_launch(server_process *s, const char *program, const char *const *environment)
 {
     if (!program)
         give_up("the program under test is not named in the environment");
     s->log_fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC | O_APPEND, 0600);
     if (s->log_fd < 0)
         give_up("temporary file for the log");
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* workers that lose their supervisor become ours to reap */
     const pid_t parent = getpid();
     s->pid = fork();
     if (s->pid < 0)
@@ -118,7 +119,7 @@ static uint16_t logged_port(const server_process *s)
 
 void server_start(server_process *s, const char *program, const char *const *environment)
 {
-    launch(s, program, environment);
+    server_launch(s, program, environment);
     for (const uint64_t end_ms = test_clock_ms() + PEER_WAIT_MS; test_clock_ms() < end_ms;) {
         s->port = logged_port(s);
         if (s->port) {
@@ -141,7 +142,7 @@ void server_start(server_process *s, const char *program, const char *const *env
 int server_run_to_end(const char *program, const char *const *environment, char *log, size_t bytes)
 {
     server_process s;
-    launch(&s, program, environment);
+    server_launch(&s, program, environment);
     const int status = server_wait(&s);
     char *text = read_log(&s);
     (void)snprintf(log, bytes, "%s", text);
@@ -171,7 +172,8 @@ void server_kill(server_process *s)
     if (s->pid <= 0)
         return;
     kill(-s->pid, SIGKILL);
-    waitpid(s->pid, NULL, 0);
+    while (waitpid(-s->pid, NULL, 0) > 0)
+        ;
     s->pid = 0;
     close(s->log_fd);
 }

@@ -21,6 +21,8 @@ typedef struct server_process {
 /* Starts `program` with `environment` ("NAME=value"…, NULL at the end) added to the present one and
  * PORT=0, and waits until it serves. Dies with the calling process. */
 void server_start(server_process *s, const char *program, const char *const *environment);
+/* The same without waiting: `port` is not known. */
+void server_launch(server_process *s, const char *program, const char *const *environment);
 /* Starts it and waits for its end; returns the exit status and what it wrote to standard error, in
  * `log`, NUL-terminated. */
 int server_run_to_end(const char *program, const char *const *environment, char *log, size_t bytes);

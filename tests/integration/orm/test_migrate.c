@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -238,6 +239,12 @@ static void assert_says_at(const char *text, const char *file, int line)
 }
 #define assert_says(text) assert_says_at((text), __FILE__, __LINE__)
 
+/* A child does not outlive a failed test. */
+static void end_with_parent(void)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 /* The same in a process of its own. */
 static pid_t start_migrate(const char *line, const char *output)
 {
@@ -247,6 +254,7 @@ static pid_t start_migrate(const char *line, const char *output)
     assert_true(pid >= 0);
     if (pid > 0)
         return pid;
+    end_with_parent();
     redirect(path);
     const int status = run_words(line);
     (void)fflush(stdout);
@@ -278,7 +286,7 @@ static void wait_for_output(const char *name, const char *text)
 
 typedef struct holder {
     pid_t pid;
-    int release; /* closing it ends the transaction */
+    int release; /* a byte into it ends the transaction */
 } holder;
 
 typedef struct hold {
@@ -313,6 +321,7 @@ static holder start_holder(const char *sql)
     const pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        end_with_parent();
         hold h = { sql, ready[1], release[0] };
         (void)close(release[1]);
         const error e = loop_run_fiber(hold_fiber, &h);
@@ -327,6 +336,7 @@ static holder start_holder(const char *sql)
 
 static void end_holder(holder h)
 {
+    assert_int_equal(write(h.release, "", 1), 1);
     (void)close(h.release);
     assert_int_equal(end_of(h.pid), 0);
 }

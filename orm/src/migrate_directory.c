@@ -189,14 +189,17 @@ static error write_new(int fd, str path)
 error orm_migration_new(arena *a, str dir, str name, str *path)
 {
     orm_migrations all;
+    invariant(orm_migration_name_is_good(name));
     TRY(orm_migrations_list(a, dir, &all));
     const int64_t newest = all.count ? all.items[all.count - 1].version : 0;
     *path =
         str_format(a, "%.*s/%04lld_%.*s.sql", STR_ARG(dir), (long long)newest + 1, STR_ARG(name));
     orm_migration made;
-    if (!orm_migration_parse_name(str_slice(*path, dir.len + 1, path->len), &made))
+    if (!orm_migration_parse_name(str_slice(*path, dir.len + 1, path->len), &made)) {
+        invariant(all.count > 0); /* the first number fits */
         return error_set(&ORM_MIGRATION_BAD, "%.*s: there is no number after that of %.*s",
                          STR_ARG(dir), STR_ARG(all.items[all.count - 1].title));
+    }
     const char *path_c = str_to_c(a, *path);
     const int fd = open(path_c, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)

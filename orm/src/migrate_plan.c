@@ -52,6 +52,8 @@ static error refuse(const orm_plan *plan, const orm_plan_row *row)
 {
     const orm_applied *applied = row->applied;
     const orm_migration *file = row->file;
+    const orm_plan_row *newest = orm_plan_newest(plan, 0);
+    const long long newest_version = newest ? newest->applied->version : 0;
     switch (row->state) {
     case ORM_PLAN_APPLIED:
     case ORM_PLAN_PENDING:
@@ -60,8 +62,7 @@ static error refuse(const orm_plan *plan, const orm_plan_row *row)
         return error_set(&ORM_MIGRATION_REFUSED,
                          "%.*s is not applied, but %04lld, which is newer, is: give it a higher "
                          "number",
-                         STR_ARG(file->title),
-                         (long long)orm_plan_newest(plan, 0)->applied->version);
+                         STR_ARG(file->title), newest_version);
     case ORM_PLAN_CHANGED:
         return error_set(
             &ORM_MIGRATION_REFUSED,

@@ -328,9 +328,9 @@ static void nesting_add_word(nesting *n, token t)
     n->words++;
     if (n->parens > 0 || !is_routine(n))
         return;
-    if (word_is(t, STR("atomic")) && word_is(before, STR("begin")))
-        n->blocks++;
-    else if (word_is(t, STR("case")) && n->blocks > 0)
+    const bool opens = n->blocks > 0 ? word_is(t, STR("case"))
+                                     : word_is(t, STR("atomic")) && word_is(before, STR("begin"));
+    if (opens)
         n->blocks++;
     else if (word_is(t, STR("end")) && n->blocks > 0)
         n->blocks--;

@@ -47,7 +47,7 @@ static void assert_encodes_at(pg_value value, pg_oid oid, str expected, int line
 {
     const str bytes = encode(&value);
     if (value.oid != oid || !str_eq(bytes, expected) || !bytes.ptr != !expected.ptr) {
-        for (size_t i = 0; i < bytes.len; i++)
+        for (size_t i = 0; bytes.ptr && i < bytes.len; i++)
             print_error("\\x%02X", (unsigned char)bytes.ptr[i]);
         print_error(" of type %u\n", value.oid);
         _fail(__FILE__, line);

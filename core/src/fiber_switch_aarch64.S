@@ -1,7 +1,8 @@
 /* fiber_switch for AArch64 (AAPCS64): x19-x30 and the low halves of v8-v15.
  *
  * A fresh stack returns into `start` with the entry in x19 and its argument in x20. `start` marks
- * itself as the outermost frame, so that debuggers and unwinders stop there. */
+ * itself as the outermost frame, so that debuggers and unwinders stop there. It is entered behind
+ * its first instruction: they take what a frame returns to for what follows a call in it. */
 #define FRAME_BYTES 160
 
     .text
@@ -65,7 +66,7 @@ fiber_switch_prepare:
     stp xzr, xzr, [x9, #32]
     stp xzr, xzr, [x9, #48]
     stp xzr, xzr, [x9, #64]
-    adr x10, start
+    adr x10, start + 4
     stp xzr, x10, [x9, #80]     /* x29: end of the frame-pointer chain, x30 */
     stp xzr, xzr, [x9, #96]
     stp xzr, xzr, [x9, #112]
@@ -81,6 +82,7 @@ fiber_switch_prepare:
 start:
     .cfi_startproc
     .cfi_undefined x30
+    nop
     mov x0, x20
     blr x19
     brk #0

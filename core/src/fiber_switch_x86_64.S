@@ -3,7 +3,8 @@
  *   saved stack, from the stack pointer up:  r15 r14 r13 r12 rbx rbp return-address
  *
  * A fresh stack returns into `start` with the entry in r12 and its argument in r13. `start` marks
- * itself as the outermost frame, so that debuggers and unwinders stop there. */
+ * itself as the outermost frame, so that debuggers and unwinders stop there. It is entered behind
+ * its first instruction: they take what a frame returns to for what follows a call in it. */
     .text
 
     .globl fiber_switch
@@ -66,7 +67,7 @@ fiber_switch_load:
     .align 16
 fiber_switch_prepare:
     .cfi_startproc
-    leaq start(%rip), %rax
+    leaq start+1(%rip), %rax
     movq $0, -8(%rdi)           /* end of the frame-pointer chain */
     movq %rax, -16(%rdi)        /* return address */
     movq $0, -24(%rdi)          /* rbp */
@@ -85,6 +86,7 @@ fiber_switch_prepare:
 start:
     .cfi_startproc
     .cfi_undefined %rip
+    nop
     subq $8, %rsp               /* rsp was top - 8: aligned to 16 before the call */
     movq %r13, %rdi
     xorl %ebp, %ebp

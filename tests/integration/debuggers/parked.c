@@ -1,6 +1,6 @@
 /* A program for debuggers: fibers that wait for different things at known places, then one that
- * stops in stop_here, some calls deep, while the others are parked. Afterwards everything is woken,
- * joined and freed: valgrind must find nothing.
+ * comes to stop_here, some calls deep, while the others are parked; `parked abort` ends there.
+ * Afterwards everything is woken, joined and freed: valgrind must find nothing.
  *
  * Functions that a test looks for in a backtrace are neither inlined nor merged. */
 #include "core/fiber.h"
@@ -10,6 +10,7 @@
 #include "core/stream.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -68,12 +69,12 @@ static error never_ran(void *arg)
 
 /* --- the one that runs ------------------------------------------------------------------------ */
 
-static volatile int stopped_at;
+static bool aborts;
 
 KEPT static void stop_here(int depth)
 {
-    stopped_at = depth;
-    __asm__ volatile("" ::: "memory");
+    if (aborts && depth == 3)
+        abort();
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): a backtrace needs depth */
@@ -253,8 +254,9 @@ static error run(void *arg)
     return stop_among_parked();
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    aborts = argc > 1 && strcmp(argv[1], "abort") == 0;
     const error e = loop_run_fiber(run, NULL);
     if (error_is_ok(e))
         return 0;

@@ -7,11 +7,10 @@
 #include "phc.h"
 
 #include "core/arena.h"
+#include "tests/support/fuzz.h"
 
 #define ARENA_BYTES_MAX ((size_t)4 << 20)
 #define NOW_S           1800000000
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static auth_policy policy = { .lifetime_s = 3600 };
 
@@ -41,16 +40,16 @@ static void read_forged(arena *a, str input)
     invariant(again.id == who.id && str_eq(again.role, who.role));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    const str input = { (const char *)data, size };
+    const str input = fuzz_text(data, len);
     auth_identity who;
     auth_phc phc;
     arena a;
     if (!policy.keys.current)
         invariant(error_is_ok(
             auth_mac_new(STR("0123456789abcdef0123456789abcdef"), &policy.keys.current)));
-    if (size > 2 * (size_t)AUTH_JWS_BYTES_MAX)
+    if (len > 2 * (size_t)AUTH_JWS_BYTES_MAX)
         return 0;
     arena_init(&a, ARENA_BYTES_MAX);
     invariant(error_is(auth_token_read(&a, &policy, input, NOW_S, &who), &AUTH_TOKEN_INVALID));

@@ -6,7 +6,7 @@
 #include "core/error.h"
 
 #define ORM_MIGRATION_BYTES_MAX 16777216 /* of one file */
-#define ORM_MIGRATIONS_MAX      100000   /* in one directory */
+#define ORM_MIGRATIONS_MAX      10000    /* in one directory */
 #define ORM_CHECKSUM_BYTES      32
 
 typedef struct orm_migration {

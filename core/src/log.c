@@ -56,7 +56,9 @@ typedef struct log_sink {
     _Atomic uint64_t tail;
     _Atomic uintptr_t holder; /* of the producers' lock: its thread's mark, 0: free */
     _Atomic uint64_t dropped;
-    uint64_t dropped_told; /* under the lock */
+    _Atomic uint64_t told;       /* of `dropped`, by notes that are written or in the ring */
+    _Atomic uint64_t note_end;   /* of the last note; at most one is past `tail` */
+    _Atomic uint64_t note_count; /* the lines it tells of */
     _Atomic int state;
     sem_t wake; /* for the writer */
     pthread_t writer;
@@ -143,16 +145,22 @@ static void write_dropped_note(uint64_t lost, log_line *note)
 static void sink_put(log_sink *s, str line, log_line *note)
 {
     const bool taken_over = sink_lock(s);
-    const uint64_t dropped = atomic_load(&s->dropped);
-    if (dropped > s->dropped_told)
-        write_dropped_note(dropped - s->dropped_told, note);
-    const uint64_t head = atomic_load(&s->head);
-    if (note->len + line.len > RING_BYTES - (head - atomic_load(&s->tail))) {
+    const uint64_t head = atomic_load(&s->head), tail = atomic_load(&s->tail);
+    const uint64_t dropped = atomic_load(&s->dropped), untold = dropped - atomic_load(&s->told);
+    if (atomic_load(&s->note_end) > head)
+        atomic_store(&s->note_end, 0); /* it never came to be: its fiber was abandoned */
+    if (untold > 0 && atomic_load(&s->note_end) <= tail)
+        write_dropped_note(untold, note);
+    if (note->len + line.len > RING_BYTES - (head - tail)) {
         atomic_fetch_add(&s->dropped, 1);
     } else {
         ring_copy_in(s, head, (str){ note->text, note->len });
         ring_copy_in(s, head + note->len, line);
-        s->dropped_told = dropped;
+        if (note->len > 0) {
+            atomic_store(&s->note_end, head + note->len);
+            atomic_store(&s->note_count, untold);
+            atomic_fetch_add(&s->told, untold);
+        }
         atomic_store(&s->head, head + note->len + line.len);
         if (atomic_load(&s->tail) == head || taken_over)
             sem_post(&s->wake);
@@ -220,13 +228,18 @@ static ssize_t ring_write(log_sink *s, uint64_t from, size_t len)
     return written - 1;
 }
 
-/* What the sink does not take for good is lost, and counted. */
+/* What the sink does not take for good is lost, and counted; but for a note, whose lines are told
+ * of again. */
 static void lose(log_sink *s, uint64_t from, uint64_t to, uint64_t chunk)
 {
     if (from > chunk)
         s->torn = s->ring[(from - 1) % RING_BYTES] != '\n';
     for (; from < to; from++) {
-        if (s->ring[from % RING_BYTES] == '\n')
+        if (s->ring[from % RING_BYTES] != '\n')
+            continue;
+        if (from + 1 == atomic_load(&s->note_end))
+            atomic_fetch_sub(&s->told, atomic_load(&s->note_count));
+        else
             atomic_fetch_add(&s->dropped, 1);
     }
 }

@@ -15,6 +15,8 @@
 #include <pty.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -322,19 +324,33 @@ static void test_log_below_the_level_evaluates_nothing(void **state)
 
 /* --- sinks that fail -------------------------------------------------------------------------- */
 
+/* Fills the pipe, so that the sink takes nothing until something is read. Returns how much. */
+static size_t fill_pipe(void)
+{
+    static const char filler[4096];
+    size_t bytes = 0;
+    assert_int_equal(fcntl(out.writer, F_SETFL, O_NONBLOCK), 0);
+    for (ssize_t n = 0; n >= 0; bytes += n > 0 ? (size_t)n : 0)
+        n = write(out.writer, filler, sizeof filler);
+    assert_int_equal(fcntl(out.writer, F_SETFL, 0), 0);
+    return bytes;
+}
+
 static void test_log_stalled_sink_drops_lines_and_tells_how_many(void **state)
 {
     (void)state;
     enum {
         LINES = 30000
     };
+    const size_t filler = fill_pipe();
     assert_ok(log_open(out.writer, LOG_INFO, LOG_JSON));
-    for (int i = 0; i < LINES; i++) /* nobody reads: more than pipe and ring hold */
+    for (int i = 0; i < LINES; i++) /* nobody reads: more than the ring holds */
         log_info("a line that is long enough to fill the ring soon", LOG_INT("n", i));
     const uint64_t dropped = log_dropped();
     assert_in_range(dropped, 1, LINES);
     assert_false(log_flush(20));
     flushed();
+    buf_consume(&out.text, filler);
     assert_int_equal(count_lines(buf_str(&out.text)), LINES - dropped);
     buf_reset(&out.text);
     log_info("back again");
@@ -411,6 +427,39 @@ static void test_log_full_disk_costs_lines_only(void **state)
     log_info("two");
     assert_true(log_flush(5000));
     assert_int_equal(log_dropped(), 2);
+    log_close();
+    close(fd);
+}
+
+/* A file that may not grow takes a line's beginning, then nothing; later it takes all again. */
+static void test_log_sink_that_recovers_gets_whole_lines_and_the_count(void **state)
+{
+    (void)state;
+    const int fd = memfd_create("log", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_ok(log_open(fd, LOG_INFO, LOG_LOGFMT));
+    assert_int_equal(
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){ .rlim_cur = 10, .rlim_max = before.rlim_max }),
+        0);
+    for (int i = 0; i < 5; i++) {
+        log_info("lost");
+        assert_true(log_flush(5000)); /* one by one: each comes with a note, which is lost too */
+    }
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(log_dropped(), 5);
+    log_info("back");
+    assert_true(log_flush(5000));
+    assert_int_equal(log_dropped(), 5);
+    char text[1000];
+    const ssize_t len = pread(fd, text, sizeof text, 0);
+    assert_true(len > 0);
+    str rest = { text, (size_t)len };
+    assert_int_equal(count_lines(rest), 3);
+    assert_int_equal(str_cut(&rest, '\n').len, 10); /* the torn line, ended */
+    assert_true(has(str_cut(&rest, '\n'), " message=\"log lines dropped\" count=5"));
+    assert_true(has(str_cut(&rest, '\n'), " message=back"));
     log_close();
     close(fd);
 }
@@ -628,6 +677,7 @@ int main(void)
         TEST(test_log_lines_through_a_slow_pipe_are_whole_and_in_order),
         TEST(test_log_broken_pipe_costs_lines_only),
         TEST(test_log_full_disk_costs_lines_only),
+        TEST(test_log_sink_that_recovers_gets_whole_lines_and_the_count),
         TEST(test_log_nonblocking_sink_gets_everything),
         TEST(test_log_close_with_a_stalled_sink_comes_back),
         TEST(test_log_threads_do_not_mix_their_lines),

@@ -72,18 +72,20 @@ YIELDS error http_body_bytes(http_request *req, str *out);
  *   fails  as http_body_bytes; HTTP_UNSUPPORTED_MEDIA unless the type is application/json;
  *          JSON_MALFORMED (400); JSON_INVALID (422 naming each bad field) */
 #define http_body(req_, shape_, out_) \
-    http_body_shape((req_), SHAPE_OF(shape_), (shape_ *){ (out_) })
+    http_body_shape((req_), SHAPE_OF(shape_), _Generic((out_), shape_ * : (out_)))
 YIELDS error http_body_shape(http_request *req, shape_fn *of, void *out);
 
 /* --- answers --------------------------------------------------------------------------------- */
 
 /* A struct of a shape as JSON: http_reply(req, 200, note, &n). Status 100..599. */
 #define http_reply(req_, status_, shape_, value_) \
-    http_reply_shape((req_), (status_), SHAPE_OF(shape_), (const shape_ *){ (value_) })
+    http_reply_shape((req_), (status_), SHAPE_OF(shape_), \
+                     _Generic((value_), shape_ *: (value_), const shape_ *: (value_)))
 error http_reply_shape(http_request *req, int status, shape_fn *of, const void *value);
 /* A page of them: http_reply_page(req, note, &page). */
 #define http_reply_page(req_, shape_, page_) \
-    http_reply_shape((req_), 200, PAGE_OF(shape_), (const shape_##_page *){ (page_) })
+    http_reply_shape((req_), 200, PAGE_OF(shape_), \
+                     _Generic((page_), shape_##_page *: (page_), const shape_##_page *: (page_)))
 /* Bytes of a media type; both must live as long as the request. */
 error http_reply_bytes(http_request *req, int status, str content_type, str body);
 /* Plain text in UTF-8. */

@@ -97,10 +97,9 @@ typedef struct pg_values {
 #define PG_VALUES_MAX 65535 /* of a statement; PG_VALUES takes 16 */
 /* pg_param of each argument: PG_VALUES(id, title). Lives as long as the enclosing block. The
  * leading zero keeps the array from being empty. */
-#define PG_VALUES(...)                                                                      \
-    ((pg_values){ (const pg_value[]){ { 0 } __VA_OPT__(, PG_EACH_(__VA_ARGS__)) } + 1,      \
-                  sizeof((const pg_value[]){ { 0 } __VA_OPT__(, PG_EACH_(__VA_ARGS__)) }) / \
-                          sizeof(pg_value) -                                                \
+#define PG_VALUES(...)                                                                           \
+    ((pg_values){ (const pg_value[]){ { 0 } PG_EACH_(__VA_ARGS__) } + 1,                         \
+                  sizeof((const pg_value[]){ { 0 } PG_EACH_(__VA_ARGS__) }) / sizeof(pg_value) - \
                       1 })
 
 /* One row: the bytes of each column, STR_NONE for NULL; pg_cell_of adds their type. */
@@ -194,29 +193,30 @@ YIELDS error pg_rollback(pg_tx **owner);
              : pg_decode_uuid_list, jsonb_list *     \
              : pg_decode_jsonb_list)
 
-/* pg_param of 1 to 16 arguments. */
-#define PG_EACH_(...)                                                                           \
-    PG_PICK_(__VA_ARGS__, PG_16_, PG_15_, PG_14_, PG_13_, PG_12_, PG_11_, PG_10_, PG_9_, PG_8_, \
-             PG_7_, PG_6_, PG_5_, PG_4_, PG_3_, PG_2_, PG_1_, )                                 \
+/* ", pg_param(argument)" for each of 0 to 16 arguments. */
+#define PG_EACH_(...)                                                                         \
+    PG_PICK_(0, ##__VA_ARGS__, PG_16_, PG_15_, PG_14_, PG_13_, PG_12_, PG_11_, PG_10_, PG_9_, \
+             PG_8_, PG_7_, PG_6_, PG_5_, PG_4_, PG_3_, PG_2_, PG_1_, PG_0_, )                 \
     (__VA_ARGS__)
-#define PG_PICK_(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, picked, \
-                 ...)                                                                           \
+#define PG_PICK_(zero, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, \
+                 picked, ...)                                                                 \
     picked
-#define PG_1_(a)       pg_param(a)
-#define PG_2_(a, ...)  pg_param(a), PG_1_(__VA_ARGS__)
-#define PG_3_(a, ...)  pg_param(a), PG_2_(__VA_ARGS__)
-#define PG_4_(a, ...)  pg_param(a), PG_3_(__VA_ARGS__)
-#define PG_5_(a, ...)  pg_param(a), PG_4_(__VA_ARGS__)
-#define PG_6_(a, ...)  pg_param(a), PG_5_(__VA_ARGS__)
-#define PG_7_(a, ...)  pg_param(a), PG_6_(__VA_ARGS__)
-#define PG_8_(a, ...)  pg_param(a), PG_7_(__VA_ARGS__)
-#define PG_9_(a, ...)  pg_param(a), PG_8_(__VA_ARGS__)
-#define PG_10_(a, ...) pg_param(a), PG_9_(__VA_ARGS__)
-#define PG_11_(a, ...) pg_param(a), PG_10_(__VA_ARGS__)
-#define PG_12_(a, ...) pg_param(a), PG_11_(__VA_ARGS__)
-#define PG_13_(a, ...) pg_param(a), PG_12_(__VA_ARGS__)
-#define PG_14_(a, ...) pg_param(a), PG_13_(__VA_ARGS__)
-#define PG_15_(a, ...) pg_param(a), PG_14_(__VA_ARGS__)
-#define PG_16_(a, ...) pg_param(a), PG_15_(__VA_ARGS__)
+#define PG_0_(...)
+#define PG_1_(a)       , pg_param(a)
+#define PG_2_(a, ...)  , pg_param(a) PG_1_(__VA_ARGS__)
+#define PG_3_(a, ...)  , pg_param(a) PG_2_(__VA_ARGS__)
+#define PG_4_(a, ...)  , pg_param(a) PG_3_(__VA_ARGS__)
+#define PG_5_(a, ...)  , pg_param(a) PG_4_(__VA_ARGS__)
+#define PG_6_(a, ...)  , pg_param(a) PG_5_(__VA_ARGS__)
+#define PG_7_(a, ...)  , pg_param(a) PG_6_(__VA_ARGS__)
+#define PG_8_(a, ...)  , pg_param(a) PG_7_(__VA_ARGS__)
+#define PG_9_(a, ...)  , pg_param(a) PG_8_(__VA_ARGS__)
+#define PG_10_(a, ...) , pg_param(a) PG_9_(__VA_ARGS__)
+#define PG_11_(a, ...) , pg_param(a) PG_10_(__VA_ARGS__)
+#define PG_12_(a, ...) , pg_param(a) PG_11_(__VA_ARGS__)
+#define PG_13_(a, ...) , pg_param(a) PG_12_(__VA_ARGS__)
+#define PG_14_(a, ...) , pg_param(a) PG_13_(__VA_ARGS__)
+#define PG_15_(a, ...) , pg_param(a) PG_14_(__VA_ARGS__)
+#define PG_16_(a, ...) , pg_param(a) PG_15_(__VA_ARGS__)
 
 #endif

@@ -51,7 +51,7 @@ const char *shape_parse_text(arena *a, const shape_field *field, str text, void 
 /* A quoted string with everything escaped that must be; invalid UTF-8 becomes U+FFFD. */
 void json_write_string(buf *out, str s);
 void json_write_double(buf *out, double value);
-/* `text` without its insignificant white space is not checked: it must be valid JSON already. */
+/* The document as it is, which must be valid JSON already; null for an empty one. */
 void json_write_raw(buf *out, jsonb text);
 
 /* --- free-form documents ---------------------------------------------------------------------- */

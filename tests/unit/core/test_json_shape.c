@@ -35,6 +35,9 @@ SHAPE(line, LINE_FIELDS)
 // clang-format on
 SHAPE(order, ORDER_FIELDS)
 
+#define BOOK_FIELDS(F) F(samples, wide_list)
+SHAPE(book, BOOK_FIELDS)
+
 static arena a;
 
 static int setup(void **state)
@@ -430,6 +433,31 @@ static void test_json_shape_long_lists_are_whole(void **state)
     assert_str_equal(o.tags.items[4999], STR("tag 4999"));
 }
 
+/* Each "{}" is three bytes of input, and would be a whole struct in memory. */
+static void test_json_shape_wrong_items_take_no_memory_each(void **state)
+{
+    (void)state;
+    enum {
+        ITEMS = 300000
+    };
+    buf b;
+    buf_init(&b, 1 << 20);
+    buf_append(&b, STR("{\"samples\":[{}"));
+    for (int i = 1; i < ITEMS; i++)
+        buf_append(&b, STR(",{}"));
+    buf_append(&b, STR("]}"));
+    assert_ok(buf_status(&b));
+    arena small;
+    arena_init(&small, 1 << 20);
+    book in = { 0 };
+    const error e = json_parse_shape(&small, buf_str(&b), book_shape(), &in);
+    assert_fails(JSON_INVALID, e);
+    assert_int_equal(error_detail_of(e)->field_count, JSON_FIELDS_MAX);
+    assert_str_equal(error_detail_of(e)->fields[1].path, STR("samples[0].lb"));
+    arena_deinit(&small);
+    buf_deinit(&b);
+}
+
 /* --- any bytes ------------------------------------------------------------------------------- */
 
 /* A document with some bytes changed is read or refused, never more; what was read is written as
@@ -478,6 +506,7 @@ int main(void)
         TEST(test_json_shape_long_unknown_names_are_cut),
         TEST(test_json_shape_nesting_is_bounded_in_skipped_values_too),
         TEST(test_json_shape_long_lists_are_whole),
+        TEST(test_json_shape_wrong_items_take_no_memory_each),
         TEST(test_json_shape_survives_damaged_documents),
     };
     return cmocka_run_group_tests_name("json_shape", tests, NULL, NULL);

@@ -6,7 +6,7 @@
 # and goes. Servers listen on free loopback ports and are ended by their process ids.
 set -eu
 cd "$(dirname "$0")/.."
-ROWS='json pipeline mallocs idle memory note json_document head router timer fiber build'
+ROWS='json pipeline mallocs idle memory pg note json_document head router timer fiber build'
 BIN=build/release
 CONNECTIONS=64
 ROUNDS=5
@@ -22,7 +22,7 @@ trap 'exit 143' TERM HUP
 clean_up() {
     trap '' INT TERM HUP
     for pid in $servers; do stop "$pid"; done
-    [ -z "$pg" ] || tools/pg.sh remove "$dir/pg"
+    stop_database
     rm -rf "$dir"
 }
 
@@ -196,52 +196,100 @@ row_memory() {
 
 peak_mib() { awk '/VmHWM/ { printf "%.1f MiB", $2 / 1024 }' "/proc/$1/status"; }
 
-# A database with one account and NOTES of its notes, and notes serving it: $port, $server, $token
-serve_notes() {
+# ---- rows: PostgreSQL ----
+
+NOTES=1000
+NOTE_QUERY='select id, account_id, title, body, created_at from notes where id = :id and account_id = 1'
+PGBENCH="pgbench -n -M prepared -f SCRIPT -c $CONNECTIONS -j 2 -T $SECONDS_A_RUN \$DATABASE_URL"
+
+start_database() {
     pg=started
     DATABASE_URL=$(tools/pg.sh start "$dir/pg" --throwaway --parent $$)
+    export DATABASE_URL
+}
+
+stop_database() {
+    [ -z "$pg" ] || tools/pg.sh remove "$dir/pg"
+    pg=
+}
+
+# Notes of the account 1, with the ids $first and up.
+make_notes() {
+    tools/pg.sh psql "$dir/pg" -Xq -v ON_ERROR_STOP=1 -c "insert into notes (account_id, title, body)
+        select 1, 'Note ' || n, repeat('words ', 30) from generate_series(1, $NOTES) n" -c 'vacuum analyze notes'
+    first=$(tools/pg.sh psql "$dir/pg" -XAtqc 'select min(id) from notes')
+    printf '%s\n' "\\set id random($first, $((first + NOTES - 1)))" "$NOTE_QUERY" >"$dir/note.sql"
+    rm -f "$dir"/*.rate
+}
+
+pgbench_run() {
+    timeout 60 pgbench -n -M prepared -f "$dir/note.sql" -c $CONNECTIONS -j 2 -T $SECONDS_A_RUN "$DATABASE_URL" \
+        >"$dir/pgbench" 2>&1 || { cat "$dir/pgbench" >&2; die "pgbench failed"; }
+    awk '/^tps/ { print $3 }' "$dir/pgbench" >>"$dir/pgbench.rate"
+}
+
+beside_pgbench() {
+    pgbench=$(median "$dir/pgbench.rate")
+    printf 'pgbench %s; ratio %s' "$(calc "$pgbench" %.0f)" "$(calc "$1 / $pgbench")"
+}
+
+row_pg() {
+    start_database
+    tools/pg.sh psql "$dir/pg" -Xqc 'create table notes (id bigint generated always as identity primary key,
+        account_id bigint not null, title text not null, body text not null, created_at timestamptz not null default now())'
+    make_notes
+    rm -f "$dir/pg.us"
+    for _ in $(seq $ROUNDS); do
+        timeout 60 "$BIN/bench/bench_pg" $CONNECTIONS $SECONDS_A_RUN "$first" $NOTES >"$dir/bench_pg" || die "bench_pg failed"
+        awk '/a_second/ { print $2 }' "$dir/bench_pg" >>"$dir/pg.rate"
+        awk '/a_query/ { print $2 }' "$dir/bench_pg" >>"$dir/pg.us"
+        pgbench_run
+    done
+    stop_database
+    rate=$(median "$dir/pg.rate")
+    row 'one note by id on 64 fibers, queries/s' "$(calc "$rate" %.0f)" \
+        "$(beside_pgbench "$rate"); $(median "$dir/pg.us") us of the client's CPU a query"
+    command_was "DATABASE_URL=\$(tools/pg.sh start DIRECTORY --throwaway) $BIN/bench/bench_pg $CONNECTIONS $SECONDS_A_RUN $first $NOTES" \
+        "$PGBENCH   # in turns, $ROUNDS each; SCRIPT:"
+    sed 's/^/      /' "$dir/note.sql"
+}
+
+# notes with one account, serving: $port, $server, $token
+serve_notes() {
     AUTH_SECRET=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
-    export DATABASE_URL AUTH_SECRET
-    "$BIN/apps/notes/notes" migrate up >"$dir/migrate.out" 2>&1 || { cat "$dir/migrate.out" >&2; die "notes does not migrate"; }
+    export AUTH_SECRET
+    "$BIN/apps/notes/notes" migrate up >"$dir/migrate.out" 2>&1 ||
+        { cat "$dir/migrate.out" >&2; die "notes does not migrate"; }
     serve notes env HOST=127.0.0.1 PORT=0 "$BIN/apps/notes/notes"
     who='{"email":"ada@example.com","password":"correct horse battery"}'
     curl -sSf -o "$dir/account" "http://127.0.0.1:$port/register" --json "$who"
     token=$(curl -sSf "http://127.0.0.1:$port/login" --json "$who" | sed 's/.*"token":"\([^"]*\)".*/\1/')
-    tools/pg.sh psql "$dir/pg" -Xqc "insert into notes (account_id, title, body)
-        select a.id, 'Note ' || n, repeat('words ', 30) from accounts a, generate_series(1, $NOTES) n order by n" -c 'vacuum analyze notes'
-    first=$(tools/pg.sh psql "$dir/pg" -XAtqc 'select min(id) from notes')
-    printf '%s\n' "\\set id random($first, $first + $NOTES - 1)" "$NOTE_QUERY" >"$dir/note.sql"
 }
-
-NOTES=1000
-NOTE_QUERY='SELECT id, account_id, title, body, created_at FROM notes WHERE id = :id AND account_id = 1'
 
 row_note() {
     if [ ! -x "$BIN/apps/notes/notes" ]; then
-        skip 'GET one note, requests a second' "there is no $BIN/apps/notes/notes"
+        skip 'GET one note, requests/s' "there is no $BIN/apps/notes/notes"
         return
     fi
+    start_database
     serve_notes
-    rm -f "$dir"/*.rate
+    make_notes
     for _ in $(seq $ROUNDS); do
         wrk_run $SECONDS_A_RUN -t1 -c$CONNECTIONS -s bench/note.lua -H "Authorization: Bearer $token" \
             "http://127.0.0.1:$port/notes/" -- "$first" "$NOTES"
         awk '/Requests\/sec/ { print $2 }' "$dir/wrk" >>"$dir/notes.rate"
-        timeout 60 pgbench -n -M prepared -f "$dir/note.sql" -c $CONNECTIONS -j 2 -T $SECONDS_A_RUN "$DATABASE_URL" \
-            >"$dir/pgbench" 2>&1 || { cat "$dir/pgbench" >&2; die "pgbench failed"; }
-        awk '/^tps/ { print $3 }' "$dir/pgbench" >>"$dir/pgbench.rate"
+        pgbench_run
     done
     peak=
     for worker in $(workers_of "$server"); do peak="$peak${peak:+, }$(peak_mib "$worker")"; done
-    notes=$(median "$dir/notes.rate") pgbench=$(median "$dir/pgbench.rate")
-    row 'GET one note, requests a second' "$(calc "$notes" %.0f)" \
-        "pgbench $(calc "$pgbench" %.0f) transactions a second; ratio $(calc "$notes / $pgbench")"
-    command_was "DATABASE_URL=\$(tools/pg.sh start DIRECTORY --throwaway) AUTH_SECRET=... $BIN/apps/notes/notes   # a worker a core, $NOTES notes" \
-        "wrk -t1 -c$CONNECTIONS -d${SECONDS_A_RUN}s -s bench/note.lua -H 'Authorization: Bearer TOKEN' http://127.0.0.1:PORT/notes/ -- $first $NOTES" \
-        "pgbench -n -M prepared -f SCRIPT -c $CONNECTIONS -j 2 -T $SECONDS_A_RUN \$DATABASE_URL   # in turns, $ROUNDS each; SCRIPT:" \
-        "$(tr '\n' ';' <"$dir/note.sql")"
-    row 'notes, peak memory of its workers' "$peak" "after the same"
     stop_all
+    stop_database
+    rate=$(median "$dir/notes.rate")
+    row 'GET one note, requests/s' "$(calc "$rate" %.0f)" "$(beside_pgbench "$rate")"
+    command_was "DATABASE_URL=\$(tools/pg.sh start DIRECTORY --throwaway) AUTH_SECRET=... $BIN/apps/notes/notes   # $NOTES notes" \
+        "wrk -t1 -c$CONNECTIONS -d${SECONDS_A_RUN}s -s bench/note.lua -H 'Authorization: Bearer TOKEN' http://127.0.0.1:PORT/notes/ -- $first $NOTES" \
+        "$PGBENCH   # in turns, $ROUNDS each; SCRIPT as above"
+    row 'notes, peak memory of its workers' "$peak" "after the same"
 }
 
 # ---- rows: programs that measure themselves ----

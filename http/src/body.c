@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+ERROR_KIND(HTTP_BODY_LATE, ERROR_TIMED_OUT, "The body did not arrive in time.");
+
 static void body_settled(http_request *req, body_state state)
 {
     req->body_state = state;
@@ -66,6 +68,12 @@ size_t http_body_take(http_request *req, str bytes)
     return taken;
 }
 
+void http_body_late(http_request *req)
+{
+    if (req->body_state == BODY_READING)
+        body_settled(req, BODY_LATE);
+}
+
 static void body_forgotten(void *arg)
 {
     http_request *req = arg;
@@ -110,6 +118,8 @@ error http_body_bytes(http_request *req, str *out)
         break;
     case BODY_TOO_LARGE:
         break;
+    case BODY_LATE:
+        return error_set(&HTTP_BODY_LATE, "the body paused for too long");
     case BODY_WAITING:
     case BODY_READING:
     case BODY_BROKEN:

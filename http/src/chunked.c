@@ -1,10 +1,13 @@
 /* The chunked decoder, a byte at a time but for data, which is lent in runs.
  *
  *   SIZE -> (EXTENSION) -> SIZE_LF -> DATA -> DATA_CR -> DATA_LF -> SIZE …
- *   SIZE 0 -> … SIZE_LF -> TRAILER -> TRAILER_LF -> (empty line) END
+ *   SIZE 0 -> … SIZE_LF -> TRAILER_START -> TRAILER_NAME -> TRAILER -> TRAILER_LF -> TRAILER_START
+ * … TRAILER_START -> TRAILER_LF -> END at the empty line
  *
  * Sizes are hexadecimal digits only, at most 16 of them, so they cannot overflow. */
 #include "chunked.h"
+
+#include <string.h>
 
 enum {
     CHUNK_SIZE = 0,
@@ -14,7 +17,8 @@ enum {
     CHUNK_DATA_CR,
     CHUNK_DATA_LF,
     CHUNK_TRAILER_START,
-    CHUNK_TRAILER,
+    CHUNK_TRAILER_NAME,
+    CHUNK_TRAILER, /* behind the colon */
     CHUNK_TRAILER_LF,
     CHUNK_END,
     CHUNK_BAD,
@@ -70,17 +74,31 @@ static bool take_extension(http_chunked *c, char byte)
     return is_text(byte) && ++c->extension_bytes <= CHUNK_EXTENSION_BYTES_MAX;
 }
 
+/* RFC 9110 section 5.6.2: tchar. */
+static bool is_token(char byte)
+{
+    return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+           (byte >= 'a' && byte <= 'z') || (byte && strchr("!#$%&'*+-.^_`|~", byte));
+}
+
+/* A trailer is dropped, but what is no field is refused: other parsers may see another end. */
 static bool take_trailer(http_chunked *c, char byte)
 {
-    if (byte == '\r') {
+    if (byte == '\r' && c->state != CHUNK_TRAILER_NAME) {
         c->trailer_line_empty = c->state == CHUNK_TRAILER_START;
         c->state = CHUNK_TRAILER_LF;
         return true;
     }
-    if (c->state == CHUNK_TRAILER_START && (byte == ' ' || byte == '\t'))
-        return false; /* folded */
-    c->state = CHUNK_TRAILER;
-    return is_text(byte) && ++c->trailer_bytes <= CHUNK_TRAILER_BYTES_MAX;
+    if (++c->trailer_bytes > CHUNK_TRAILER_BYTES_MAX)
+        return false;
+    if (c->state == CHUNK_TRAILER)
+        return is_text(byte);
+    if (byte == ':' && c->state == CHUNK_TRAILER_NAME) {
+        c->state = CHUNK_TRAILER;
+        return true;
+    }
+    c->state = CHUNK_TRAILER_NAME;
+    return is_token(byte);
 }
 
 /* One byte outside the data; false when it may not stand there. */
@@ -102,6 +120,7 @@ static bool take(http_chunked *c, char byte)
         c->size_digits = 0;
         return byte == '\n';
     case CHUNK_TRAILER_START:
+    case CHUNK_TRAILER_NAME:
     case CHUNK_TRAILER:
         return take_trailer(c, byte);
     case CHUNK_TRAILER_LF:

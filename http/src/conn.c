@@ -123,7 +123,11 @@ static size_t put_head(http_conn *c, char *out, int status, str content_type, ui
         at = put(out, at, STR("\r\nContent-Length: "));
         at += uint64_format(out + at, length);
     }
-    at = put(out, at, close ? STR("\r\nConnection: close\r\n") : STR("\r\n"));
+    if (close)
+        at = put(out, at, STR("\r\nConnection: close"));
+    else if (c->request->head.minor_version == 0)
+        at = put(out, at, STR("\r\nConnection: keep-alive"));
+    at = put(out, at, STR("\r\n"));
     if (headers.len)
         at = put(out, at, headers);
     return put(out, at, STR("\r\n"));
@@ -164,7 +168,8 @@ static void refuse(http_conn *c, int status, const char *reason)
 {
     char body[256];
     const size_t len = http_problem_brief(body, sizeof body, status, reason);
-    respond(c, status, STR("application/problem+json"), (str){ body, len }, STR(""), false, true);
+    const bool no_body = c->request && c->request->head.method == HTTP_HEAD;
+    respond(c, status, STR("application/problem+json"), (str){ body, len }, STR(""), no_body, true);
     count_response(c->server, status, c->request ? c->request->started_us : http_clock_us());
 }
 
@@ -334,8 +339,8 @@ static void conn_timeout(stream *s)
         conn_close(c);
     else if (!c->request->fiber)
         refuse(c, 408, "the request did not arrive in time");
-    else if (c->request->body_waiter)
-        fiber_cancel(c->request->fiber, &TIMED_OUT);
+    else
+        http_body_late(c->request);
 }
 
 static const stream_handler CONN_HANDLER = {

@@ -93,6 +93,7 @@ typedef enum body_state {
     BODY_COMPLETE,
     BODY_BROKEN, /* bad chunking, or the peer ended early */
     BODY_TOO_LARGE,
+    BODY_LATE, /* the peer paused for too long */
 } body_state;
 
 typedef struct http_stored {
@@ -144,6 +145,9 @@ size_t http_problem_brief(char *out, size_t bytes, int status, const char *detai
 error http_request_run(void *arg);
 /* Takes body bytes; returns how many. */
 size_t http_body_take(http_request *req, str bytes);
+/* Gives up on a body that does not come. */
+void http_body_late(http_request *req);
+extern const error_kind HTTP_BODY_LATE; /* TIMED_OUT: 408 */
 
 /* Built-in routes: /health and /metrics. */
 extern const http_routes HTTP_BUILT_IN;

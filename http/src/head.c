@@ -89,8 +89,6 @@ static http_method method_of(str name)
 /* RFC 9112 section 3.2: which forms a target may have is up to the method. */
 static bool target_form_fits(http_method method, str target)
 {
-    if (method == HTTP_CONNECT)
-        return str_index(target, '/') == target.len && str_index(target, ':') < target.len;
     if (target.ptr[0] == '/')
         return true;
     if (str_eq(target, STR("*")))
@@ -114,11 +112,14 @@ static http_head_result parse_request_line(http_head *h, const char *base, str l
         version.ptr[5] < '0' || version.ptr[5] > '9' || version.ptr[7] < '0' ||
         version.ptr[7] > '9')
         return bad(h, 400, "malformed HTTP version");
-    if (version.ptr[5] != '1' || version.ptr[7] > '1')
+    if (version.ptr[5] != '1')
         return bad(h, 505, "HTTP version not supported");
-    h->minor_version = (uint8_t)(version.ptr[7] - '0');
+    h->minor_version =
+        version.ptr[7] > '0'; /* RFC 9110 section 2.5: a later 1.x is spoken to as 1.1 */
     h->keep_alive = h->minor_version == 1;
     h->method = method_of(method);
+    if (h->method == HTTP_CONNECT)
+        return bad(h, 501, "no tunnels");
     if (!target_form_fits(h->method, target))
         return bad(h, 400, "request target does not fit the method");
     h->method_at = (uint32_t)(whole.ptr - base);

@@ -33,7 +33,7 @@ typedef struct http_head {
     http_method method;
     str method_name;
     str target;
-    uint8_t minor_version; /* of HTTP/1.x: 0 or 1 */
+    uint8_t minor_version; /* of HTTP/1.x: 0, or 1 for all later ones */
     bool keep_alive;
     bool chunked;
     bool has_content_length;

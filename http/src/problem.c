@@ -43,6 +43,8 @@ int http_status_of(error e)
         return 415;
     if (error_is(e, &HTTP_METHOD_NOT_ALLOWED))
         return 405;
+    if (error_is(e, &HTTP_BODY_LATE))
+        return 408;
     if (detail && detail->field_count > 0)
         return 422;
     return status_of_class(error_class_of(e));

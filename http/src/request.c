@@ -60,6 +60,8 @@ static error route_and_handle(http_request *req)
     arena *a = &req->conn->arena;
     if (!http_target_parse(a, req->head.target, &req->target))
         return error_set(&HTTP_BAD_REQUEST, "bad target");
+    if (str_eq(req->target.path, STR("*"))) /* OPTIONS, of the server as a whole */
+        return http_reply_empty(req, 204);
     http_router_find(req->conn->server->router, a, req->head.method, req->target.path, &req->match);
     const http_route *route = req->match.route;
     if (!route) {

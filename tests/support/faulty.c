@@ -89,7 +89,9 @@ static error show_path(http_request *req)
 static error show_query(http_request *req)
 {
     const str q = http_query(req, STR("q"));
-    return http_reply_text(req, q.ptr ? 200 : 404, q.ptr ? q : STR("none"));
+    if (!q.ptr)
+        return error_set(&HTTP_NOT_FOUND, "no q");
+    return http_reply_text(req, 200, q);
 }
 
 static error empty(http_request *req)

@@ -179,7 +179,7 @@ static error put_page(orm_sql *sql, page_query query, orm_order order, const orm
     orm_sql_put(sql, STR(" where "));
     orm_sql_put_condition(sql, filter);
     if (query.cursor.ptr) {
-        char *row;
+        char *row = NULL;
         TRY(read_cursor(sql, order, query.cursor, &row));
         orm_sql_put(sql, STR(" and "));
         put_behind(sql, order, row);

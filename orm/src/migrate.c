@@ -10,6 +10,7 @@
 #include "core/loop.h"
 #include "core/scope.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #define CONNECTIONS 2 /* one migrates, one watches it */
@@ -129,7 +130,8 @@ error orm_migrate_run(const command *self, int argc, char **argv)
     TRY(config_read(ORM_MIGRATE_SETTINGS, &c));
     if (!c.dir.ptr)
         c.dir = str_from_c(self->argument);
-    const error e = loop_run_fiber(run, &c);
-    (void)fflush(stdout);
-    return e;
+    TRY(loop_run_fiber(run, &c));
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return error_set_errno(&SYSTEM_FAILED, errno, "cannot write to standard output");
+    return OK;
 }

@@ -122,14 +122,22 @@ static error make_plan(const orm_migrations *files, pg_target on, orm_plan *out)
 /* --- one transaction ------------------------------------------------------------------------- */
 
 /* The database's or role's defaults may be anything; a migration takes as long as it takes. READ
- * COMMITTED: the ledger is read as it is after the lock was taken. */
+ * COMMITTED: the ledger is read as it is after the lock was taken. The last: a server that can is
+ * to notice when this process was killed, instead of finishing a long statement for nobody. */
+#define SESSION                                                             \
+    STR("set transaction isolation level read committed, read write;"       \
+        "set local statement_timeout = 0;"                                  \
+        "set local lock_timeout = 0;"                                       \
+        "set local idle_in_transaction_session_timeout = 0;"                \
+        "select set_config('transaction_timeout', '0', true)"               \
+        " where current_setting('server_version_num')::int >= 170000;"      \
+        "select set_config('client_connection_check_interval', '1s', true)" \
+        " where current_setting('server_version_num')::int >= 140000 and version() ~ 'linux'")
+
 static error begin(migrate_run *run, pg_tx **tx)
 {
     TRY(pg_begin(run->db, tx));
-    return pg_script(*tx, STR("set transaction isolation level read committed, read write;"
-                              "set local statement_timeout = 0;"
-                              "set local lock_timeout = 0;"
-                              "set local idle_in_transaction_session_timeout = 0"));
+    return pg_script(*tx, SESSION);
 }
 
 static error try_lock(migrate_run *run, pg_tx *tx, bool *taken)
@@ -317,6 +325,7 @@ static error step_down(void *arg)
     }
     if (!run->targets)
         TRY(plan_down(run, ((step_down_arg *)arg)->arena, &plan));
+    invariant(!newest || newest->file != NULL); /* a missing file was refused */
     if (!newest || newest->file->version != run->targets[run->done])
         return error_set(&ORM_MIGRATION_REFUSED,
                          "another run changed what is applied; look at `migrate status`");

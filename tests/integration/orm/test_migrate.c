@@ -617,6 +617,25 @@ static void test_migrate_lost_connection_leaves_nothing(void **state)
     assert_answer(HAS_TABLE("brio_migrations"), "false");
 }
 
+static void test_migrate_killed_run_leaves_nothing(void **state)
+{
+    (void)state;
+    put("0001_a.sql", "-- migrate:up\ncreate table a (id int);\nselect pg_sleep(600);\n");
+    const pid_t pid = start_migrate("up", "killed");
+    ask_until("select count(*)::text from pg_stat_activity where datname = current_database()"
+              " and query like 'select pg_sleep(600)%' and state = 'active'",
+              "1");
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(end_of(pid), 128 + SIGKILL);
+    /* The server notices by itself, long before the statement would be over. */
+    ask_until("select count(*)::text from pg_stat_activity where datname = current_database()"
+              " and query like 'select pg_sleep(600)%'",
+              "0");
+    assert_answer(HAS_TABLE("a"), "false");
+    put("0001_a.sql", "-- migrate:up\ncreate table a (id int);\n");
+    assert_migrates("up", 0);
+}
+
 static void test_migrate_hidden_commit_is_found(void **state)
 {
     (void)state;
@@ -793,6 +812,22 @@ static void test_migrate_directory_missing_fails(void **state)
     assert_says("cannot open the directory of migrations /nowhere/at/all");
 }
 
+static void test_migrate_full_output_fails(void **state)
+{
+    (void)state;
+    put_two();
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        end_with_parent();
+        const int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+        if (full < 0 || dup2(full, 1) < 0)
+            _exit(99);
+        _exit(run_words("status"));
+    }
+    assert_int_equal(end_of(pid), 1);
+}
+
 static void test_migrate_without_a_server_fails(void **state)
 {
     (void)state;
@@ -844,6 +879,7 @@ int main(void)
         IN_PLACE(test_migrate_failing_commit_leaves_nothing),
         IN_PLACE(test_migrate_failing_down_leaves_all),
         IN_PLACE(test_migrate_lost_connection_leaves_nothing),
+        IN_PLACE(test_migrate_killed_run_leaves_nothing),
         IN_PLACE(test_migrate_hidden_commit_is_found),
         IN_PLACE(test_migrate_settings_of_a_script_do_not_leak),
         IN_PLACE(test_migrate_runs_under_hostile_defaults),
@@ -855,6 +891,7 @@ int main(void)
         IN_PLACE(test_migrate_new_makes_the_next_file),
         IN_PLACE(test_migrate_directory_from_the_environment_wins),
         IN_PLACE(test_migrate_directory_missing_fails),
+        IN_PLACE(test_migrate_full_output_fails),
         IN_PLACE(test_migrate_without_a_server_fails),
         IN_PLACE(test_migrate_notes_go_up_and_down),
     };

@@ -1,0 +1,3 @@
+-- migrate:up
+begin;
+-- migrate:down option

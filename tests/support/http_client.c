@@ -71,30 +71,40 @@ void server_print_log(const server_process *s)
     free(log);
 }
 
-NORETURN static void become_server(int log_fd, const char *program, const char *const *environment,
-                                   pid_t parent)
+static void change_environment(const char *const *changes)
+{
+    setenv("PORT", "0", 1);
+    for (; changes && *changes; changes++) {
+        char name[64];
+        const size_t len = strcspn(*changes, "=");
+        (void)snprintf(name, sizeof name, "%.*s", (int)len, *changes);
+        if ((*changes)[len] == '=')
+            setenv(name, *changes + len + 1, 1);
+        else
+            unsetenv(name);
+    }
+}
+
+NORETURN static void become_program(int log_fd, const char *const *arguments,
+                                    const char *const *environment, pid_t parent)
 {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
+    dup2(log_fd, STDOUT_FILENO);
     dup2(log_fd, STDERR_FILENO);
-    setenv("PORT", "0", 1);
-    for (; environment && *environment; environment++) {
-        char name[64];
-        const size_t len = strcspn(*environment, "=");
-        (void)snprintf(name, sizeof name, "%.*s", (int)len, *environment);
-        setenv(name, *environment + len + 1, 1);
-    }
-    execl(program, program, (char *)NULL);
+    change_environment(environment);
+    execv(arguments[0], (char *const *)(uintptr_t)arguments);
     _exit(127);
 }
 
-void server_launch(server_process *s, const char *program, const char *const *environment)
+void program_launch(server_process *s, const char *const *arguments, const char *const *environment)
 {
-    if (!program)
+    if (!arguments[0])
         give_up("the program under test is not named in the environment");
-    s->log_fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC | O_APPEND, 0600);
+    *s =
+        (server_process){ .log_fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC | O_APPEND, 0600) };
     if (s->log_fd < 0)
         give_up("temporary file for the log");
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* workers that lose their supervisor become ours to reap */
@@ -103,8 +113,13 @@ void server_launch(server_process *s, const char *program, const char *const *en
     if (s->pid < 0)
         give_up("fork");
     if (s->pid == 0)
-        become_server(s->log_fd, program, environment, parent);
+        become_program(s->log_fd, arguments, environment, parent);
     setpgid(s->pid, s->pid);
+}
+
+void server_launch(server_process *s, const char *program, const char *const *environment)
+{
+    program_launch(s, (const char *const[]){ program, NULL }, environment);
 }
 
 /* The port in "address":"127.0.0.1:4711", once that was logged. */
@@ -139,16 +154,21 @@ void server_start(server_process *s, const char *program, const char *const *env
     give_up("the server did not start");
 }
 
+int program_end(server_process *s, char *log, size_t bytes)
+{
+    const int status = server_wait(s);
+    char *text = read_log(s);
+    (void)snprintf(log, bytes, "%s", text);
+    free(text);
+    server_kill(s);
+    return status;
+}
+
 int server_run_to_end(const char *program, const char *const *environment, char *log, size_t bytes)
 {
     server_process s;
     server_launch(&s, program, environment);
-    const int status = server_wait(&s);
-    char *text = read_log(&s);
-    (void)snprintf(log, bytes, "%s", text);
-    free(text);
-    server_kill(&s);
-    return status;
+    return program_end(&s, log, bytes);
 }
 
 int server_wait(server_process *s)

@@ -19,13 +19,18 @@ typedef struct server_process {
 } server_process;
 
 /* Starts `program` with `environment` ("NAME=value"…, NULL at the end) added to the present one and
- * PORT=0, and waits until it serves. Dies with the calling process. */
+ * PORT=0, and waits until it serves; "NAME" alone is taken away. Dies with the calling process. */
 void server_start(server_process *s, const char *program, const char *const *environment);
 /* The same without waiting: `port` is not known. */
 void server_launch(server_process *s, const char *program, const char *const *environment);
-/* Starts it and waits for its end; returns the exit status and what it wrote to standard error, in
- * `log`, NUL-terminated. */
+/* Starts it and waits for its end; returns as program_end. */
 int server_run_to_end(const char *program, const char *const *environment, char *log, size_t bytes);
+/* Starts any program: its path and its arguments, NULL at the end. */
+void program_launch(server_process *s, const char *const *arguments,
+                    const char *const *environment);
+/* Waits for its end; returns the exit status, and in `log`, NUL-terminated, what it wrote to
+ * standard output and standard error. */
+int program_end(server_process *s, char *log, size_t bytes);
 /* Waits for the end; returns the exit status, or 128 + the signal. */
 int server_wait(server_process *s);
 /* Kills whatever is left of it. Safe twice. */

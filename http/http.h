@@ -14,6 +14,7 @@
 
 #include "core/command.h"
 #include "core/config.h"
+#include "core/metrics.h"
 #include "http/request.h"
 
 /* Handlers and guards. A guard runs before the handler and before the body is read; an error from
@@ -44,6 +45,7 @@ typedef struct http_routes {
 
 #define HTTP_APP_COMMANDS_MAX 8
 #define HTTP_APP_SETTINGS_MAX 8
+#define HTTP_APP_METRICS_MAX  8
 
 typedef struct http_app {
     const char *name;
@@ -57,6 +59,8 @@ typedef struct http_app {
     command commands[HTTP_APP_COMMANDS_MAX];
     /* Environment variables of the libraries in use, for --help and for checking at the start. */
     const config_entry *settings[HTTP_APP_SETTINGS_MAX];
+    /* What the libraries in use and the program itself count, for /metrics. */
+    const metrics_table *metrics[HTTP_APP_METRICS_MAX];
 } http_app;
 
 /* The whole program: reads the configuration, checks the routes, then runs a command or serves with

@@ -54,6 +54,9 @@ typedef struct pg_pool_stats {
 } pg_pool_stats;
 pg_pool_stats pg_pool_stats_of(const pg_pool *pool);
 
+/* What the pools of a worker count: queries, connections, who waits. For http_app.metrics. */
+extern const metrics_table PG_METRICS;
+
 /* Environment variables of pg/: DATABASE_URL, PG_POOL_MAX, PG_ACQUIRE_TIMEOUT, PG_CONNECT_TIMEOUT.
  */
 extern const config_entry PG_SETTINGS[];

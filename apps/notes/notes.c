@@ -166,6 +166,7 @@ int main(int argc, char **argv)
                          .routes = HTTP_ROUTES(routes),
                          .on_worker_start = on_worker_start,
                          .on_worker_stop = on_worker_stop,
+                         .metrics = { &PG_METRICS },
                          .settings = { PG_SETTINGS, AUTH_SETTINGS, ORM_MIGRATE_SETTINGS },
                          .commands = { orm_migrate_command("migrations/notes") },
                      });

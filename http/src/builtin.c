@@ -33,7 +33,10 @@ static error health(http_request *req)
 
 static error metrics(http_request *req)
 {
-    metrics_set(req->conn->server->metrics, HTTP_METRIC_LOG_DROPPED, log_dropped());
+    http_server *server = req->conn->server;
+    const uint64_t dropped = log_dropped();
+    metrics_add(server->metrics, HTTP_METRIC_LOG_DROPPED, dropped - server->log_dropped_counted);
+    server->log_dropped_counted = dropped;
     buf out;
     buf_init_arena(&out, http_request_arena(req), METRICS_BYTES_MAX);
     metrics_expose(&out);

@@ -58,6 +58,7 @@ extern const metrics_table HTTP_METRICS;
 
 typedef struct http_server {
     loop *loop;
+    uint64_t log_dropped_counted; /* of the lines this process's log has dropped */
     const http_app *app;
     const http_settings *settings;
     const router *router;
@@ -124,7 +125,8 @@ struct http_request {
     int status; /* 0: nothing staged */
     str content_type;
     str reply;
-    buf headers; /* "Name: value\r\n"… */
+    buf headers;     /* "Name: value\r\n"… */
+    bool challenges; /* WWW-Authenticate is among them */
     http_stored *values;
 };
 

@@ -100,6 +100,9 @@ void http_problem_stage(http_request *req, error e)
     /* A list of faults that passes the ceiling leaves the brief form. */
     if (out.failed)
         out.len = http_problem_brief(out.data, out.capacity, status, e.kind->message);
+    /* RFC 9110, 15.5.2: a 401 names a scheme. A guard that knows more has said so itself. */
+    if (status == 401 && !req->challenges)
+        buf_append(&req->headers, STR("WWW-Authenticate: Bearer\r\n"));
     req->status = status;
     req->content_type = STR("application/problem+json");
     req->reply = buf_str(&out);

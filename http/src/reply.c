@@ -96,6 +96,7 @@ error http_set_header(http_request *req, str name, str value)
         if ((c < 0x20 && c != '\t') || c == 0x7F)
             return error_set(&HTTP_BAD_HEADER, "control character in header %.*s", STR_ARG(name));
     }
+    req->challenges = req->challenges || str_eq_nocase(name, STR("WWW-Authenticate"));
     buf_append(&req->headers, name);
     buf_append(&req->headers, STR(": "));
     buf_append(&req->headers, value);

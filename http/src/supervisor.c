@@ -295,8 +295,11 @@ static error supervisor_open(supervisor *s)
     if (!s->children || slots == MAP_FAILED)
         return error_set(&OUT_OF_MEMORY, "no memory for %u workers", s->workers);
     s->slots = slots;
-    static const metrics_table *const tables[] = { &HTTP_METRICS };
-    TRY(metrics_open(tables, ARRAY_LEN(tables), s->child_count));
+    const metrics_table *tables[1 + HTTP_APP_METRICS_MAX] = { &HTTP_METRICS };
+    uint32_t count = 1;
+    for (size_t i = 0; i < HTTP_APP_METRICS_MAX && s->app->metrics[i]; i++)
+        tables[count++] = s->app->metrics[i];
+    TRY(metrics_open(tables, count, s->child_count));
     return bind_sockets(s);
 }
 

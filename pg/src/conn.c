@@ -140,7 +140,7 @@ static void add_row(pg_conn *c, const pg_request *r, str body)
     result->count++;
 }
 
-static void statement_described(pg_conn *c, const pg_request *r, str body, bool has_columns)
+static void statement_described(pg_conn *c, pg_request *r, str body, bool has_columns)
 {
     pg_statement *s = r->statement;
     error e = OK;
@@ -148,6 +148,7 @@ static void statement_described(pg_conn *c, const pg_request *r, str body, bool 
         violation(c, "a description that was not asked for");
         return;
     }
+    r->done = true;
     if (has_columns)
         e = pg_columns_read(body, &s->columns, &s->column_count);
     s->ready = error_is_ok(e);
@@ -163,6 +164,7 @@ static void command_complete(pg_request *r, str tag)
         r->begins = false;
         return;
     }
+    r->done = true;
     if (!r->fiber)
         return;
     pg_reader reader = pg_reader_of(tag);
@@ -171,7 +173,7 @@ static void command_complete(pg_request *r, str tag)
     r->result->rolled_back = str_eq(text, STR("ROLLBACK"));
 }
 
-static void server_error(pg_conn *c, const pg_request *r, str body)
+static void server_error(pg_conn *c, pg_request *r, str body)
 {
     pg_report report;
     if (!pg_report_read(body, &report)) {
@@ -180,6 +182,8 @@ static void server_error(pg_conn *c, const pg_request *r, str body)
     }
     if (pg_report_is_fatal(&report))
         pg_report_text(&report, c->why, sizeof c->why);
+    if (r)
+        r->done = true;
     if (!r || !r->fiber || r->result->report.ptr)
         return;
     char *copy = arena_try_alloc(r->result->arena, body.len + 1, 1);
@@ -195,6 +199,10 @@ static void ready_for_query(pg_conn *c, pg_request *r, str body)
 {
     if (body.len != 1 || !strchr("ITE", body.ptr[0]) || body.ptr[0] == '\0') {
         violation(c, "a malformed ReadyForQuery");
+        return;
+    }
+    if (!r->done) { /* no rows, and no description, is not what it means */
+        violation(c, "a ReadyForQuery without an answer before it");
         return;
     }
     c->tx_status = body.ptr[0];
@@ -233,7 +241,7 @@ static void answer(pg_conn *c, pg_request *r, const pg_message *m)
     const bool query = r->kind == PG_REQUEST_QUERY, script = r->kind == PG_REQUEST_SCRIPT;
     switch ((pg_message_type)m->type) {
     case PG_MSG_DATA_ROW:
-        if (query && !r->begins)
+        if (query && !r->begins && !r->done)
             add_row(c, r, m->body);
         else if (!script)
             violation(c, "a row that was not asked for");
@@ -253,9 +261,11 @@ static void answer(pg_conn *c, pg_request *r, const pg_message *m)
         if (!script)
             statement_described(c, r, m->body, m->type == PG_MSG_ROW_DESCRIPTION);
         return;
+    case PG_MSG_EMPTY_QUERY:
+        r->done = true;
+        return;
     case PG_MSG_PARSE_COMPLETE:
     case PG_MSG_PARAMETER_DESCRIPTION:
-    case PG_MSG_EMPTY_QUERY:
     case PG_MSG_COPY_OUT: /* its data is dropped */
     case PG_MSG_COPY_DATA:
     case PG_MSG_COPY_DONE:

@@ -60,6 +60,7 @@ typedef struct pg_request {
     pg_statement *statement;
     bool leased; /* asked by a transaction */
     bool begins; /* a BEGIN goes before it and was not answered yet */
+    bool done;   /* the server said how it ended; only ReadyForQuery is left to come */
 } pg_request;
 
 typedef struct pg_conn {

@@ -38,6 +38,23 @@ const config_entry PG_SETTINGS[] = {
     { 0 },
 };
 
+static const metric METRICS[PG_METRIC_COUNT] = {
+    [PG_METRIC_QUERIES] = { "pg_queries_total", NULL, METRIC_COUNTER, "Requests answered." },
+    [PG_METRIC_CONNECTIONS] = { "pg_connections", NULL, METRIC_GAUGE, "Open connections." },
+    [PG_METRIC_TRANSACTIONS] = { "pg_transactions", NULL, METRIC_GAUGE,
+                                 "Connections leased to a transaction." },
+    [PG_METRIC_WAITING] = { "pg_waiting", NULL, METRIC_GAUGE,
+                            "Fibers that wait for a connection." },
+    [PG_METRIC_ACQUIRE_TIMEOUTS] = { "pg_acquire_timeouts_total", NULL, METRIC_COUNTER,
+                                     "Waits for a connection that ended without one." },
+    [PG_METRIC_CONNECT_FAILURES] = { "pg_connect_failures_total", NULL, METRIC_COUNTER,
+                                     "Attempts to connect that failed." },
+    [PG_METRIC_CONNECTIONS_LOST] = { "pg_connections_lost_total", NULL, METRIC_COUNTER,
+                                     "Connections that ended otherwise than by us." },
+};
+
+const metrics_table PG_METRICS = { METRICS, PG_METRIC_COUNT };
+
 typedef struct pg_waiter {
     list_node node;
     fiber *fiber;
@@ -80,12 +97,19 @@ void pg_pool_give_request(pg_pool *pool, pg_request *request)
 /* --- opening ------------------------------------------------------------------------------------
  */
 
+/* `n`: -1 for what a gauge lost. */
+static void count(const pg_pool *pool, uint32_t which, int64_t n)
+{
+    metrics_add(pool->metrics, which, (uint64_t)n);
+}
+
 static void conn_failed(pg_pool *pool)
 {
     uint32_t pause_ms = BACKOFF_MS_MAX, jitter = 0;
     if (pool->failures < 5)
         pause_ms = BACKOFF_FIRST_MS << pool->failures;
     pool->failures++;
+    count(pool, PG_METRIC_CONNECT_FAILURES, 1);
     if (getrandom(&jitter, sizeof jitter, GRND_NONBLOCK) != sizeof jitter)
         jitter = 0;
     if (!pool->closed)
@@ -127,6 +151,7 @@ static void open_ended(fiber *f, error result, void *arg)
     } else {
         pool->failures = 0;
         pool->open++;
+        count(pool, PG_METRIC_CONNECTIONS, 1);
         pg_conn_start(c);
     }
     serve(pool);
@@ -178,6 +203,7 @@ static pg_conn *give(pg_conn *c, bool leases)
     if (leases) {
         c->leased = true;
         c->pool->leased++;
+        count(c->pool, PG_METRIC_TRANSACTIONS, 1);
     }
     return pg_conn_keep(c);
 }
@@ -186,6 +212,7 @@ static void end_wait(pg_waiter *w)
 {
     list_remove(&w->node);
     w->pool->waiting--;
+    count(w->pool, PG_METRIC_WAITING, -1);
     loop_timer_cancel(w->pool->loop, &w->timer);
 }
 
@@ -194,6 +221,7 @@ static void wait_timed_out(timer *t)
     pg_waiter *w = CONTAINER_OF(t, pg_waiter, timer);
     const pg_pool *pool = w->pool;
     end_wait(w);
+    count(pool, PG_METRIC_ACQUIRE_TIMEOUTS, 1);
     fiber_wake(w->fiber,
                fiber_error_set(w->fiber, &PG_POOL_TIMED_OUT,
                                "no connection in %u ms: %u open, %u of them in transactions, %u "
@@ -247,6 +275,7 @@ error pg_pool_acquire(pg_pool *pool, bool leases, pg_conn **out)
     };
     list_append(&pool->waiters, &w.node);
     pool->waiting++;
+    count(pool, PG_METRIC_WAITING, 1);
     loop_timer_arm(pool->loop, &w.timer, pool->acquire_timeout_ms);
     TRY(fiber_park("pg connection", wait_forgotten, &w));
     *out = w.conn;
@@ -261,6 +290,7 @@ void pg_pool_release(pg_conn **owner, bool leased)
     if (leased) {
         c->leased = false;
         pool->leased--;
+        count(pool, PG_METRIC_TRANSACTIONS, -1);
     }
     serve(pool);
     pg_conn_release(owner);
@@ -272,6 +302,7 @@ void pg_pool_release(pg_conn **owner, bool leased)
 void pg_pool_conn_served(pg_conn *c)
 {
     c->pool->queries++;
+    count(c->pool, PG_METRIC_QUERIES, 1);
     serve(c->pool);
 }
 
@@ -281,6 +312,9 @@ void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why)
     if (!was_ready)
         return;
     pool->open--;
+    count(pool, PG_METRIC_CONNECTIONS, -1);
+    if (!pool->closed)
+        count(pool, PG_METRIC_CONNECTIONS_LOST, 1);
     if (!pool->closed)
         log_warn("PostgreSQL connection lost", LOG_CSTR("why", why));
     if (pool->open == 0)
@@ -317,6 +351,7 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
     if (!pool)
         return error_set(&OUT_OF_MEMORY, "no memory for a pool");
     pool->loop = loop_self();
+    pool->metrics = metrics_cells_of(&PG_METRICS);
     pool->references = 1;
     arena_init(&pool->arena, POOL_ARENA_BYTES);
     list_init(&pool->conns);

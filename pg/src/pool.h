@@ -21,6 +21,17 @@
 
 typedef struct pg_request_chunk pg_request_chunk;
 
+enum {
+    PG_METRIC_QUERIES,
+    PG_METRIC_CONNECTIONS,
+    PG_METRIC_TRANSACTIONS,
+    PG_METRIC_WAITING,
+    PG_METRIC_ACQUIRE_TIMEOUTS,
+    PG_METRIC_CONNECT_FAILURES,
+    PG_METRIC_CONNECTIONS_LOST,
+    PG_METRIC_COUNT,
+};
+
 struct pg_pool {
     loop *loop;
     uint32_t references; /* its owner and each connection */
@@ -42,6 +53,7 @@ struct pg_pool {
     bool closed;
     fiber *closer; /* in pg_pool_close */
     uint64_t queries;
+    metrics_cells metrics;
 };
 
 struct pg_tx {

@@ -87,13 +87,25 @@ bool pg_report_is_fatal(const pg_report *report)
     return str_eq(report->severity, STR("FATAL")) || str_eq(report->severity, STR("PANIC"));
 }
 
+/* The message without the value that class 22 (data exception) quotes at its end. */
+static str message_without_data(const pg_report *report)
+{
+    const str message = report->message;
+    if (!str_starts_with(report->sqlstate, STR("22")))
+        return message;
+    for (size_t i = 0; i + 3 <= message.len; i++) {
+        if (memcmp(message.ptr + i, ": \"", 3) == 0)
+            return str_slice(message, 0, i);
+    }
+    return message;
+}
+
 void pg_report_text(const pg_report *report, char *out, size_t bytes)
 {
-    const bool detail = report->detail.len > 0, position = report->position.len > 0;
-    (void)snprintf(out, bytes, "%.*s %.*s: %.*s%s%.*s%s%.*s", STR_ARG(report->severity),
-                   STR_ARG(report->sqlstate), STR_ARG(report->message),
-                   position ? " at character " : "", STR_ARG(report->position), detail ? "; " : "",
-                   STR_ARG(report->detail));
+    const str message = message_without_data(report);
+    (void)snprintf(out, bytes, "%.*s %.*s: %.*s%s%.*s", STR_ARG(report->severity),
+                   STR_ARG(report->sqlstate), STR_ARG(message),
+                   report->position.len > 0 ? " at character " : "", STR_ARG(report->position));
 }
 
 error pg_report_error(const pg_report *report)

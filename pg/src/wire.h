@@ -77,7 +77,8 @@ bool pg_report_read(str body, pg_report *out);
 bool pg_report_is_fatal(const pg_report *report);
 /* Sets the report as the caller's error, with SQLSTATE and constraint. */
 error pg_report_error(const pg_report *report);
-/* One line: "ERROR 23505: message; detail …", in `out`. */
+/* One line: "ERROR 42703: message at character 8", in `out`. DETAIL, which quotes rows, stays out
+ * of it, as does the value that a data exception quotes. */
 void pg_report_text(const pg_report *report, char *out, size_t bytes);
 
 /* A RowDescription's columns, counted and in one piece of memory with their names.

@@ -106,7 +106,7 @@ void stream_resume(stream *s);
  * `data` only. Release with block_release. */
 block *stream_keep_block(stream *s);
 
-/* One timer a stream: calls `timeout` in `ms`, counted from the present turn's start; 0 disarms. */
+/* One timer a stream: calls `timeout` in `ms`, never early; 0 disarms. */
 void stream_set_timeout(stream *s, uint32_t ms);
 
 /* Ends our side after everything queued was sent; the peer may still send. */

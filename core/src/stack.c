@@ -22,6 +22,10 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
 #define SLAB_STACKS         64
 #define GUARD_BYTES         4096
 #define COLOURS             32
@@ -40,8 +44,9 @@ struct stack_pool {
     slab *slabs;
     uint32_t total;
     uint32_t pooled;
-    uint32_t hot; /* of the pooled */
-    bool mprotect;
+    uint32_t hot;  /* of the pooled */
+    bool guards;   /* MADV_GUARD_INSTALL has been seen to work */
+    bool mprotect; /* it has been seen not to */
 };
 
 stack_pool *stack_pool_new(void)
@@ -71,12 +76,21 @@ void stack_pool_free(stack_pool **owner)
     free(pool);
 }
 
+/* Whether the kernel took the advice and knows it: an emulator (qemu's) may say yes to any advice,
+ * and then finds a guarded page as easy to populate as another. */
+static bool guard_install(char *page, bool known)
+{
+    return !fault_point("fiber.guard_install") &&
+           madvise(page, GUARD_BYTES, MADV_GUARD_INSTALL) == 0 &&
+           (known || madvise(page, GUARD_BYTES, MADV_POPULATE_READ) < 0);
+}
+
 /* Guards one page; falls back to mprotect once the kernel has refused the cheap way. */
 static bool guard(stack_pool *pool, char *page)
 {
     if (!pool->mprotect) {
-        if (!fault_point("fiber.guard_install") &&
-            madvise(page, GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
+        pool->guards = guard_install(page, pool->guards);
+        if (pool->guards)
             return true;
         pool->mprotect = true;
     }

@@ -311,7 +311,7 @@ static void timer_fired(timer *t)
  * early, because most timeouts are moved again before they pass. */
 static void set_timer(stream *s, uint32_t ms)
 {
-    s->timeout_at_ms = ms ? s->loop->now_ms + ms + 1 : 0;
+    s->timeout_at_ms = ms ? loop_clock_ms() + ms + 1 : 0;
     if (ms && (!timer_armed(&s->timer) || s->timer.expires_ms > s->timeout_at_ms))
         timer_wheel_arm(&s->loop->timers, &s->timer, s->timeout_at_ms);
 }

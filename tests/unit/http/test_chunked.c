@@ -1,3 +1,5 @@
+/* The chunked coding: exact framing, its limits, and that where the bytes are cut does not matter.
+ */
 #include "chunked.h"
 
 #include "tests/support/in_fiber.h"

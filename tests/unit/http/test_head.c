@@ -1,3 +1,5 @@
+/* Request heads: what is taken and what is refused, and that where the bytes are cut does not
+ * matter. */
 #include "head.h"
 
 #include "tests/support/in_fiber.h"

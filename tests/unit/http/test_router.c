@@ -1,3 +1,4 @@
+/* The router: the closest route wins, every mistake in a table is refused and named. */
 #include "router.h"
 
 #include "tests/support/in_fiber.h"

@@ -1,3 +1,4 @@
+/* Targets, escapes and queries: normal forms, refusals, and no way out of the root. */
 #include "target.h"
 
 #include "tests/support/in_fiber.h"

@@ -1,0 +1,105 @@
+/* Any bytes as a request head. However it is cut, the outcome is the same; what is accepted is
+ * inside the bytes, holds nothing that could be read in two ways, and is read the same again when
+ * it is written out. */
+#include "head.h"
+
+#include "core/buf.h"
+#include "tests/support/fuzz.h"
+
+#include <string.h>
+
+static const http_limits LIMITS = { 8192, 32768, HTTP_FIELDS_MAX };
+
+static http_head_result parse(http_head *h, str bytes, size_t step)
+{
+    http_head_result r = HTTP_HEAD_INCOMPLETE;
+    http_head_init(h);
+    for (size_t given = step; r == HTTP_HEAD_INCOMPLETE; given += step) {
+        const str part = str_slice(bytes, 0, given);
+        r = http_head_parse(h, part, &LIMITS);
+        if (part.len == bytes.len)
+            break;
+    }
+    return r;
+}
+
+static void check_inside(str bytes, str s)
+{
+    invariant(s.ptr >= bytes.ptr && s.ptr + s.len <= bytes.ptr + bytes.len);
+    invariant(str_index(s, '\r') == s.len && str_index(s, '\n') == s.len);
+    invariant(str_index(s, '\0') == s.len);
+}
+
+static void check_same(const http_head *a, const http_head *b)
+{
+    invariant(a->method == b->method && str_eq(a->method_name, b->method_name));
+    invariant(str_eq(a->target, b->target) && a->minor_version == b->minor_version);
+    invariant(a->keep_alive == b->keep_alive && a->chunked == b->chunked);
+    invariant(a->expects_continue == b->expects_continue);
+    invariant(a->has_content_length == b->has_content_length);
+    invariant(a->content_length == b->content_length);
+    invariant(a->field_count == b->field_count);
+    for (uint32_t i = 0; i < a->field_count; i++)
+        invariant(str_eq(a->fields[i].name, b->fields[i].name) &&
+                  str_eq(a->fields[i].value, b->fields[i].value));
+}
+
+static void check_done(const http_head *h, str bytes)
+{
+    invariant(h->bytes <= bytes.len && h->method != HTTP_CONNECT);
+    invariant(!(h->chunked && h->has_content_length));
+    invariant(h->target.len > 0 && h->method_name.len > 0);
+    check_inside(bytes, h->method_name);
+    check_inside(bytes, h->target);
+    uint32_t hosts = 0;
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        check_inside(bytes, h->fields[i].name);
+        check_inside(bytes, h->fields[i].value);
+        invariant(h->fields[i].name.len > 0);
+        hosts += str_eq_nocase(h->fields[i].name, STR("host"));
+    }
+    invariant(hosts <= 1 && (hosts == 1 || h->minor_version == 0));
+}
+
+static void check_written_again(const http_head *h)
+{
+    static http_head again;
+    buf out;
+    buf_init(&out, 1 << 20);
+    buf_append(&out, h->method_name);
+    buf_append_char(&out, ' ');
+    buf_append(&out, h->target);
+    buf_append_format(&out, " HTTP/1.%u\r\n", h->minor_version);
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        buf_append(&out, h->fields[i].name);
+        buf_append_char(&out, ':');
+        buf_append(&out, h->fields[i].value);
+        buf_append(&out, STR("\r\n"));
+    }
+    buf_append(&out, STR("\r\n"));
+    invariant(error_is_ok(buf_status(&out)));
+    invariant(parse(&again, buf_str(&out), out.len) == HTTP_HEAD_DONE);
+    check_same(h, &again);
+    buf_deinit(&out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    static http_head whole, cut;
+    if (len == 0)
+        return 0;
+    const str bytes = fuzz_text(data + 1, len - 1);
+    const http_head_result r = parse(&whole, bytes, bytes.len + 1);
+    invariant(parse(&cut, bytes, 1U + data[0] % 64U) == r);
+    if (r == HTTP_HEAD_BAD) {
+        invariant(whole.status == cut.status && whole.reason == cut.reason);
+        invariant(whole.status >= 400 && whole.status <= 599);
+    }
+    if (r == HTTP_HEAD_DONE) {
+        check_same(&whole, &cut);
+        invariant(whole.bytes == cut.bytes);
+        check_done(&whole, bytes);
+        check_written_again(&whole);
+    }
+    return 0;
+}

@@ -4,8 +4,7 @@
 
 #define SOCKETS STR("/var/run/postgresql")
 
-/* --- what is read ------------------------------------------------------------------------------
- */
+/* --- what is read ----------------------------------------------------------------------------- */
 
 typedef struct good_row {
     const char *text;
@@ -143,8 +142,7 @@ static void test_conninfo_other_parameters_are_read(void **state)
     assert_int_equal(info.sslmode, PG_SSLMODE_PREFER);
 }
 
-/* --- the environment ---------------------------------------------------------------------------
- */
+/* --- the environment -------------------------------------------------------------------------- */
 
 static void test_conninfo_variables_fill_what_the_text_leaves_out(void **state)
 {
@@ -226,8 +224,7 @@ static void test_conninfo_bad_variables_are_named(void **state)
     assert_fails(PG_CONNINFO_INVALID, pg_conninfo_parse(&memory, STR_NONE, &info));
 }
 
-/* --- errors ------------------------------------------------------------------------------------
- */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 typedef struct bad_row {
     const char *text; /* "hunter2" in it is a secret */

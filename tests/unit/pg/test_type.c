@@ -37,8 +37,7 @@ static error decode_exact(const shape_type *type, pg_cell cell, void *out)
     return e;
 }
 
-/* --- scalars -----------------------------------------------------------------------------------
- */
+/* --- scalars ---------------------------------------------------------------------------------- */
 
 static void test_type_bool_is_one_byte_of_0_or_1(void **state)
 {
@@ -184,8 +183,7 @@ static void test_type_bytes_instants_uuids_and_json(void **state)
     assert_fails(PG_TYPE_MISMATCH, pg_decode_jsonb(NULL, &no_version, &json));
 }
 
-/* --- all pairs ---------------------------------------------------------------------------------
- */
+/* --- all pairs -------------------------------------------------------------------------------- */
 
 typedef struct sample {
     pg_oid oid;
@@ -321,8 +319,7 @@ static void test_type_cut_or_longer_bytes_are_mismatches(void **state)
     }
 }
 
-/* --- NULL --------------------------------------------------------------------------------------
- */
+/* --- NULL ------------------------------------------------------------------------------------- */
 
 static void test_type_null_fits_optional_readers_only(void **state)
 {
@@ -366,8 +363,7 @@ static void test_type_optional_value_is_set_and_left_alone_on_failure(void **sta
     assert_true(!value.has && value.is_null);
 }
 
-/* --- lists -------------------------------------------------------------------------------------
- */
+/* --- lists ------------------------------------------------------------------------------------ */
 
 static void test_type_lists_hold_their_items_in_order(void **state)
 {
@@ -456,8 +452,7 @@ static void test_type_list_without_memory_fails(void **state)
     arena_deinit(&none);
 }
 
-/* --- the catalog -------------------------------------------------------------------------------
- */
+/* --- the catalog ------------------------------------------------------------------------------ */
 
 static void test_type_catalog_knows_types_and_their_arrays(void **state)
 {

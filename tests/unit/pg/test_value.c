@@ -59,8 +59,7 @@ static void assert_encodes_at(pg_value value, pg_oid oid, str expected, int line
 static const uuid ID = { "0123456789abcde" };
 #define ID_BYTES "0123456789abcde\0"
 
-/* --- scalars -----------------------------------------------------------------------------------
- */
+/* --- scalars ---------------------------------------------------------------------------------- */
 
 static void test_value_numbers_are_in_network_order(void **state)
 {
@@ -142,8 +141,7 @@ static void test_value_literal_has_no_type_and_goes_as_text(void **state)
     assert_int_equal(pg_value_format(&number), PG_BINARY);
 }
 
-/* --- lists -------------------------------------------------------------------------------------
- */
+/* --- lists ------------------------------------------------------------------------------------ */
 
 static void test_value_lists_are_arrays_of_one_dimension(void **state)
 {
@@ -208,8 +206,7 @@ static void test_value_past_a_messages_size_is_refused_before_it_is_written(void
     assert_true(pg_value_size(&absurd_texts) == SIZE_MAX);
 }
 
-/* --- shapes ------------------------------------------------------------------------------------
- */
+/* --- shapes ----------------------------------------------------------------------------------- */
 
 #define SAMPLE_FIELDS(F)   \
     F(flag, bool)          \
@@ -280,8 +277,7 @@ static void test_value_members_of_a_shape_are_their_parameters(void **state)
     assert_true(back.words.count == 1 && str_eq(back.words.items[0], STR("w")));
 }
 
-/* --- there and back ----------------------------------------------------------------------------
- */
+/* --- there and back --------------------------------------------------------------------------- */
 
 static void test_value_random_lists_come_back_as_they_went(void **state)
 {

@@ -168,14 +168,23 @@ str http_query(const http_request *req, str name)
     return http_query_find(&req->conn->arena, req->target.query, name);
 }
 
+/* What cannot be decoded is as wrong as what is empty, and not as good as absent. */
+static str page_parameter(const http_request *req, str name)
+{
+    const str value = http_query(req, name);
+    const bool there = value.ptr || http_query_has(&req->conn->arena, req->target.query, name);
+    return value.ptr || !there ? value : STR("");
+}
+
 page_query http_page_query(const http_request *req)
 {
     static const error_field bad_limit[] = {
         { { "limit", 5 }, { "out_of_range", 12 }, { "must be an integer from 1 to 500", 32 } }
     };
     static_assert(PAGE_LIMIT_MAX == 500, "the message above says so");
-    page_query query = { .limit = PAGE_LIMIT_DEFAULT, .cursor = http_query(req, STR("cursor")) };
-    const str limit = http_query(req, STR("limit"));
+    page_query query = { .limit = PAGE_LIMIT_DEFAULT,
+                         .cursor = page_parameter(req, STR("cursor")) };
+    const str limit = page_parameter(req, STR("limit"));
     uint64_t value;
     if (!limit.ptr)
         return query;

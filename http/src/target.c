@@ -4,22 +4,11 @@
 
 #include <string.h>
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* Every escape is whole and none is NUL. */
 static bool escapes_are_good(str s)
 {
     for (size_t at = str_index(s, '%'); at < s.len;) {
-        if (s.len - at < 3 || hex_value(s.ptr[at + 1]) < 0 || hex_value(s.ptr[at + 2]) < 0 ||
+        if (s.len - at < 3 || str_hex_digit(s.ptr[at + 1]) < 0 || str_hex_digit(s.ptr[at + 2]) < 0 ||
             (s.ptr[at + 1] == '0' && s.ptr[at + 2] == '0'))
             return false;
         s = str_slice(s, at + 3, s.len);
@@ -41,7 +30,7 @@ bool http_percent_decode(arena *a, str s, bool plus_is_space, str *out)
     size_t len = 0;
     for (size_t i = 0; i < s.len; i++) {
         if (s.ptr[i] == '%') {
-            to[len++] = (char)(hex_value(s.ptr[i + 1]) << 4 | hex_value(s.ptr[i + 2]));
+            to[len++] = (char)(str_hex_digit(s.ptr[i + 1]) << 4 | str_hex_digit(s.ptr[i + 2]));
             i += 2;
         } else {
             to[len++] = plus_is_space && s.ptr[i] == '+' ? ' ' : s.ptr[i];
@@ -130,16 +119,31 @@ bool http_target_parse(arena *a, str target, http_target *out)
     return true;
 }
 
+/* Cuts pairs off `*query` until one has that name; false when none has. Its value is still encoded.
+ */
+static bool find_pair(arena *a, str *query, str name, str *value)
+{
+    while (query->ptr) {
+        *value = str_cut(query, '&');
+        str key = str_cut(value, '=');
+        if (http_percent_decode(a, key, true, &key) && str_eq(key, name))
+            return true;
+    }
+    return false;
+}
+
 str http_query_find(arena *a, str query, str name)
 {
-    while (query.ptr) {
-        str value = str_cut(&query, '&');
-        str key = str_cut(&value, '=');
-        if (!http_percent_decode(a, key, true, &key) || !str_eq(key, name))
-            continue;
-        if (!value.ptr)
-            return STR("");
-        return http_percent_decode(a, value, true, &value) ? value : STR_NONE;
-    }
-    return STR_NONE;
+    str value;
+    if (!find_pair(a, &query, name, &value))
+        return STR_NONE;
+    if (!value.ptr)
+        return STR("");
+    return http_percent_decode(a, value, true, &value) ? value : STR_NONE;
+}
+
+bool http_query_has(arena *a, str query, str name)
+{
+    str value;
+    return find_pair(a, &query, name, &value);
 }

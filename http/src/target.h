@@ -20,5 +20,7 @@ bool http_percent_decode(arena *a, str s, bool plus_is_space, str *out);
 /* The first parameter of that name in a query, decoded; STR_NONE when there is none (or it cannot
  * be decoded). */
 str http_query_find(arena *a, str query, str name);
+/* Whether there is one, decodable or not. */
+bool http_query_has(arena *a, str query, str name);
 
 #endif

@@ -174,6 +174,7 @@ typedef struct question {
     const char *token;
     const char *request; /* "POST /notes" */
     const char *type;    /* of the body */
+    const char *header;  /* one more, whole */
     str body;
 } question;
 
@@ -186,6 +187,8 @@ static void send_question(peer *p, const question *q)
         buf_append_format(&out, "Authorization: Bearer %s\r\n", q->token);
     if (q->type)
         buf_append_format(&out, "Content-Type: %s\r\n", q->type);
+    if (q->header)
+        buf_append_format(&out, "%s\r\n", q->header);
     if (q->body.ptr)
         buf_append_format(&out, "Content-Length: %zu\r\n", q->body.len);
     buf_append(&out, STR("\r\n"));

@@ -52,6 +52,9 @@ str str_cut(str *rest, char separator);
 bool str_to_int64(str s, int64_t *out);
 bool str_to_uint64(str s, uint64_t *out);
 
+/* The value of a hexadecimal digit of either case, -1 for any other byte. */
+int str_hex_digit(char c);
+
 /* 64-bit hash, keyed by `seed`; not for secrets. */
 uint64_t str_hash(str s, uint64_t seed);
 

@@ -127,6 +127,17 @@ bool str_to_int64(str s, int64_t *out)
     return true;
 }
 
+int str_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
 /* --- hash: eight bytes a step, folded by a 128-bit multiplication ----------------------------- */
 
 static uint64_t mix(uint64_t a, uint64_t b)

@@ -25,7 +25,7 @@ typedef error (*fiber_fn)(void *arg);
 
 extern const error_kind FIBER_TOO_MANY; /* UNAVAILABLE: loop_options.fibers_max reached */
 
-#define FIBER_STACK_BYTES     131072   /* reserved a fiber, guard page included */
+#define FIBER_STACK_BYTES     131072   /* reserved a fiber, the guard at its low end included */
 #define FIBER_ARENA_BYTES_MAX 67108864 /* default cap of a fiber's arena: 64 MiB */
 
 typedef struct fiber_options {
@@ -71,8 +71,9 @@ void fiber_cancel(fiber *f, const error_kind *kind);
 
 /* Parks the running fiber until fiber_wake.
  *   forget   called on the loop when a fuse ends the wait instead: whoever would wake the fiber
- * must forget it; fiber_wake must not be called after it what     for logs and debuggers, a
- * literal: "pg result" returns  what fiber_wake was given; TIMED_OUT; the cancel's kind */
+ *            must forget it; fiber_wake must not be called after it
+ *   what     for logs and debuggers, a literal: "pg result"
+ *   returns  what fiber_wake was given; TIMED_OUT; the cancel's kind */
 YIELDS error fiber_park(const char *what, void (*forget)(void *arg), void *arg);
 /* Makes a parked fiber ready; fiber_park returns `result`. Details of `result` are the waker's to
  * record, with fiber_error_set. Once a park. */

@@ -1,5 +1,5 @@
 /* The event loop: one a worker, one a thread. Everything of a loop is touched by its thread only,
- * but for loop_post_from_thread and loop_stop_from_signal.
+ * but for loop_post_from_thread.
  *
  * A turn:  wait for I/O (until the next timer) -> I/O completions -> timers -> posted tasks ->
  * ready fibers until none is left -> end-of-turn tasks (stream flushes: one write a stream).

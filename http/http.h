@@ -31,7 +31,7 @@ struct http_route {
     shape_fn *body;        /* what http_body reads; NULL: no JSON body */
     shape_fn *reply;       /* what it answers with; for the reader and for OpenAPI */
     size_t body_bytes_max; /* 0: HTTP_BODY_BYTES_MAX of the configuration */
-    uint32_t timeout_ms;   /* 0: HTTP_HANDLER_TIMEOUT_MS of the configuration */
+    uint32_t timeout_ms;   /* less than HTTP_HANDLER_TIMEOUT of the configuration; 0: just that */
 };
 
 /* Lets everybody in. */

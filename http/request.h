@@ -77,7 +77,8 @@ YIELDS error http_body_shape(http_request *req, shape_fn *of, void *out);
 
 /* --- answers --------------------------------------------------------------------------------- */
 
-/* A struct of a shape as JSON: http_reply(req, 200, note, &n). Status 100..599. */
+/* A struct of a shape as JSON: http_reply(req, 200, note, &n). The status is 200..599:
+ * an invariant. */
 #define http_reply(req_, status_, shape_, value_) \
     http_reply_shape((req_), (status_), SHAPE_OF(shape_), \
                      _Generic((value_), shape_ *: (value_), const shape_ *: (value_)))
@@ -86,7 +87,8 @@ error http_reply_shape(http_request *req, int status, shape_fn *of, const void *
 #define http_reply_page(req_, shape_, page_) \
     http_reply_shape((req_), 200, PAGE_OF(shape_), \
                      _Generic((page_), shape_##_page *: (page_), const shape_##_page *: (page_)))
-/* Bytes of a media type; both must live as long as the request. */
+/* Bytes of a media type; both must live as long as the request.
+ *   fails  HTTP_BAD_HEADER when the type has over 1 KiB, or CR, LF or NUL */
 error http_reply_bytes(http_request *req, int status, str content_type, str body);
 /* Plain text in UTF-8. */
 error http_reply_text(http_request *req, int status, str text);
@@ -95,11 +97,12 @@ error http_reply_empty(http_request *req, int status);
 /* A file of the directory `root` by its path below it: no way out of `root`, by dots or by links,
  * and no dotfiles. The type is told by the extension.
  *   yields  while it is read on an offload thread
- *   fails   HTTP_NOT_FOUND; TOO_LARGE past 16 MiB */
+ *   fails   HTTP_NOT_FOUND; INTERNAL past 16 MiB; SYSTEM_FAILED without `root`; OFFLOAD_FULL */
 YIELDS error http_reply_file(http_request *req, const char *root, str path);
 
 /* Adds a response header field, kept also when the handler fails.
- *   fails  HTTP_BAD_HEADER when the name is no token or the value has CR, LF or NUL */
+ *   fails  HTTP_BAD_HEADER when the name has anything but letters, digits, - and _, or the value a
+ *          control character; BUF_FULL past 8 KiB of fields */
 error http_set_header(http_request *req, str name, str value);
 extern const error_kind HTTP_BAD_HEADER; /* INTERNAL */
 

@@ -93,7 +93,7 @@ extern const error_kind ORM_BAD_CURSOR; /* INVALID: not a cursor of this list */
 /* One condition: orm_where(note, id, EQ, 7). A NAME_filter.
  *   op     EQ NE LT LE GT GE; IN with an X_list; LIKE, ILIKE with a text pattern
  *   value  of the column's C type; any integer for an integer column. EQ and NE take an opt_X,
- * whose absence stands for NULL */
+ *          whose absence stands for NULL */
 #define orm_where(name_, column_, op_, value_)                     \
     ((name_##_filter){                                             \
         orm_filter_compare(ORM_##op_, ORM_OFFSET_(name_, column_), \
@@ -174,7 +174,7 @@ extern const error_kind ORM_BAD_CURSOR; /* INVALID: not a cursor of this list */
  *   filter  must fix the primary key or a `.unique` column by EQ, so that one slip cannot change
  *           many rows
  *   fails   ORM_NOT_FOUND; ORM_MANY_ROWS for a filter that fixes neither, and nothing is changed;
- * as orm_insert */
+ *           as orm_insert */
 #define orm_update(on_, name_, out_, filter_, ...)                           \
     orm_update_row(PG_TARGET(on_), &name_##_table, ORM_STRUCT_(name_, out_), \
                    orm_all_of(name_, filter_).node, ORM_CHANGES_(name_, __VA_ARGS__))

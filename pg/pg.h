@@ -121,10 +121,12 @@ typedef struct pg_rows {
 
 /* Runs one statement and reads all its rows: pg_query(db, &rows, "… $1 … $2", a, b). Arguments are
  * of the C types of pg/type.h, at most 16. Each runs in a transaction of its own unless `on` is
- * one; it must not begin or end one itself. yields  until the server answered fails   PG_* by
- * SQLSTATE; PG_CONNECT_FAILED, PG_CONNECTION_LOST, PG_POOL_TIMED_OUT, PG_INVALID_ARGUMENT,
- * PG_MESSAGE_TOO_LARGE, ARENA_FULL; TIMED_OUT, CANCELED. A statement whose connection was lost, or
- * whose wait ended early, may have been carried out owns    rows live in the fiber's arena */
+ * one; it must not begin or end one itself.
+ *   yields  until the server answered
+ *   fails   PG_* by SQLSTATE; PG_CONNECT_FAILED, PG_CONNECTION_LOST, PG_POOL_TIMED_OUT,
+ *           PG_INVALID_ARGUMENT, PG_MESSAGE_TOO_LARGE, ARENA_FULL; TIMED_OUT, CANCELED. A statement
+ *           whose connection was lost, or whose wait ended early, may have been carried out
+ *   owns    rows live in the fiber's arena */
 #define pg_query(on, rows, sql, ...) \
     pg_query_values(PG_TARGET(on), PG_SQL(sql), PG_VALUES(__VA_ARGS__), (rows))
 YIELDS error pg_query_values(pg_target on, str sql, pg_values values, pg_rows *rows);
@@ -135,7 +137,7 @@ YIELDS error pg_execute_values(pg_target on, str sql, pg_values values, uint64_t
 /* Several statements in one text, as psql would run them: for migrations. No parameters, no rows.
  * Only in a transaction, so that all of it happens or nothing.
  *   fails  as pg_query; PG_INVALID_ARGUMENT when the text itself ended the transaction, whatever
- * then has happened */
+ *          then has happened */
 YIELDS error pg_script(pg_tx *tx, str sql);
 
 /* One value of a result, by row and column from 0, into `*out`: a C type that the column fits (see
@@ -150,12 +152,12 @@ pg_cell pg_cell_of(const pg_rows *rows, size_t row, size_t column);
 /* --- transactions ---------------------------------------------------------------------------- */
 
 /* Leases a connection and begins a transaction on it. It belongs to the running scope: when that
- * ends without pg_commit, it is rolled back. BEGIN travels with the first statement. fails  as
- * pg_query */
+ * ends without pg_commit, it is rolled back. BEGIN travels with the first statement.
+ *   fails  as pg_query */
 YIELDS error pg_begin(pg_pool *pool, pg_tx **out);
 /* Commits and gives the connection back. Nulls the pointer also on failure.
  *   fails  PG_ROLLED_BACK when the server rolled back instead; PG_COMMIT_UNKNOWN when the
- * connection was lost before the answer came */
+ *          connection was lost before the answer came */
 YIELDS error pg_commit(pg_tx **owner);
 /* Rolls back and gives the connection back. Nulls the pointer; NULL is allowed. */
 YIELDS error pg_rollback(pg_tx **owner);

@@ -108,16 +108,10 @@ static bool hex4(json_cursor *c, uint32_t *out)
     if (c->end - c->at < 4)
         return json_cursor_fail(c, "\\u needs four hexadecimal digits");
     for (int i = 0; i < 4; i++) {
-        const char h = c->at[i];
-        value <<= 4;
-        if (h >= '0' && h <= '9')
-            value |= (uint32_t)(h - '0');
-        else if (h >= 'a' && h <= 'f')
-            value |= (uint32_t)(h - 'a' + 10);
-        else if (h >= 'A' && h <= 'F')
-            value |= (uint32_t)(h - 'A' + 10);
-        else
+        const int digit = str_hex_digit(c->at[i]);
+        if (digit < 0)
             return json_cursor_fail(c, "\\u needs four hexadecimal digits");
+        value = value << 4 | (uint32_t)digit;
     }
     c->at += 4;
     *out = value;

@@ -273,17 +273,6 @@ size_t uuid_format(char out[UUID_TEXT_LEN], uuid value)
     return len;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 bool uuid_parse(str s, uuid *out)
 {
     uuid parsed;
@@ -293,7 +282,7 @@ bool uuid_parse(str s, uuid *out)
     for (size_t i = 0; i < sizeof parsed.bytes; i++) {
         if ((i == 4 || i == 6 || i == 8 || i == 10) && s.ptr[at++] != '-')
             return false;
-        const int high = hex_value(s.ptr[at]), low = hex_value(s.ptr[at + 1]);
+        const int high = str_hex_digit(s.ptr[at]), low = str_hex_digit(s.ptr[at + 1]);
         if (high < 0 || low < 0)
             return false;
         parsed.bytes[i] = (uint8_t)(high << 4 | low);

@@ -30,21 +30,10 @@ static http_chunked_result bad(http_chunked *c)
     return HTTP_CHUNKED_BAD;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* A byte of the size line. */
 static bool take_size(http_chunked *c, char byte)
 {
-    const int digit = hex_value(byte);
+    const int digit = str_hex_digit(byte);
     if (digit >= 0) {
         c->left = c->left << 4 | (uint64_t)digit;
         return ++c->size_digits <= 15; /* 2^60 at most */

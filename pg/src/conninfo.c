@@ -269,15 +269,6 @@ static str take_until(parser *p, str stops)
     return str_between(from, p->at);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Percent-decodes; '+' is a plus. */
 static error decode(parser *p, str encoded, str *out)
 {
@@ -288,8 +279,8 @@ static error decode(parser *p, str encoded, str *out)
             continue;
         }
         const str digits = str_slice(encoded, i + 1, 2);
-        const int high = digits.len == 2 ? hex_digit(digits.ptr[0]) : -1;
-        const int low = digits.len == 2 ? hex_digit(digits.ptr[1]) : -1;
+        const int high = digits.len == 2 ? str_hex_digit(digits.ptr[0]) : -1;
+        const int low = digits.len == 2 ? str_hex_digit(digits.ptr[1]) : -1;
         if (high < 0 || low < 0)
             return malformed(p, encoded.ptr + i, "\"%\" without two hexadecimal digits");
         if (high + low == 0)

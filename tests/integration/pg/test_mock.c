@@ -1,5 +1,6 @@
 /* The client and servers that lie, break off and babble: every case ends in an answer that is right
  * or in a clean error, never in a hang, a crash or a wrong row. */
+#include "core/fault.h"
 #include "core/log.h"
 #include "pg/pg.h"
 #include "tests/support/in_fiber.h"
@@ -483,6 +484,50 @@ static void test_mock_any_byte_changed_is_an_answer_or_an_error(void **state)
     assert_in_range(answered, 8, whole.sent - 1);
 }
 
+/* A fiber of its own asks: memory that is out ends it on the spot. */
+static outcome ask_with_fault(const char *point, uint32_t n, bool *passed)
+{
+    outcome out = { .n = -1 };
+    mock_pg m;
+    fiber *asker = NULL;
+    mock_pg_start(&m, &(mock_pg_options){ CAREFUL, ARRAY_LEN(CAREFUL) });
+    pg_pool *db = open_pool(&m, "");
+    asking a = { db, &out };
+    fault_at(point, n);
+    error e = fiber_start(loop_self(), &(fiber_options){ .joinable = true, .deadline_ms = 20000 },
+                          ask_and_note, &a, &asker);
+    if (!e.kind)
+        e = fiber_join(&asker);
+    *passed = fault_passed(point) >= n;
+    fault_clear();
+    if (e.kind)
+        out.kind = e.kind;
+    pg_pool_close(&db);
+    stop(&m, &out);
+    return out;
+}
+
+static void test_mock_anything_that_fails_here_is_a_clean_error(void **state)
+{
+    (void)state;
+    static const char *const POINTS[] = { "memory", "stream.new", "stream.send" };
+    for (size_t i = 0; i < ARRAY_LEN(POINTS); i++) {
+        bool passed = true;
+        uint32_t n = 1;
+        for (; passed && n < 1000; n++) {
+            const outcome out = ask_with_fault(POINTS[i], n, &passed);
+            if (out.kind == &TIMED_OUT)
+                fail_msg("%s, %u: %s", POINTS[i], n, out.text);
+            if (!out.kind)
+                assert_int_equal(out.n, 7);
+            if (!passed)
+                assert_answer(&out, 7);
+        }
+        assert_in_range(n, 3, 999); /* the last one had nothing left to fail */
+        print_message("%s: failed in %u places\n", POINTS[i], n - 2);
+    }
+}
+
 /* --- time and size ---------------------------------------------------------------------------- */
 
 static void test_mock_server_that_never_answers_meets_the_deadline(void **state)
@@ -746,6 +791,7 @@ static int run(void)
         cmocka_unit_test(test_mock_error_keeps_the_connection_and_names_the_constraint),
         cmocka_unit_test(test_mock_connection_cut_after_any_byte_is_a_clean_error),
         cmocka_unit_test(test_mock_any_byte_changed_is_an_answer_or_an_error),
+        cmocka_unit_test(test_mock_anything_that_fails_here_is_a_clean_error),
         cmocka_unit_test(test_mock_server_that_never_answers_meets_the_deadline),
         cmocka_unit_test(test_mock_row_past_the_limit_fails_its_query_only),
         cmocka_unit_test(test_mock_answer_that_nobody_waits_for_any_more_is_dropped),

@@ -8,8 +8,8 @@
 static bool escapes_are_good(str s)
 {
     for (size_t at = str_index(s, '%'); at < s.len;) {
-        if (s.len - at < 3 || str_hex_digit(s.ptr[at + 1]) < 0 || str_hex_digit(s.ptr[at + 2]) < 0 ||
-            (s.ptr[at + 1] == '0' && s.ptr[at + 2] == '0'))
+        if (s.len - at < 3 || str_hex_digit(s.ptr[at + 1]) < 0 ||
+            str_hex_digit(s.ptr[at + 2]) < 0 || (s.ptr[at + 1] == '0' && s.ptr[at + 2] == '0'))
             return false;
         s = str_slice(s, at + 3, s.len);
         at = str_index(s, '%');

@@ -31,7 +31,8 @@ struct http_route {
     shape_fn *body;        /* what http_body reads; NULL: no JSON body */
     shape_fn *reply;       /* what it answers with; for the reader and for OpenAPI */
     size_t body_bytes_max; /* 0: HTTP_BODY_BYTES_MAX of the configuration */
-    uint32_t timeout_ms;   /* less than HTTP_HANDLER_TIMEOUT of the configuration; 0: just that */
+    uint32_t timeout_ms;   /* 0: HTTP_HANDLER_TIMEOUT of the configuration, which is also how long
+                              any handler may run without yielding */
 };
 
 /* Lets everybody in. */

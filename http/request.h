@@ -101,8 +101,9 @@ error http_reply_empty(http_request *req, int status);
 YIELDS error http_reply_file(http_request *req, const char *root, str path);
 
 /* Adds a response header field, kept also when the handler fails.
- *   fails  HTTP_BAD_HEADER when the name has anything but letters, digits, - and _, or the value a
- *          control character; BUF_FULL past 8 KiB of fields */
+ *   fails  HTTP_BAD_HEADER when the name has anything but letters, digits, - and _, or is one that
+ * the server sets itself (Connection, Content-Length, Date, Transfer-Encoding); when the value has
+ * a control character; and past 8 KiB of fields */
 error http_set_header(http_request *req, str name, str value);
 extern const error_kind HTTP_BAD_HEADER; /* INTERNAL */
 

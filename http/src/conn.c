@@ -5,6 +5,7 @@
  * comes last. */
 #include "conn.h"
 
+#include <assert.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -146,6 +147,9 @@ static void respond(http_conn *c, int status, str content_type, str body, str he
     stream *s = c->stream;
     if (!s)
         return;
+    static_assert(HEAD_BYTES_MAX + HTTP_HEADERS_BYTES_MAX + HTTP_CONTENT_TYPE_BYTES_MAX <=
+                      BLOCK_CAPACITY,
+                  "a response head fits into a block");
     const size_t head_max = HEAD_BYTES_MAX + headers.len + content_type.len;
     invariant(head_max <= BLOCK_CAPACITY);
     const str sent = no_body || !status_has_body(status) ? STR("") : body;
@@ -292,7 +296,6 @@ static size_t request_start(http_conn *c, http_request *req, str bytes)
     const fiber_options options = {
         .name = "request",
         .arena = &c->arena,
-        .deadline_ms = (uint32_t)c->server->settings->handler_timeout_ms,
         .ended = request_ended,
         .ended_arg = req,
     };

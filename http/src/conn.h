@@ -21,6 +21,9 @@
 #include "core/stream.h"
 #include "http/http.h"
 
+#define HTTP_HEADERS_BYTES_MAX      8192 /* of all response fields that handlers set */
+#define HTTP_CONTENT_TYPE_BYTES_MAX 1024
+
 typedef struct http_settings {
     str host;
     int64_t port;

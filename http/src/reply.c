@@ -48,9 +48,25 @@ str http_status_text(int status)
 }
 
 // clang-format on
+static ERROR_KIND(HTTP_REPLY_TOO_LARGE, ERROR_INTERNAL,
+                  "The server could not complete the request.");
+
+/* No CR, LF or NUL, so that nobody's data ends the header. */
+static bool is_field_value(str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        const unsigned char c = (unsigned char)s.ptr[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7F)
+            return false;
+    }
+    return true;
+}
+
 error http_reply_bytes(http_request *req, int status, str content_type, str body)
 {
     invariant(status >= 200 && status <= 599);
+    if (content_type.len > HTTP_CONTENT_TYPE_BYTES_MAX || !is_field_value(content_type))
+        return error_set(&HTTP_BAD_HEADER, "content type of %zu bytes", content_type.len);
     req->status = status;
     req->content_type = content_type;
     req->reply = body;
@@ -72,7 +88,9 @@ error http_reply_shape(http_request *req, int status, shape_fn *of, const void *
     buf out;
     buf_init_arena(&out, &req->conn->arena, REPLY_BYTES_MAX);
     json_write_shape(&out, of(), value);
-    TRY(buf_status(&out));
+    const error e = buf_status(&out);
+    if (e.kind)
+        return error_wrap(e, &HTTP_REPLY_TOO_LARGE, "reply of over %zu bytes", REPLY_BYTES_MAX);
     return http_reply_bytes(req, status, STR("application/json"), buf_str(&out));
 }
 
@@ -87,19 +105,41 @@ static bool is_token(str s)
     return s.len > 0;
 }
 
+/* How a message ends, and when it was sent, is the engine's to say. */
+static bool is_reserved(str name)
+{
+    static const str names[] = {
+        { "Connection", 10 },
+        { "Content-Length", 14 },
+        { "Date", 4 },
+        { "Transfer-Encoding", 17 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (str_eq_nocase(names[i], name))
+            return true;
+    }
+    return false;
+}
+
 error http_set_header(http_request *req, str name, str value)
 {
     if (!is_token(name))
         return error_set(&HTTP_BAD_HEADER, "header name of %zu bytes is no token", name.len);
-    for (size_t i = 0; i < value.len; i++) {
-        const unsigned char c = (unsigned char)value.ptr[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7F)
-            return error_set(&HTTP_BAD_HEADER, "control character in header %.*s", STR_ARG(name));
+    if (is_reserved(name))
+        return error_set(&HTTP_BAD_HEADER, "header %.*s is the server's", STR_ARG(name));
+    if (!is_field_value(value))
+        return error_set(&HTTP_BAD_HEADER, "control character in header %.*s", STR_ARG(name));
+    buf *headers = &req->headers;
+    const size_t before = headers->len;
+    buf_append(headers, name);
+    buf_append(headers, STR(": "));
+    buf_append(headers, value);
+    buf_append(headers, STR("\r\n"));
+    if (headers->failed) {
+        buf_reset(headers); /* half a line is none */
+        headers->len = before;
+        return error_set(&HTTP_BAD_HEADER, "header fields of over %zu bytes", headers->bytes_max);
     }
     req->challenges = req->challenges || str_eq_nocase(name, STR("WWW-Authenticate"));
-    buf_append(&req->headers, name);
-    buf_append(&req->headers, STR(": "));
-    buf_append(&req->headers, value);
-    buf_append(&req->headers, STR("\r\n"));
-    return buf_status(&req->headers);
+    return OK;
 }

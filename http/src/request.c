@@ -75,7 +75,11 @@ static error route_and_handle(http_request *req)
     req->body_bytes_max = route->body_bytes_max
                               ? route->body_bytes_max
                               : (size_t)req->conn->server->settings->body_bytes_max;
-    const scope_options options = { .deadline_ms = route->timeout_ms };
+    const scope_options options = {
+        .deadline_ms = route->timeout_ms
+                           ? route->timeout_ms
+                           : (uint32_t)req->conn->server->settings->handler_timeout_ms,
+    };
     return scope_call(&options, handle, req);
 }
 
@@ -83,7 +87,7 @@ error http_request_run(void *arg)
 {
     http_request *req = arg;
     log_set_request_id((str){ req->id, sizeof req->id });
-    buf_init_arena(&req->headers, &req->conn->arena, 8192);
+    buf_init_arena(&req->headers, &req->conn->arena, HTTP_HEADERS_BYTES_MAX);
     const error e = route_and_handle(req);
     if (e.kind)
         http_problem_stage(req, e);

@@ -167,6 +167,7 @@ static void child_ended(supervisor *s, pid_t pid, int status)
         if (c->pid != pid)
             continue;
         c->pid = 0;
+        metrics_use_slot(i); /* what it held is gone: its gauges are zero */
         const bool could_not_start = atomic_load(&s->slots[i].state) == WORKER_STARTING;
         if (WIFSIGNALED(status) && !s->stopping)
             log_error("worker died", LOG_INT("pid", pid), LOG_INT("signal", WTERMSIG(status)));
@@ -359,6 +360,7 @@ int http_supervisor_run(const http_app *app, const http_settings *settings, cons
     s->settings = settings;
     s->router = routes;
     s->pid = getpid();
+    (void)signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to die */
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     s->workers = settings->workers > 0                ? (uint32_t)settings->workers
                  : settings->workers < 0 && cores > 1 ? (uint32_t)cores

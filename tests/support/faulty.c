@@ -2,6 +2,7 @@
  * must not notice. Tests of containment, draining and the protocol start it. */
 #include "core/fiber.h"
 #include "core/log.h"
+#include "core/loop.h"
 #include "core/scope.h"
 
 #include <brio/http.h>
@@ -101,8 +102,25 @@ static error empty(http_request *req)
 
 static error set_header(http_request *req)
 {
-    TRY(http_set_header(req, STR("X-Value"), http_query(req, STR("value"))));
+    const str name = http_query(req, STR("name"));
+    TRY(http_set_header(req, name.ptr ? name : STR("X-Value"), http_query(req, STR("value"))));
     return http_reply_text(req, 200, STR("set"));
+}
+
+/* As many as are asked for, each of 100 bytes and a little. */
+static error set_headers(http_request *req)
+{
+    static const char value[] =
+        "0123456789012345678901234567890123456789012345678901234567890123456"
+        "789012345678901234567890123456789";
+    for (int64_t i = http_path_int8(req, "count"); i > 0; i--)
+        TRY(http_set_header(req, STR("X-Many"), (str){ value, sizeof value - 1 }));
+    return http_reply_text(req, 200, STR("set"));
+}
+
+static error set_type(http_request *req)
+{
+    return http_reply_bytes(req, 200, http_query(req, STR("type")), STR("typed"));
 }
 
 static error no_answer(http_request *req)
@@ -218,6 +236,20 @@ static error fault_after_reply(http_request *req)
     return fault_null(req);
 }
 
+static error fault_on_fiber(void *arg)
+{
+    return fault_null(arg);
+}
+
+/* A fiber that works for the request faults; the request goes on and hears of it. */
+static error fault_in_child(http_request *req)
+{
+    const fiber_options options = { .name = "child", .joinable = true };
+    fiber *child;
+    TRY(fiber_start(loop_self(), &options, fault_on_fiber, req, &child));
+    return fiber_join(&child);
+}
+
 static error fault_in_guard(http_request *req)
 {
     return fault_null(req);
@@ -241,8 +273,11 @@ static const http_route routes[] = {
     { HTTP_GET, "/query", show_query, http_public },
     { HTTP_GET, "/empty", empty, http_public },
     { HTTP_GET, "/header", set_header, http_public },
+    { HTTP_GET, "/headers/:count<int8>", set_headers, http_public },
+    { HTTP_GET, "/type", set_type, http_public },
     { HTTP_GET, "/no-answer", no_answer, http_public },
     { HTTP_GET, "/memory", use_much_memory, http_public },
+    { HTTP_GET, "/long/:ms<int8>", slow, http_public, .timeout_ms = 20000 },
     { HTTP_GET, "/short/:ms<int8>", slow, http_public, .timeout_ms = 50 },
     { HTTP_POST, "/forbidden", echo, refuse },
     { HTTP_GET, "/fault/null", fault_null, http_public },
@@ -254,6 +289,7 @@ static const http_route routes[] = {
     { HTTP_GET, "/fault/cleanup", fault_with_cleanup, http_public },
     { HTTP_GET, "/fault/alone", fault_alone, http_public },
     { HTTP_GET, "/fault/after-reply", fault_after_reply, http_public },
+    { HTTP_GET, "/fault/child", fault_in_child, http_public },
     { HTTP_GET, "/fault/guard", fast, fault_in_guard },
 };
 
@@ -292,8 +328,20 @@ static void stop_worker(void)
     log_info("stopped in good order");
 }
 
+/* Standard error becomes a pipe that nobody reads. */
+static void go_unheard(void)
+{
+    int ends[2];
+    if (pipe(ends) < 0 || dup2(ends[1], STDERR_FILENO) < 0)
+        abort();
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(int argc, char **argv)
 {
+    if (strcmp(behaviour(), "unheard") == 0)
+        go_unheard();
     http_app app = { .name = "faulty",
                      .routes = HTTP_ROUTES(routes),
                      .on_worker_start = start_worker,

@@ -22,6 +22,7 @@ static const fault_case FAULTS[] = {
     { "guard", "/fault/guard", 500 },
     { "after-reply", "/fault/after-reply", 500 },
     { "cleanup", "/fault/cleanup", 500 },
+    { "child", "/fault/child", 500 },
     { "loop", "/fault/loop", 504 },
 };
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define CROWD 50
@@ -220,6 +221,54 @@ static void test_killed_worker_leaves_the_others_alone(void **state)
     assert_true(lost > 0 && others > 0);
     for (int i = 0; i < CROWD; i++)
         check_get("/fast", 200);
+    wait_until((int)http_metric(server.port, "http_connections") == 1); /* the one that asks */
+}
+
+/* The server's log cannot be written any more, and there is much to be logged. */
+static void test_server_whose_log_nobody_reads_goes_on(void **state)
+{
+    (void)state;
+    char port[32];
+    peer probe;
+    serve(ENVIRONMENT("WORKERS=0")); /* its port is free again when it has gone */
+    server_kill(&server);
+    const uint16_t free_port = server.port;
+    (void)snprintf(port, sizeof port, "PORT=%u", free_port);
+    server_launch(&server, getenv("FAULTY"),
+                  ENVIRONMENT("WORKERS=1", "LOG_LEVEL=debug", "FAULTY_START=unheard", port));
+    server.port = free_port;
+    wait_until(peer_try_connect(&probe, free_port));
+    peer_close(&probe);
+    for (int round = 0; round < 3; round++) {
+        const pid_t worker = some_worker();
+        check_get("/no-answer", 500);
+        check_get("/fault/null", 500);
+        kill(worker, SIGKILL);
+    }
+    check_get("/fast", 200);
+    kill(server.pid, SIGTERM);
+    assert_int_equal(server_wait(&server), 0);
+}
+
+/* Descriptors run out: who cannot be accepted waits, and is served when others have gone. */
+static void test_clients_past_the_descriptors_are_served_in_turn(void **state)
+{
+    (void)state;
+    peer crowd[CROWD];
+    answer a;
+    serve(ENVIRONMENT("WORKERS=1"));
+    const struct rlimit few = { 40, 40 };
+    assert_int_equal(prlimit(some_worker(), RLIMIT_NOFILE, &few, NULL), 0);
+    for (int i = 0; i < CROWD; i++)
+        request(&crowd[i], "/fast");
+    for (int i = 0; i < CROWD; i++) {
+        peer_read(&crowd[i], false, &a);
+        check_status("in turn", &a, 200);
+        answer_free(&a);
+        peer_close(&crowd[i]);
+    }
+    check_get("/fast", 200);
+    check_get("/static/page.html", 200);
 }
 
 static void test_killed_supervisor_takes_its_workers_along(void **state)
@@ -343,6 +392,8 @@ int main(void)
         lifecycle_test(test_drain_answers_pipelined_requests_it_has_begun),
         lifecycle_test(test_killed_worker_leaves_its_queue_to_the_next),
         lifecycle_test(test_killed_worker_leaves_the_others_alone),
+        lifecycle_test(test_server_whose_log_nobody_reads_goes_on),
+        lifecycle_test(test_clients_past_the_descriptors_are_served_in_turn),
         lifecycle_test(test_killed_supervisor_takes_its_workers_along),
         lifecycle_test(test_start_with_a_mistake_is_refused_with_its_name),
         lifecycle_test(test_start_on_a_taken_port_is_refused),

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define ANSWERS_MAX    24
 #define CUT_BYTES_MAX  600 /* longer exchanges are only sent whole */
@@ -335,6 +336,10 @@ static const exchange EXCHANGES[] = {
       { 503 },
       .closes = true },
     { "response header", GET("/header?value=some%20text"), { 200 }, "set", "X-Value: some text" },
+    { "response header of the server's", GET("/header?name=content-length&value=0"), { 500 } },
+    { "response header that is no token", GET("/header?name=a%20b&value=0"), { 500 } },
+    { "response headers past their room", GET("/headers/100"), { 500 } },
+    { "response type with CRLF", GET("/type?type=a/b%0D%0AA:b"), { 500 } },
     { "response header with CRLF", GET("/header?value=a%0D%0Ab:c"), { 500 } },
 
     /* paths and queries */
@@ -536,7 +541,7 @@ static void check_long(const char *name, const char *before, const char *repeate
     peer_send(&p, (str){ text, len });
     peer_read(&p, false, &a);
     check_status(name, &a, status);
-    assert_true(a.closes == (status >= 400 && status != 404));
+    assert_true(a.closes == (status == 400 || status == 414 || status == 431));
     if (a.closes)
         assert_true(peer_sees_end(&p));
     answer_free(&a);
@@ -561,6 +566,16 @@ static void test_limits_are_answered_by_their_status(void **state)
     check_long("long trailers",
                "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" HOST "\r\n0\r\n", "A: b\r\n",
                1100, "\r\n", 400);
+}
+
+/* The head of an answer has an end too, whatever it is made of. */
+static void test_long_type_sent_back_is_refused(void **state)
+{
+    (void)state;
+    const char *echo = "POST /echo HTTP/1.1\r\n" HOST "Content-Type: ";
+    check_long("longest type", echo, "a", 1024, "\r\n\r\n", 200);
+    check_long("longer type", echo, "a", 1025, "\r\n\r\n", 500);
+    check_long("far longer type", echo, "a", 30000, "\r\n\r\n", 500);
 }
 
 static void test_body_past_the_limit_by_length_is_refused_before_it_comes(void **state)
@@ -651,6 +666,26 @@ static void test_pipeline_of_twenty_is_answered_in_order(void **state)
     for (int i = 0; i < 20; i++) {
         (void)snprintf(expected, sizeof expected, i % 5 == 1 || i % 5 == 2 ? "%08d" : "%d", i);
         expect_text(&p, 200, i % 5 == 3 ? "slow" : expected);
+    }
+    peer_close(&p);
+}
+
+/* More than the server reads at once, and more than it keeps unanswered. */
+static void test_pipeline_of_thousands_is_answered_in_order(void **state)
+{
+    (void)state;
+    static char text[6000 * 64];
+    char expected[16];
+    peer p;
+    size_t len = 0;
+    for (int i = 0; i < 6000; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len,
+                                "GET /segment/%d HTTP/1.1\r\n" HOST "\r\n", i);
+    peer_connect(&p, server.port);
+    peer_send(&p, (str){ text, len });
+    for (int i = 0; i < 6000; i++) {
+        (void)snprintf(expected, sizeof expected, "%d", i);
+        expect_text(&p, 200, expected);
     }
     peer_close(&p);
 }
@@ -910,6 +945,39 @@ static void test_dripping_clients_get_as_far_as_allowed(void **state)
     expect_end_with(&head, "dripped head", 408);
 }
 
+/* The answer takes longer than a connection may idle: it is not idle. */
+static void test_slow_reader_that_reads_gets_all(void **state)
+{
+    (void)state;
+    char some[65536];
+    size_t total = 0;
+    serve_impatiently();
+    peer p;
+    peer_connect(&p, server.port);
+    peer_send(&p, STR("GET /big/30000000 HTTP/1.1\r\n" HOST "\r\n"));
+    for (int reads = 0;; reads++) {
+        const ssize_t got = recv(p.fd, some, sizeof some, 0);
+        assert_true(got >= 0);
+        if (got == 0)
+            break;
+        total += (size_t)got;
+        if (reads % 8 == 0 && total < 20000000)
+            test_pause_ms(50);
+    }
+    assert_true(total > 30000000);
+    peer_close(&p);
+}
+
+static void test_handler_past_its_time_is_answered_504(void **state)
+{
+    (void)state;
+    server_kill(&server);
+    serve(ENVIRONMENT("WORKERS=1", "HTTP_HANDLER_TIMEOUT=300ms"));
+    check_get("/slow/20000", 504);
+    check_get("/short/20000", 504);
+    check_get("/long/1000", 200); /* a route may have more time than the configuration gives */
+}
+
 static void test_connections_past_the_limit_are_closed(void **state)
 {
     (void)state;
@@ -942,9 +1010,11 @@ int main(void)
         cmocka_unit_test(test_exchange_cut_at_every_byte_is_answered_the_same),
         cmocka_unit_test(test_exchange_by_single_bytes_is_answered_the_same),
         cmocka_unit_test(test_limits_are_answered_by_their_status),
+        cmocka_unit_test(test_long_type_sent_back_is_refused),
         cmocka_unit_test(test_body_past_the_limit_by_length_is_refused_before_it_comes),
         cmocka_unit_test(test_body_of_a_mebibyte_comes_back_whole),
         cmocka_unit_test(test_pipeline_of_twenty_is_answered_in_order),
+        cmocka_unit_test(test_pipeline_of_thousands_is_answered_in_order),
         cmocka_unit_test(test_pipeline_ends_at_a_framing_error),
         cmocka_unit_test(test_pipeline_with_a_client_that_ended_is_answered),
         cmocka_unit_test(test_client_that_ends_within_a_request_gets_the_end),
@@ -955,6 +1025,8 @@ int main(void)
         cmocka_unit_test(test_clients_that_reset_harm_nobody),
         cmocka_unit_test(test_slow_clients_are_not_waited_for),
         cmocka_unit_test(test_dripping_clients_get_as_far_as_allowed),
+        cmocka_unit_test(test_slow_reader_that_reads_gets_all),
+        cmocka_unit_test(test_handler_past_its_time_is_answered_504),
         cmocka_unit_test(test_connections_past_the_limit_are_closed),
     };
     return cmocka_run_group_tests(tests, setup, server_teardown);

@@ -87,17 +87,13 @@ bool pg_report_is_fatal(const pg_report *report)
     return str_eq(report->severity, STR("FATAL")) || str_eq(report->severity, STR("PANIC"));
 }
 
-/* The message without the value that class 22 (data exception) quotes at its end. */
+/* The message up to the first thing that class 22 (data exception) quotes: a value, mostly. */
 static str message_without_data(const pg_report *report)
 {
     const str message = report->message;
     if (!str_starts_with(report->sqlstate, STR("22")))
         return message;
-    for (size_t i = 0; i + 3 <= message.len; i++) {
-        if (memcmp(message.ptr + i, ": \"", 3) == 0)
-            return str_slice(message, 0, i);
-    }
-    return message;
+    return str_trim(str_slice(message, 0, str_index(message, '"')), STR(": "));
 }
 
 void pg_report_text(const pg_report *report, char *out, size_t bytes)

@@ -22,7 +22,6 @@ static const fault_case FAULTS[] = {
     { "guard", "/fault/guard", 500 },
     { "after-reply", "/fault/after-reply", 500 },
     { "cleanup", "/fault/cleanup", 500 },
-    { "child", "/fault/child", 500 },
     { "loop", "/fault/loop", 504 },
 };
 
@@ -162,6 +161,20 @@ static void test_fault_replaces_the_worker(void **state)
     }
 }
 
+/* The fiber that faulted worked for a request, which hears of it and goes on. */
+static void test_fault_in_a_child_fiber_fails_its_request(void **state)
+{
+    (void)state;
+    serve(ENVIRONMENT("WORKERS=1"));
+    const long before = worker_pid();
+    for (int i = 1; i <= 3; i++) {
+        check_get("/fault/child", 500);
+        assert_int_equal((int)http_metric(server.port, "http_faults_total"), i);
+    }
+    assert_int_not_equal(worker_pid(), before);
+    assert_true(server_logged(&server, "\"fiber\":\"child\""));
+}
+
 static void test_fault_storm_is_survived(void **state)
 {
     (void)state;
@@ -211,6 +224,7 @@ int main(void)
         fault_test(test_fault_two_workers_costs_one_request),
         fault_test(test_fault_no_workers_costs_one_request),
         fault_test(test_fault_replaces_the_worker),
+        fault_test(test_fault_in_a_child_fiber_fails_its_request),
         fault_test(test_fault_storm_is_survived),
         fault_test(test_fault_after_the_client_has_gone_is_contained),
         fault_test(test_fault_uncontained_ends_the_worker),

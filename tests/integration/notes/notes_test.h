@@ -9,6 +9,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 

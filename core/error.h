@@ -97,6 +97,7 @@ typedef struct error_detail {
     int system_errno;          /* 0 when no system call failed */
     char sqlstate[6];          /* "" when the database did not speak */
     str constraint;            /* the violated constraint's name, or STR_NONE */
+    const void *report;        /* all that the database said, or NULL: see pg_error_report */
     const error_field *fields; /* the wrong fields, `field_count` of them */
     size_t field_count;
     const struct error_detail *cause; /* what led to it, or NULL */
@@ -124,8 +125,9 @@ error error_wrap_at(error cause, const error_kind *kind, const char *file, int l
                     const char *format, ...) PRINTF_LIKE(5, 6);
 error error_set_fields_at(const error_kind *kind, const error_field *fields, size_t count,
                           const char *file, int line);
-/* Adds what a database said to the detail just set; `constraint` is copied. */
-void error_add_sqlstate(const char sqlstate[6], str constraint);
+/* Adds what a database said to the detail just set; `constraint` is copied, `report` (may be NULL)
+ * is kept by reference and must live as long as the fiber's arena. */
+void error_add_sqlstate(const char sqlstate[6], str constraint, const void *report);
 
 /* The slot's detail if it is about `e`, else NULL (an error made without a detail, or overwritten).
  */

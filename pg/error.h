@@ -60,6 +60,32 @@ extern const error_kind PG_POOL_CLOSED;       /* UNAVAILABLE */
 /* The kind of a five-character SQLSTATE; PG_FAILED for everything unknown or malformed. */
 const error_kind *pg_error_kind(str sqlstate);
 
+/* All that the server said about an error; what it left out is STR_NONE. Values of parameters and
+ * rows may stand in it: show it to those who may see them. */
+typedef struct pg_report {
+    str severity; /* never translated: "ERROR", "FATAL", "NOTICE" */
+    str sqlstate;
+    str message;
+    str detail;
+    str hint;
+    str position;          /* in the statement, counted in characters from 1 */
+    str internal_position; /* in `internal_query` */
+    str internal_query;    /* that a function ran */
+    str where;             /* the call stack */
+    str schema;
+    str table;
+    str column;
+    str data_type;
+    str constraint;
+    str file; /* of the server's source */
+    str line;
+    str routine;
+} pg_report;
+
+/* The server's report of the running fiber's last error, or of its nearest cause that has one; NULL
+ * when the server did not speak. Lives as long as the fiber's arena. */
+const pg_report *pg_error_report(error e);
+
 /* Whether running the whole transaction again may succeed where it failed with `e`. */
 static inline bool pg_error_retryable(error e)
 {

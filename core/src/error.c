@@ -122,13 +122,14 @@ error error_set_fields_at(const error_kind *kind, const error_field *fields, siz
     return e;
 }
 
-void error_add_sqlstate(const char sqlstate[6], str constraint)
+void error_add_sqlstate(const char sqlstate[6], str constraint, const void *report)
 {
     error_slot *slot = error_slot_current();
     invariant(slot->count > 0);
     error_detail *detail = &slot->details[slot->count - 1];
     memcpy(detail->sqlstate, sqlstate, 5);
     detail->sqlstate[5] = '\0';
+    detail->report = report;
     if (!constraint.ptr)
         return;
     char *kept = slot->constraints[slot->count - 1];
@@ -156,6 +157,15 @@ void error_slot_copy(error_slot *to, const error_slot *from)
         detail->cause = i ? &to->details[i - 1] : NULL;
         if (detail->constraint.ptr)
             detail->constraint.ptr = to->constraints[i];
+    }
+}
+
+void error_slot_drop_arena(error_slot *slot)
+{
+    for (uint32_t i = 0; i < slot->count; i++) {
+        slot->details[i].fields = NULL;
+        slot->details[i].field_count = 0;
+        slot->details[i].report = NULL;
     }
 }
 

@@ -398,8 +398,11 @@ error fiber_join(fiber **handle)
         invariant(error_is_ok(woken));
     }
     const error result = child->result;
-    if (result.kind && child->errors)
+    if (result.kind && child->errors) {
         error_slot_copy(error_slot_current(), child->errors);
+        if (child->arena == &child->own_arena)
+            error_slot_drop_arena(error_slot_current());
+    }
     *handle = NULL;
     if (error_is(result, &FIBER_CRASHED)) {
         arena_deinit(&child->own_arena); /* the stack stays: it is never used again */

@@ -321,8 +321,10 @@ static void main_fiber_ended(fiber *f, error result, void *arg)
 {
     main_fiber *m = arg;
     m->result = result;
-    if (result.kind && f->errors)
+    if (result.kind && f->errors) {
         error_slot_copy(&worker_self.errors, f->errors);
+        error_slot_drop_arena(&worker_self.errors);
+    }
     loop_stop(m->loop);
 }
 

@@ -43,5 +43,7 @@ extern _Thread_local worker worker_self;
 error_slot *error_slot_current(void);
 /* Copies the chain of `from` over that of `to`. */
 void error_slot_copy(error_slot *to, const error_slot *from);
+/* Drops what lives in the arena of the fiber that set the errors, which is about to go. */
+void error_slot_drop_arena(error_slot *slot);
 
 #endif

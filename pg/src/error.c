@@ -105,3 +105,11 @@ const error_kind *pg_error_kind(str sqlstate)
     }
     return &PG_FAILED;
 }
+
+const pg_report *pg_error_report(error e)
+{
+    const error_detail *detail = error_detail_of(e);
+    while (detail && !detail->report)
+        detail = detail->cause;
+    return detail ? detail->report : NULL;
+}

@@ -7,6 +7,7 @@
 
 #include "value.h"
 
+#include "core/fiber.h"
 #include "core/memory.h"
 
 #include <stdio.h>
@@ -60,6 +61,16 @@ static str *report_field(pg_report *report, char code)
         return &report->column;
     case 'n':
         return &report->constraint;
+    case 'd':
+        return &report->data_type;
+    case 'p':
+        return &report->internal_position;
+    case 'q':
+        return &report->internal_query;
+    case 'F':
+        return &report->file;
+    case 'L':
+        return &report->line;
     case 'R':
         return &report->routine;
     default:
@@ -112,7 +123,10 @@ error pg_report_error(const pg_report *report)
     if (report->sqlstate.len == SQLSTATE_BYTES)
         memcpy(state, report->sqlstate.ptr, SQLSTATE_BYTES);
     const error e = error_set(pg_error_kind(report->sqlstate), "%s", text);
-    error_add_sqlstate(state, report->constraint);
+    pg_report *kept = fiber_self() ? ARENA_NEW(fiber_arena(), pg_report) : NULL;
+    if (kept)
+        *kept = *report;
+    error_add_sqlstate(state, report->constraint, kept);
     return e;
 }
 

@@ -55,27 +55,12 @@ typedef enum pg_frame {
 /* Looks at the message at the front of `input`. `*bytes`: its length, header included. */
 pg_frame pg_frame_read(str input, pg_message *out, size_t *bytes);
 
-/* The fields of an ErrorResponse or NoticeResponse that mean something to a client; views, STR_NONE
- * where missing. */
-typedef struct pg_report {
-    str severity; /* never translated: "ERROR", "FATAL", "NOTICE" */
-    str sqlstate;
-    str message;
-    str detail;
-    str hint;
-    str position; /* in the statement, counted in characters from 1 */
-    str where;
-    str schema;
-    str table;
-    str column;
-    str constraint;
-    str routine;
-} pg_report;
 /* Returns false when the body is no list of fields. */
 bool pg_report_read(str body, pg_report *out);
 /* Whether the server closes the connection after it. */
 bool pg_report_is_fatal(const pg_report *report);
-/* Sets the report as the caller's error, with SQLSTATE and constraint. */
+/* Sets the report as the running fiber's error. Its slices must live as long as the fiber's arena.
+ */
 error pg_report_error(const pg_report *report);
 /* One line: "ERROR 42703: message at character 8", in `out`. DETAIL, which quotes rows, stays out
  * of it, as does the value that a data exception quotes. */

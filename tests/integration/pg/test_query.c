@@ -209,6 +209,33 @@ static void test_query_constraint_is_named(void **state)
     assert_ok(pg_rollback(&tx));
 }
 
+static void test_query_error_has_all_that_the_server_said(void **state)
+{
+    (void)state;
+    const error e = pg_execute(
+        db, NULL,
+        "do $$ begin raise 'no %', 'luck' using errcode = 'P0099', detail = 'd', hint = 'h', "
+        "column = 'c', constraint = 'k', datatype = 't', table = 'tab', schema = 's'; end $$");
+    const pg_report *r = pg_error_report(e);
+    assert_non_null(r);
+    assert_str_equal(r->severity, STR("ERROR"));
+    assert_str_equal(r->sqlstate, STR("P0099"));
+    assert_str_equal(r->message, STR("no luck"));
+    assert_str_equal(r->detail, STR("d"));
+    assert_str_equal(r->hint, STR("h"));
+    assert_str_equal(r->column, STR("c"));
+    assert_str_equal(r->constraint, STR("k"));
+    assert_str_equal(r->data_type, STR("t"));
+    assert_str_equal(r->table, STR("tab"));
+    assert_str_equal(r->schema, STR("s"));
+    assert_true(str_starts_with(r->where, STR("PL/pgSQL function")));
+    assert_true(r->file.len > 0 && r->line.len > 0 && r->routine.len > 0);
+    assert_null(r->position.ptr);
+    const error wrapped = error_wrap(e, &PG_FAILED, "around it");
+    assert_ptr_equal(pg_error_report(wrapped), r);
+    assert_null(pg_error_report(error_set(&PG_FAILED, "ours")));
+}
+
 static void test_query_misuse_is_refused(void **state)
 {
     (void)state;
@@ -323,6 +350,7 @@ static int run(void)
         cmocka_unit_test(test_query_larger_than_the_arena_is_refused_and_the_connection_lives),
         cmocka_unit_test(test_query_error_has_state_and_position),
         cmocka_unit_test(test_query_constraint_is_named),
+        cmocka_unit_test(test_query_error_has_all_that_the_server_said),
         cmocka_unit_test(test_query_misuse_is_refused),
         cmocka_unit_test(test_query_statement_whose_columns_changed_is_prepared_again),
         cmocka_unit_test(test_query_more_statements_than_the_cache_holds),

@@ -91,7 +91,7 @@ static void test_error_fields_and_sqlstate_are_kept(void **state)
     error e = error_set_fields(&INNER, fields, 1);
     assert_int_equal(error_detail_of(e)->field_count, 1);
     e = error_set(&INNER, "db");
-    error_add_sqlstate("23505", STR("accounts_email_key"));
+    error_add_sqlstate("23505", STR("accounts_email_key"), NULL);
     assert_string_equal(error_detail_of(e)->sqlstate, "23505");
     assert_str_equal(error_detail_of(e)->constraint, STR("accounts_email_key"));
     char text[8];

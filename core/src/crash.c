@@ -31,9 +31,11 @@ static void collect_frames(crash_report *report, const stack *s, const void *pc,
     while (report->frame_count < CRASH_FRAMES_MAX && frame >= low && frame + 16 <= top &&
            frame % sizeof(void *) == 0) {
         const uintptr_t *pair = (const uintptr_t *)frame;
-        if (pair[1] == 0 || pair[0] <= frame)
+        if (pair[1] == 0)
             break;
         report->frames[report->frame_count++] = (const void *)pair[1];
+        if (pair[0] <= frame)
+            break;
         frame = pair[0];
     }
 }

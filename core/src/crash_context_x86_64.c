@@ -4,6 +4,8 @@
 
 #include <ucontext.h>
 
+#define FLAG_DIRECTION 0x400 /* set within a backward copy, and clear wherever C runs */
+
 const void *crash_context_pc(const void *context)
 {
     const ucontext_t *c = context;
@@ -21,4 +23,5 @@ void crash_context_redirect(void *context, void (*target)(void *argument), void 
     ucontext_t *c = context;
     c->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)target;
     c->uc_mcontext.gregs[REG_RDI] = (greg_t)(uintptr_t)argument;
+    c->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)FLAG_DIRECTION;
 }

@@ -186,17 +186,31 @@ static void fiber_ended(fiber *f)
     fiber_recycle(f);
 }
 
+/* Keeps an arena's memory until the loop ends, and empties the arena: the group that a crashed
+ * fiber has left, or the fiber whose group it was in, uses the same one. */
+static void arena_lose(loop *l, arena *a)
+{
+    while (a->blocks) {
+        block *b = a->blocks;
+        a->blocks = b->next;
+        b->next = l->lost;
+        l->lost = b;
+    }
+    arena_init(a, a->bytes_max);
+}
+
 /* On the loop's stack, to which the signal handler has redirected the thread. */
 static void fiber_crashed(fiber *f)
 {
     loop *l = f->loop;
     l->crashed = 0;
     f->result = (error){ &FIBER_CRASHED };
-    f->state = FIBER_ENDED;
+    f->state = FIBER_LOST;
     list_remove(&f->sibling);
     l->fiber_stats.running--;
     l->on_crash(&l->crash, l->on_crash_arg);
     scope_abandon_all(f);
+    arena_lose(l, f->arena);
     if (f->joiner)
         fiber_wake(f->joiner, OK);
 }
@@ -334,10 +348,15 @@ error fiber_error_set_at(fiber *f, const error_kind *kind, const char *file, int
     return e;
 }
 
+static bool has_ended(const fiber *f)
+{
+    return f->state == FIBER_ENDED || f->state == FIBER_LOST;
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as wait groups are nested */
 void fiber_cancel(fiber *f, const error_kind *kind)
 {
-    if (f->canceled || f->state == FIBER_ENDED)
+    if (f->canceled || has_ended(f))
         return;
     f->canceled = kind;
     if (f->group) {
@@ -392,7 +411,7 @@ error fiber_join(fiber **handle)
     fiber *child = *handle;
     fiber *f = worker_self.fiber;
     invariant(f != NULL && child != f && child->joinable && !child->joiner);
-    if (child->state != FIBER_ENDED) {
+    if (!has_ended(child)) {
         child->joiner = f;
         const error woken = fiber_park_shielded("join");
         invariant(error_is_ok(woken));
@@ -404,10 +423,8 @@ error fiber_join(fiber **handle)
             error_slot_drop_arena(error_slot_current());
     }
     *handle = NULL;
-    if (error_is(result, &FIBER_CRASHED)) {
-        arena_deinit(&child->own_arena); /* the stack stays: it is never used again */
+    if (child->state == FIBER_LOST)
         return error_set(&FIBER_CRASHED, "fiber %s crashed", child->name);
-    }
     fiber_recycle(child);
     return result;
 }

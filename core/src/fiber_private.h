@@ -17,6 +17,7 @@ typedef enum fiber_state {
     FIBER_RUNNING,
     FIBER_PARKED,
     FIBER_ENDED, /* result set, stack still there until recycled or joined */
+    FIBER_LOST,  /* crashed: its stack is never used again */
 } fiber_state;
 
 struct deferred {

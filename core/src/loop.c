@@ -233,6 +233,11 @@ void loop_free(loop **owner)
     if (l->backend_state)
         l->backend->close(l);
     fibers_close(l);
+    while (l->lost) {
+        block *b = l->lost;
+        l->lost = b->next;
+        block_release(&b);
+    }
     pthread_mutex_destroy(&l->remote_lock);
     worker_self.loop = NULL;
     block_pool_trim();

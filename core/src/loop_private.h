@@ -42,7 +42,8 @@ struct loop {
     uint32_t fibers_max;
     fiber_stats fiber_stats;
     struct stack_pool *stacks;
-    void *context;            /* the loop's stack pointer while a fiber runs */
+    block *lost;   /* memory of crashed fibers, not to be used before the loop has ended */
+    void *context; /* the loop's stack pointer while a fiber runs */
     const void *stack_bottom; /* of the loop's own stack, for the sanitizer */
     size_t stack_bytes;
 

@@ -1,7 +1,8 @@
-/* Stacks are cut from slabs of 64, one mmap each. The low page of each is a guard: by
+/* Stacks are cut from slabs of 64, one mmap each. The low end of each is a guard: by
  * MADV_GUARD_INSTALL (Linux 6.13), which marks page-table entries and does not split the mapping,
  * so that 100,000 stacks stay a few mappings; by mprotect elsewhere, which does split it, hence the
- * cap.
+ * cap. The guard is some pages wide, because a frame may be larger than one and touch what lies
+ * behind it first.
  *
  * Tops are coloured: shifted by a few cache lines from stack to stack, so that the hot ends of many
  * stacks do not fall into the same cache sets.
@@ -17,6 +18,7 @@
 
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
@@ -27,7 +29,7 @@
 #endif
 
 #define SLAB_STACKS         64
-#define GUARD_BYTES         4096
+#define GUARD_BYTES_MIN     16384
 #define COLOURS             32
 #define COLOUR_BYTES        192 /* three cache lines: 32 colours walk 6 KiB */
 #define MPROTECT_STACKS_MAX 16384
@@ -44,16 +46,20 @@ struct stack_pool {
     slab *slabs;
     uint32_t total;
     uint32_t pooled;
-    uint32_t hot;  /* of the pooled */
-    bool guards;   /* MADV_GUARD_INSTALL has been seen to work */
-    bool mprotect; /* it has been seen not to */
+    uint32_t hot;       /* of the pooled */
+    size_t guard_bytes; /* GUARD_BYTES_MIN in whole pages, which are that large on some machines */
+    bool guards;        /* MADV_GUARD_INSTALL has been seen to work */
+    bool mprotect;      /* it has been seen not to */
 };
 
 stack_pool *stack_pool_new(void)
 {
     stack_pool *pool = calloc(1, sizeof *pool);
-    if (pool)
-        list_init(&pool->free);
+    if (!pool)
+        return NULL;
+    list_init(&pool->free);
+    const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    pool->guard_bytes = page_bytes > GUARD_BYTES_MIN ? page_bytes : GUARD_BYTES_MIN;
     return pool;
 }
 
@@ -78,23 +84,24 @@ void stack_pool_free(stack_pool **owner)
 
 /* Whether the kernel took the advice and knows it: an emulator (qemu's) may say yes to any advice,
  * and then finds a guarded page as easy to populate as another. */
-static bool guard_install(char *page, bool known)
+static bool guard_install(const stack_pool *pool, char *low)
 {
     return !fault_point("fiber.guard_install") &&
-           madvise(page, GUARD_BYTES, MADV_GUARD_INSTALL) == 0 &&
-           (known || madvise(page, GUARD_BYTES, MADV_POPULATE_READ) < 0);
+           madvise(low, pool->guard_bytes, MADV_GUARD_INSTALL) == 0 &&
+           (pool->guards || madvise(low, pool->guard_bytes, MADV_POPULATE_READ) < 0);
 }
 
-/* Guards one page; falls back to mprotect once the kernel has refused the cheap way. */
-static bool guard(stack_pool *pool, char *page)
+/* Guards the low end of a stack; falls back to mprotect once the kernel has refused the cheap way.
+ */
+static bool guard(stack_pool *pool, char *low)
 {
     if (!pool->mprotect) {
-        pool->guards = guard_install(page, pool->guards);
+        pool->guards = guard_install(pool, low);
         if (pool->guards)
             return true;
         pool->mprotect = true;
     }
-    return mprotect(page, GUARD_BYTES, PROT_NONE) == 0;
+    return mprotect(low, pool->guard_bytes, PROT_NONE) == 0;
 }
 
 static bool slab_add(stack_pool *pool)
@@ -126,7 +133,7 @@ static bool slab_add(stack_pool *pool)
     for (uint32_t i = SLAB_STACKS; i-- > 0;) {
         stack *one = &s->stacks[i];
         char *start = s->base + (size_t)i * FIBER_STACK_BYTES;
-        one->low = start + GUARD_BYTES;
+        one->low = start + pool->guard_bytes;
         one->top = start + FIBER_STACK_BYTES - (size_t)((pool->total + i) % COLOURS) * COLOUR_BYTES;
         one->valgrind_id = sanitizer_stack_known(one->low, one->top);
         list_prepend(&pool->free, &one->node);
@@ -152,7 +159,7 @@ void stack_release(stack_pool *pool, stack *s)
 {
     sanitizer_memory_clean(s->low, (size_t)(s->top - s->low));
     if (pool->hot >= HOT_STACKS_MAX) {
-        madvise(s->low, FIBER_STACK_BYTES - GUARD_BYTES, MADV_DONTNEED);
+        madvise(s->low, FIBER_STACK_BYTES - pool->guard_bytes, MADV_DONTNEED);
         list_append(&pool->free, &s->node);
     } else {
         list_prepend(&pool->free, &s->node);

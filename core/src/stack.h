@@ -9,7 +9,7 @@ typedef struct stack_pool stack_pool;
 
 typedef struct stack {
     list_node node; /* in the pool's free list */
-    char *low;      /* lowest usable byte, above the guard page */
+    char *low;      /* lowest usable byte, above the guard */
     char *top;      /* one past the highest; shifted by the stack's colour */
     void *errors;   /* the error slot that stays with the stack, or NULL */
     unsigned valgrind_id;

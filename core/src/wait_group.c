@@ -37,7 +37,21 @@ static error group_left(void *arg)
     return error_is(e, &CANCELED) ? OK : e;
 }
 
-static const cleanup GROUP_LEFT = { .run = group_left, .name = "wait group" };
+/* The fiber that waited has crashed: those it waited for end by themselves, unjoined. */
+static void group_abandoned(void *arg)
+{
+    const wait_group *group = arg;
+    for (uint32_t i = 0; i < group->count; i++) {
+        if (group->fibers[i])
+            fiber_cancel(group->fibers[i], &CANCELED);
+    }
+}
+
+static const cleanup GROUP_LEFT = {
+    .run = group_left,
+    .abandon = group_abandoned,
+    .name = "wait group",
+};
 
 void wait_group_init(wait_group *group)
 {
@@ -53,7 +67,7 @@ error wait_group_start(wait_group *group, fiber_fn fn, void *arg)
     const uint64_t deadline_ms = f->scope->deadline_ms;
     const uint64_t now_ms = loop_clock_ms();
     const fiber_options options = {
-        .name = f->name,
+        .name = "wait group",
         .arena = f->arena,
         .joinable = true,
         .deadline_ms = deadline_ms == UINT64_MAX ? 0

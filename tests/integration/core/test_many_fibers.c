@@ -15,7 +15,7 @@
 #define MANY          100000
 #define CAPPED        16384 /* stacks, where each guard costs a mapping of its own */
 #define TOUCHED       2000  /* bytes of stack that every fiber uses */
-#define PAGE          4096
+#define GUARD_BYTES   16384
 #define MEMORY_KB_MIN 3000000
 #define SKIPPED       77
 
@@ -101,7 +101,7 @@ static void look_at_guards(findings *found)
     for (uint32_t i = 0; i < found->started; i++) {
         const char *low = found->handles[i]->stack->low;
         found->unguarded += readable(ends[1], ends[0], low - 1);
-        found->unguarded += readable(ends[1], ends[0], low - PAGE);
+        found->unguarded += readable(ends[1], ends[0], low - GUARD_BYTES);
         found->wrong += !readable(ends[1], ends[0], low);
     }
     close(ends[0]);

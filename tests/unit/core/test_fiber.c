@@ -1,13 +1,10 @@
-/* Fibers and scopes: every way a wait can end, clean-ups in every order, crashes, offloaded calls.
- */
+/* Fibers and scopes: every way a wait can end, clean-ups in every order, offloaded calls. */
 #include "fiber_private.h"
 
-#include "core/crash.h"
 #include "core/fault.h"
 #include "core/offload.h"
 #include "tests/support/in_fiber.h"
 
-#include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -462,110 +459,6 @@ static void test_fiber_thousands_park_at_once_and_their_stacks_are_reused(void *
     assert_true(fiber_stats_of(loop_self()).pooled < MANY + 128);
 }
 
-/* cmocka puts its own handlers in for each test, so containment is turned on inside. */
-/* --- crashes --------------------------------------------------------------------------------- */
-
-static crash_report last_crash;
-static void crashed(const crash_report *report, void *arg)
-{
-    (void)arg;
-    last_crash = *report;
-    note('c');
-}
-
-static void abandoned(void *arg)
-{
-    note(*(const char *)arg);
-}
-static const cleanup ABANDON = { .run = note_cleanup, .abandon = abandoned, .name = "abandon" };
-
-static error dereference_null(void *arg)
-{
-    (void)arg;
-    defer(&ABANDON, "a");
-    defer(&NOTE, "n");
-    *(volatile int *)(uintptr_t)64 = 1; /* a null struct pointer, one member in */
-    return OK;
-}
-
-static error call_abort(void *arg)
-{
-    (void)arg;
-    abort();
-}
-
-static error recurse(void *arg);
-static error (*volatile recurse_again)(void *arg) = recurse;
-/* NOLINTNEXTLINE(misc-no-recursion): that is the test */
-static error recurse(void *arg)
-{
-    volatile char frame[512];
-    frame[0] = (char)(arg != NULL);
-    const error e = recurse_again((void *)(uintptr_t)frame);
-    frame[1] = frame[0];
-    return e;
-}
-
-static error never_yield(void *arg)
-{
-    (void)arg;
-    for (;;)
-        __asm__ volatile("");
-    return OK;
-}
-
-static error signal_later(void *arg)
-{
-    (void)arg;
-    usleep(50000);
-    kill(getpid(), SIGUSR1);
-    return OK;
-}
-
-static error offload_signal(void *arg)
-{
-    return offload(signal_later, arg);
-}
-
-static void test_crash_costs_one_fiber_and_runs_its_abandon_parts(void **state)
-{
-    (void)state;
-    assert_ok(crash_contain(loop_self(), crashed, NULL));
-    fiber *f = start(dereference_null, NULL, 0);
-    assert_fails(FIBER_CRASHED, fiber_join(&f));
-    assert_string_equal(trace, "ca");
-    assert_int_equal(last_crash.signo, SIGSEGV);
-    assert_true(last_crash.frame_count > 0);
-    f = start(call_abort, NULL, 0);
-    assert_fails(FIBER_CRASHED, fiber_join(&f));
-    assert_int_equal(last_crash.signo, SIGABRT);
-    int count = 0;
-    f = start(add_after_a_nap, &count, 0);
-    assert_ok(fiber_join(&f));
-    assert_int_equal(count, 1);
-}
-
-static void test_crash_by_stack_overflow_is_contained(void **state)
-{
-    (void)state;
-    assert_ok(crash_contain(loop_self(), crashed, NULL));
-    fiber *f = start(recurse, NULL, 0);
-    assert_fails(FIBER_CRASHED, fiber_join(&f));
-    assert_int_equal(last_crash.signo, SIGSEGV);
-}
-
-static void test_crash_stops_a_runaway_when_told_from_outside(void **state)
-{
-    (void)state;
-    assert_ok(crash_contain(loop_self(), crashed, NULL));
-    fiber *killer = start(offload_signal, NULL, 0);
-    assert_ok(fiber_yield());
-    fiber *f = start(never_yield, NULL, 0);
-    assert_fails(FIBER_CRASHED, fiber_join(&f));
-    assert_int_equal(last_crash.signo, SIGUSR1);
-    assert_ok(fiber_join(&killer));
-}
-
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
@@ -594,9 +487,6 @@ static int run(void)
         cmocka_unit_test_setup(test_offload_running_call_is_waited_out_after_the_deadline, setup),
         cmocka_unit_test_setup(test_fiber_thousands_park_at_once_and_their_stacks_are_reused,
                                setup),
-        cmocka_unit_test_setup(test_crash_costs_one_fiber_and_runs_its_abandon_parts, setup),
-        cmocka_unit_test_setup(test_crash_by_stack_overflow_is_contained, setup),
-        cmocka_unit_test_setup(test_crash_stops_a_runaway_when_told_from_outside, setup),
     };
     return cmocka_run_group_tests_name("fiber", tests, NULL, NULL);
 }

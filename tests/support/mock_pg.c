@@ -382,6 +382,9 @@ static bool play_step(mock_pg *m, const mock_pg_step *step)
         return send_bytes(m, step->bytes.ptr, step->bytes.len);
     case MOCK_DO_FLOOD:
         return flood(m, step->bytes, step->count);
+    case MOCK_DO_PAUSE:
+        (void)usleep((useconds_t)(step->count * 1000));
+        return true;
     case MOCK_DO_SCRAM:
         return scram(m, step->fault);
     case MOCK_DO_CLOSE:

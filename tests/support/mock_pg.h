@@ -26,6 +26,7 @@ typedef enum mock_pg_action {
     MOCK_DO_EXPECT,     /* messages of these types, in this order */
     MOCK_DO_SEND,       /* these bytes */
     MOCK_DO_FLOOD,      /* `count` times these bytes */
+    MOCK_DO_PAUSE,      /* nothing for `count` ms */
     MOCK_DO_SCRAM,      /* an authentication, with this fault */
     MOCK_DO_CLOSE,      /* end of the connection, after what was sent */
     MOCK_DO_RESET,      /* the same by a TCP reset */
@@ -72,6 +73,10 @@ typedef struct mock_pg_step {
 #define MOCK_FLOOD(literal, times)                                                              \
     {                                                                                           \
         .action = MOCK_DO_FLOOD, .bytes = { "" literal, sizeof(literal) - 1 }, .count = (times) \
+    }
+#define MOCK_PAUSE(ms)                         \
+    {                                          \
+        .action = MOCK_DO_PAUSE, .count = (ms) \
     }
 #define MOCK_SCRAM(fault_)                         \
     {                                              \

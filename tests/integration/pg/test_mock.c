@@ -695,6 +695,122 @@ static void test_mock_answer_too_many_never_becomes_the_next_querys(void **state
     assert_string_equal(out.problem, "");
 }
 
+/* --- coming and going ---------------------------------------------------------------------------
+ */
+
+static void test_mock_pool_comes_back_after_a_reset(void **state)
+{
+    (void)state;
+    static const mock_pg_step SCRIPT[] = { ASKED,
+                                           MOCK_SEND(BOUND "D"),
+                                           MOCK_RESET,
+                                           CONNECTED,
+                                           MOCK_EXPECT("PDS"),
+                                           MOCK_SEND(PREPARED),
+                                           MOCK_EXPECT("BES"),
+                                           MOCK_SEND(ANSWER_8) };
+    mock_pg m;
+    outcome out;
+    int64_t n = 0;
+    mock_pg_start(&m, &(mock_pg_options){ SCRIPT, ARRAY_LEN(SCRIPT) });
+    pg_pool *db = open_pool(&m, "");
+    assert_fails(PG_CONNECTION_LOST, ask(db, &n));
+    assert_ok(ask(db, &n));
+    assert_int_equal(n, 8);
+    pg_pool_close(&db);
+    stop(&m, &out);
+    assert_string_equal(out.problem, "");
+}
+
+/* Starts `count` fibers that ask, and lets them run until they wait. */
+static void start_asking(wait_group *group, asking *askings, outcome *outs, size_t count,
+                         pg_pool *db)
+{
+    wait_group_init(group);
+    for (size_t i = 0; i < count; i++) {
+        askings[i] = (asking){ db, &outs[i] };
+        assert_ok(wait_group_start(group, ask_and_note, &askings[i]));
+    }
+    assert_ok(fiber_yield());
+}
+
+static void test_mock_pool_closed_while_a_server_stalls_fails_who_waits(void **state)
+{
+    (void)state;
+    static const mock_pg_step GREETING[] = { MOCK_ACCEPT, MOCK_STALL };
+    static const mock_pg_step ANSWER[] = { ASKED, MOCK_STALL };
+    static const mock_pg_options SERVERS[] = { { GREETING, ARRAY_LEN(GREETING) },
+                                               { ANSWER, ARRAY_LEN(ANSWER) } };
+    for (size_t i = 0; i < ARRAY_LEN(SERVERS); i++) {
+        mock_pg m;
+        wait_group group;
+        asking askings[3];
+        outcome outs[3] = { 0 };
+        mock_pg_start(&m, &SERVERS[i]);
+        pg_pool *db = open_pool(&m, "");
+        start_asking(&group, askings, outs, ARRAY_LEN(outs), db);
+        assert_ok(fiber_sleep(20));
+        pg_pool_close(&db);
+        assert_ok(wait_group_wait(&group));
+        for (size_t k = 0; k < ARRAY_LEN(outs); k++)
+            assert_ptr_equal(outs[k].kind, &PG_POOL_CLOSED);
+        stop(&m, &outs[0]);
+    }
+}
+
+static void test_mock_fibers_that_want_one_statement_share_what_becomes_of_it(void **state)
+{
+    (void)state;
+    static const mock_pg_step GOOD[] = { CONNECTED, MOCK_EXPECT("PDS"), MOCK_SEND(PREPARED),
+                                         MOCK_EXPECT("BESBES"), MOCK_SEND(ANSWER_7 ANSWER_8) };
+    static const mock_pg_step LOST[] = { CONNECTED, MOCK_EXPECT("PDS"), MOCK_SEND(PARSED),
+                                         MOCK_RESET };
+    mock_pg m;
+    wait_group group;
+    asking askings[2];
+    outcome outs[2] = { 0 };
+    mock_pg_start(&m, &(mock_pg_options){ GOOD, ARRAY_LEN(GOOD) });
+    pg_pool *db = open_pool(&m, "");
+    start_asking(&group, askings, outs, ARRAY_LEN(outs), db);
+    assert_ok(wait_group_wait(&group));
+    assert_true(!outs[0].kind && !outs[1].kind);
+    assert_int_equal(outs[0].n + outs[1].n, 7 + 8); /* whoever was first */
+    pg_pool_close(&db);
+    stop(&m, &outs[0]);
+    assert_string_equal(outs[0].problem, "");
+
+    mock_pg_start(&m, &(mock_pg_options){ LOST, ARRAY_LEN(LOST) });
+    db = open_pool(&m, "");
+    start_asking(&group, askings, outs, ARRAY_LEN(outs), db);
+    assert_ok(wait_group_wait(&group));
+    assert_true(is_of_a_connection(outs[0].kind) && is_of_a_connection(outs[1].kind));
+    pg_pool_close(&db);
+    stop(&m, &outs[0]);
+}
+
+/* The description comes after the fiber that asked for it has gone: the next one uses it. */
+static void test_mock_statement_outlives_the_fiber_that_prepared_it(void **state)
+{
+    (void)state;
+    static const mock_pg_step SCRIPT[] = {
+        CONNECTED,           MOCK_EXPECT("PDS"), MOCK_PAUSE(200),
+        MOCK_SEND(PREPARED), MOCK_EXPECT("BES"), MOCK_SEND(ANSWER_7),
+    };
+    mock_pg m;
+    outcome out = { .n = -1 };
+    int64_t n = 0;
+    mock_pg_start(&m, &(mock_pg_options){ SCRIPT, ARRAY_LEN(SCRIPT) });
+    pg_pool *db = open_pool(&m, "");
+    asking a = { db, &out };
+    assert_ok(scope_call(&(scope_options){ .deadline_ms = 50 }, ask_and_note, &a));
+    assert_ptr_equal(out.kind, &TIMED_OUT);
+    assert_ok(ask(db, &n));
+    assert_int_equal(n, 7);
+    pg_pool_close(&db);
+    stop(&m, &out);
+    assert_string_equal(out.problem, "");
+}
+
 /* --- statements that went stale, transactions ------------------------------------------------- */
 
 #define STALE "E\0\0\0\41SERROR\0VERROR\0C0A000\0Mstale\0\0"
@@ -798,6 +914,10 @@ static int run(void)
         cmocka_unit_test(test_mock_pipelined_queries_get_their_own_answers),
         cmocka_unit_test(test_mock_connection_lost_fails_all_that_wait_on_it),
         cmocka_unit_test(test_mock_answer_too_many_never_becomes_the_next_querys),
+        cmocka_unit_test(test_mock_pool_comes_back_after_a_reset),
+        cmocka_unit_test(test_mock_pool_closed_while_a_server_stalls_fails_who_waits),
+        cmocka_unit_test(test_mock_fibers_that_want_one_statement_share_what_becomes_of_it),
+        cmocka_unit_test(test_mock_statement_outlives_the_fiber_that_prepared_it),
         cmocka_unit_test(test_mock_stale_statement_is_prepared_again_once),
         cmocka_unit_test(test_mock_commit_tells_what_is_known),
     };

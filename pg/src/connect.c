@@ -67,7 +67,7 @@ static error connect_any(pg_conn *c)
         if (!error_is(e, &PG_CONNECT_FAILED) && !error_is(e, &STREAM_CONNECT_FAILED))
             return e;
     }
-    return e;
+    return error_wrap(e, &PG_CONNECT_FAILED, "%.*s, port %u", STR_ARG(host), info->port);
 }
 
 static void write_startup(pg_writer *w, const void *arg)

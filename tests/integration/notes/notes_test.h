@@ -13,7 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SECRET          "a secret of the tests, and of nothing else"
+#define SECRET_SETTING  "AUTH_SECRET=a secret of the tests, and of nothing else"
+#define SECRET          (SECRET_SETTING + 12)
 #define PASSWORD        "correct horse battery"
 #define ADA             "ada@example.com"
 #define BOB             "bob@example.com"
@@ -128,9 +129,9 @@ UNUSED static str stored(void)
 /* --- the program ----------------------------------------------------------------------------- */
 
 /* Starts it with more of an environment than every test has. */
-#define serve_notes(...)                                                                       \
-    server_start(&server, getenv("NOTES"),                                                     \
-                 ENVIRONMENT(database_setting, "AUTH_SECRET=" SECRET, "AUTH_ARGON2_MEMORY=1M", \
+#define serve_notes(...)                                                                \
+    server_start(&server, getenv("NOTES"),                                              \
+                 ENVIRONMENT(database_setting, SECRET_SETTING, "AUTH_ARGON2_MEMORY=1M", \
                              "AUTH_ARGON2_PASSES=1", __VA_ARGS__))
 
 /* A group on one server: `db` is open, the schema is there. */

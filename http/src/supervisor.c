@@ -50,9 +50,9 @@ typedef struct supervisor {
     bool stopping;
     bool served; /* every worker has served once */
     int exit_status;
-    uint64_t kill_at_ms; /* when stopping */
-    sigset_t before;     /* signal mask for the workers */
-    pid_t pid;           /* of the supervisor itself */
+    uint64_t kill_at_ms;  /* when stopping */
+    sigset_t worker_mask; /* of signals */
+    pid_t pid;            /* of the supervisor itself */
 } supervisor;
 
 static uint64_t clock_ms(void)
@@ -81,7 +81,7 @@ static void pin_to_core(uint32_t index)
 NORETURN static void become_worker(const supervisor *s, uint32_t at)
 {
     const uint32_t socket = s->children[at].socket;
-    sigprocmask(SIG_SETMASK, &s->before, NULL);
+    sigprocmask(SIG_SETMASK, &s->worker_mask, NULL);
     for (uint32_t i = 0; i < s->workers; i++) {
         if (i != socket)
             close(s->listen_fds[i]);
@@ -347,8 +347,20 @@ static int run_workers(supervisor *s)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGUSR2);
-    sigprocmask(SIG_BLOCK, &set, &s->before);
+    sigprocmask(SIG_BLOCK, &set, NULL);
     return mind(s, &set);
+}
+
+/* From here on a signal to stop waits for the loop that will hear it: that of the supervisor, and
+ * in a worker its own. */
+static void hold_stop_signals(supervisor *s)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    sigprocmask(SIG_BLOCK, NULL, &s->worker_mask);
 }
 
 int http_supervisor_run(const http_app *app, const http_settings *settings, const router *routes)
@@ -368,6 +380,7 @@ int http_supervisor_run(const http_app *app, const http_settings *settings, cons
     if (s->workers > WORKERS_MAX)
         s->workers = WORKERS_MAX;
     raise_file_limit(settings);
+    hold_stop_signals(s);
     const error e = supervisor_open(s);
     if (e.kind) {
         log_error("cannot start", LOG_ERR(e));

@@ -1,6 +1,7 @@
 /* One worker process: a loop, a listener, and the ways it ends.
  *
  *   STARTING --on_worker_start OK--> SERVING --SIGTERM--> draining --no connection left--> exit 0
+ *   STARTING --SIGTERM--> as before for a second more
  *                                    SERVING --fault----> RETIRING --drained or 2 s-----> exit 3 */
 #include "worker.h"
 
@@ -13,11 +14,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define STOP_START_MS 1000 /* for on_worker_start, when told to stop meanwhile */
+
 typedef struct worker_process {
     http_server server;
     const worker_start *start;
-    fiber *starter; /* runs on_worker_start; NULL when that is done */
-    timer deadline; /* of draining */
+    fiber *starter;   /* runs on_worker_start; NULL when that is done */
+    bool stop_wanted; /* told so while it ran */
+    timer deadline;   /* of draining; before that, of a start that is no longer wanted */
     error start_error;
     bool stopping;
     int exit_status;
@@ -63,6 +67,10 @@ static void drained(http_server *server)
 static void drain_deadline(timer *t)
 {
     worker_process *p = CONTAINER_OF(t, worker_process, deadline);
+    if (p->starter) {
+        fiber_cancel(p->starter, &CANCELED);
+        return;
+    }
     log_warn("connections left at the drain deadline", LOG_UINT("count", p->server.conn_count));
     p->stopping = true;
     loop_stop(p->server.loop);
@@ -94,9 +102,10 @@ static void stop_gracefully(int signo, void *arg)
     worker_process *p = arg;
     if (p->server.draining)
         return;
-    if (p->starter) {
-        p->server.draining = true;
-        fiber_cancel(p->starter, &CANCELED);
+    if (p->starter) { /* clients may wait for it in the queue already: it gets a moment more */
+        if (!p->stop_wanted)
+            loop_timer_arm(p->server.loop, &p->deadline, STOP_START_MS);
+        p->stop_wanted = true;
         return;
     }
     accept_rest(p);
@@ -174,11 +183,12 @@ static void worker_started(fiber *f, error result, void *arg)
     (void)f;
     worker_process *p = arg;
     p->starter = NULL;
-    if (p->server.draining) { /* told to stop before it served */
+    loop_timer_cancel(p->server.loop, &p->deadline);
+    error e = result;
+    if (e.kind && p->stop_wanted) {
         loop_stop(p->server.loop);
         return;
     }
-    error e = result;
     if (error_is_ok(e))
         e = listener_start(p->server.loop, p->server.listen_fd, http_server_accept, &p->server,
                            &p->server.listener);
@@ -189,6 +199,8 @@ static void worker_started(fiber *f, error result, void *arg)
         return;
     }
     atomic_store(&p->start->slot->state, WORKER_SERVING);
+    if (p->stop_wanted)
+        stop_gracefully(SIGTERM, p);
 }
 
 /* Logs on the fiber, where the details are, then hands the error on. */
@@ -242,6 +254,8 @@ int http_worker_run(const worker_start *start)
         e = worker_open(p);
     if (error_is_ok(e))
         e = loop_run(p->server.loop);
+    (void)signal(SIGTERM, SIG_IGN); /* told again, at the end */
+    (void)signal(SIGINT, SIG_IGN);
     if (e.kind) {
         log_error("worker failed", LOG_ERR(e));
         p->exit_status = WORKER_EXIT_START;

@@ -314,6 +314,8 @@ static error start_worker(void)
     static ERROR_KIND(NOT_TODAY, ERROR_UNAVAILABLE, "Not today.");
     if (strcmp(behaviour(), "fails") == 0)
         return error_set(&NOT_TODAY, "told to fail");
+    if (strcmp(behaviour(), "dawdles") == 0)
+        TRY(fiber_sleep(500));
     if (strcmp(behaviour(), "waits") == 0)
         TRY(fiber_sleep(25000));
     if (strcmp(behaviour(), "faults") == 0)

@@ -372,6 +372,30 @@ static void run_stop_during_start(const char *workers)
     server_kill(&server);
 }
 
+/* Clients that wait for a worker that is still starting are served before it stops. */
+static void test_stop_during_the_start_serves_who_waits(void **state)
+{
+    (void)state;
+    peer crowd[CROWD];
+    serve(ENVIRONMENT("WORKERS=0")); /* its port is free again when it has gone */
+    server_kill(&server);
+    const uint16_t free_port = server.port;
+    char port[32];
+    (void)snprintf(port, sizeof port, "PORT=%u", free_port);
+    server_launch(&server, getenv("FAULTY"),
+                  ENVIRONMENT("WORKERS=2", "FAULTY_START=dawdles", port));
+    wait_until(server_logged(&server, "serving"));
+    server.port = free_port;
+    for (int i = 0; i < CROWD; i++)
+        request(&crowd[i], "/fast");
+    kill(server.pid, SIGTERM);
+    for (int i = 0; i < CROWD; i++) {
+        expect(&crowd[i], "waiting for the start", 200);
+        peer_close(&crowd[i]);
+    }
+    assert_int_equal(server_wait(&server), 0);
+}
+
 static void test_stop_during_the_start_is_obeyed(void **state)
 {
     (void)state;
@@ -397,6 +421,7 @@ int main(void)
         lifecycle_test(test_killed_supervisor_takes_its_workers_along),
         lifecycle_test(test_start_with_a_mistake_is_refused_with_its_name),
         lifecycle_test(test_start_on_a_taken_port_is_refused),
+        lifecycle_test(test_stop_during_the_start_serves_who_waits),
         lifecycle_test(test_stop_during_the_start_is_obeyed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define SECRET_SETTING  "AUTH_SECRET=a secret of the tests, and of nothing else"
-#define SECRET          (SECRET_SETTING + 12)
+#define SECRET          (&SECRET_SETTING[12])
 #define PASSWORD        "correct horse battery"
 #define ADA             "ada@example.com"
 #define BOB             "bob@example.com"

@@ -84,6 +84,9 @@ void log_write(log_level level, const char *message, const log_field *fields, si
  * before the first log_open, lines are written at once, by the caller (then to standard error).
  *   fails  OUT_OF_MEMORY, SYSTEM_FAILED */
 error log_open(int fd, log_level level, log_format format);
+/* How lines are written at once, while no log is open: for a process that only forks and waits, and
+ * may not have threads. */
+void log_set_direct(int fd, log_level level, log_format format);
 /* Waits at most `timeout_ms` until everything logged so far is written. Returns whether it is. */
 bool log_flush(uint32_t timeout_ms);
 /* Flushes for at most a second, then stops the writer; lines go to standard error again. No other

@@ -384,6 +384,18 @@ static int start_writer(log_sink *s)
     return failed;
 }
 
+static log_format format_for(int fd, log_format format)
+{
+    return format != LOG_AUTO ? format : isatty(fd) ? LOG_LOGFMT : LOG_JSON;
+}
+
+void log_set_direct(int fd, log_level level, log_format format)
+{
+    process.fd = fd;
+    process.format = format_for(fd, format);
+    atomic_store(&process.level, (int)level);
+}
+
 error log_open(int fd, log_level level, log_format format)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -397,7 +409,7 @@ error log_open(int fd, log_level level, log_format format)
     struct stat about;
     const bool atomic_up_to_pipe_buf = fstat(fd, &about) == 0 && S_ISFIFO(about.st_mode);
     s->fd = fd;
-    s->format = format != LOG_AUTO ? format : isatty(fd) ? LOG_LOGFMT : LOG_JSON;
+    s->format = format_for(fd, format);
     s->write_bytes_max = atomic_up_to_pipe_buf ? PIPE_BUF : WRITE_BYTES;
     sem_init(&s->wake, 0, 0);
     const int failed = start_writer(s);

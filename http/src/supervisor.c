@@ -372,6 +372,7 @@ int http_supervisor_run(const http_app *app, const http_settings *settings, cons
     s->settings = settings;
     s->router = routes;
     s->pid = getpid();
+    log_set_direct(STDERR_FILENO, (log_level)settings->log_level, (log_format)settings->log_format);
     (void)signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to die */
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     s->workers = settings->workers > 0                ? (uint32_t)settings->workers

@@ -5,6 +5,14 @@
 #include "auth/auth.h"
 #include "orm/migrate.h"
 
+static int forget_all(void **state)
+{
+    (void)state;
+    assert_ok(pg_execute(db, NULL, "drop schema public cascade"));
+    assert_ok(pg_execute(db, NULL, "create schema public"));
+    return 0;
+}
+
 /* --- help ------------------------------------------------------------------------------------ */
 
 /* What the HTTP server reads; the other libraries show their tables. */
@@ -141,6 +149,25 @@ static void test_settings_that_are_wrong_are_all_told_at_once(void **state)
     assert_non_null(strstr(log, "LOG_LEVEL"));
 }
 
+static void test_log_format_is_that_of_every_line(void **state)
+{
+    (void)state;
+    static char log[65536];
+    json line;
+    int lines = 0;
+    serve_notes("WORKERS=2", "LOG_FORMAT=json", "HTTP_ACCESS_LOG=on");
+    refuse(NULL, "POST /login", "{'email':'" ADA "','password':'" PASSWORD "'}", 500);
+    kill(server.pid, SIGTERM);
+    assert_int_equal(program_end(&server, log, sizeof log), 0);
+    for (str rest = str_from_c(log); rest.len > 0; lines++) {
+        const str text = str_cut(&rest, '\n');
+        if (json_parse(fiber_arena(), text, &line).kind)
+            print_error("no JSON: %.*s\n", STR_ARG(text));
+        assert_ok(json_parse(fiber_arena(), text, &line));
+    }
+    assert_true(lines >= 3); /* serving, what failed, the request */
+}
+
 static void test_database_url_that_is_none_refuses_to_start_without_its_password(void **state)
 {
     (void)state;
@@ -177,14 +204,6 @@ static int group_teardown(void **state)
 {
     (void)state;
     database_drop();
-    return 0;
-}
-
-static int forget_all(void **state)
-{
-    (void)state;
-    assert_ok(pg_execute(db, NULL, "drop schema public cascade"));
-    assert_ok(pg_execute(db, NULL, "create schema public"));
     return 0;
 }
 
@@ -270,6 +289,8 @@ static int run(void)
         cmocka_unit_test(test_command_unknown_is_refused_with_a_hint),
         cmocka_unit_test(test_setting_that_is_wrong_refuses_to_start_with_name_and_range),
         cmocka_unit_test(test_settings_that_are_wrong_are_all_told_at_once),
+        cmocka_unit_test_setup_teardown(test_log_format_is_that_of_every_line, forget_all,
+                                        server_teardown),
         cmocka_unit_test(test_database_url_that_is_none_refuses_to_start_without_its_password),
         cmocka_unit_test_setup(test_migrate_by_many_at_once_applies_each_once, forget_all),
         cmocka_unit_test_setup(test_migrate_up_status_down_and_up_again, forget_all),

@@ -574,6 +574,20 @@ static void test_log_forked_child_logs_at_once_and_then_by_a_writer_of_its_own(v
                 has(text, "\"message\":\"by its own writer\"") && has(text, "parent after"));
 }
 
+static void test_log_direct_lines_have_the_level_and_format_that_were_set(void **state)
+{
+    (void)state;
+    log_set_direct(out.writer, LOG_WARN, LOG_AUTO); /* a pipe: JSON */
+    log_info("too fine");
+    log_warn("in json");
+    log_set_direct(out.writer, LOG_DEBUG, LOG_LOGFMT);
+    log_debug("in logfmt");
+    const str text = flushed();
+    assert_int_equal(count_lines(text), 2);
+    assert_true(has(text, "\"message\":\"in json\"") && has(text, "message=\"in logfmt\""));
+    log_set_direct(STDERR_FILENO, LOG_INFO, LOG_LOGFMT);
+}
+
 static void on_segv(int signo)
 {
     log_emergency(STR("fault\nin the \"handler\""));
@@ -682,6 +696,7 @@ int main(void)
         TEST(test_log_close_with_a_stalled_sink_comes_back),
         TEST(test_log_threads_do_not_mix_their_lines),
         TEST(test_log_forked_child_logs_at_once_and_then_by_a_writer_of_its_own),
+        TEST(test_log_direct_lines_have_the_level_and_format_that_were_set),
         TEST(test_log_emergency_writes_the_last_line_of_a_dying_process),
         TEST(test_log_emergency_into_a_stalled_pipe_comes_back),
         TEST(test_log_request_id_follows_its_fiber),

@@ -2,7 +2,8 @@
 # manual.sh BUILD PAGE CC [FLAG...]: what a page of the manual shows is true. Every ```c block with an `int main` is
 # a program: it compiles as it stands, with gcc and with clang, without a warning. One that an ```output block follows
 # is also linked (by CC with FLAGs) and run, and must print just that. Blocks without a main are not compiled.
-# A library's page must have a program. Programs of pages about the database need DATABASE_URL to run.
+# A library's page must have a program. Programs of pages about the database need DATABASE_URL to run. Links to other
+# files lead to one.
 set -eu
 build=$1 page=$2 cc=$3
 shift 3
@@ -36,6 +37,9 @@ for library in auth orm http pg core; do archives="$archives $build/$library/lib
 compile() { compiler=$1; shift; $compiler -std=gnu17 -D_GNU_SOURCE $warnings -I. -I"$build/include" "$@"; }
 
 bad=0 skipped=0 programs=0
+for link in $(sed -n 's/](\([^)#:]*\)[^)]*)/\n=\1\n/gp' "$page" | sed -n 's/^=//p'); do
+    [ -e "${page%/*}/$link" ] || { echo "$page: there is no $link" >&2; bad=1; }
+done
 for program in "$out"/*.c; do
     [ -f "$program" ] || continue
     programs=$((programs + 1))

@@ -37,7 +37,8 @@ for library in auth orm http pg core; do archives="$archives $build/$library/lib
 compile() { compiler=$1; shift; $compiler -std=gnu17 -D_GNU_SOURCE $warnings -I. -I"$build/include" "$@"; }
 
 bad=0 skipped=0 programs=0
-for link in $(sed -n 's/](\([^)#:]*\)[^)]*)/\n=\1\n/gp' "$page" | sed -n 's/^=//p'); do
+links=$(grep -o '\](\([^)]*\))' "$page" | sed -n '/:/d; s/^](\([^#)]*\).*/\1/p')
+for link in $links; do
     [ -e "${page%/*}/$link" ] || { echo "$page: there is no $link" >&2; bad=1; }
 done
 for program in "$out"/*.c; do

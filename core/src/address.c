@@ -16,8 +16,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define LISTEN_BACKLOG 4096
-#define HOST_TEXT_MAX  64 /* of a numeric address, NUL included */
+#define LISTEN_BACKLOG   4096
+#define HOST_TEXT_MAX    64  /* of a numeric address, NUL included */
+#define ADDRESS_TEXT_MAX 128 /* of any, NUL included */
 
 static_assert(sizeof(struct sockaddr_un) <= sizeof(((address *)0)->sockaddr), "address holds any");
 
@@ -39,7 +40,7 @@ static bool parse_unix(str path, address *out)
 static bool parse_host(str host, uint16_t port, address *out)
 {
     char text[HOST_TEXT_MAX];
-    if (host.len == 0 || host.len >= sizeof text)
+    if (host.len == 0 || host.len >= sizeof text || str_index(host, '\0') < host.len)
         return false;
     memcpy(text, host.ptr, host.len);
     text[host.len] = '\0';
@@ -82,32 +83,41 @@ bool address_parse(str text, address *out)
            parse_host(host, (uint16_t)port, out);
 }
 
-str address_text(arena *a, const address *at)
+/* As address_parse reads it. */
+static size_t print_address(const address *at, char text[ADDRESS_TEXT_MAX])
 {
     char host[HOST_TEXT_MAX];
     sa_family_t family = AF_UNSPEC;
     if (at->len >= sizeof family)
         memcpy(&family, at->sockaddr, sizeof family);
+    int len;
     if (family == AF_INET) {
         struct sockaddr_in in;
         memcpy(&in, at->sockaddr, sizeof in);
         inet_ntop(AF_INET, &in.sin_addr, host, sizeof host);
-        return str_format(a, "%s:%u", host, ntohs(in.sin_port));
-    }
-    if (family == AF_INET6) {
+        len = snprintf(text, ADDRESS_TEXT_MAX, "%s:%u", host, ntohs(in.sin_port));
+    } else if (family == AF_INET6) {
         struct sockaddr_in6 in6;
         memcpy(&in6, at->sockaddr, sizeof in6);
         inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof host);
-        return str_format(a, "[%s]:%u", host, ntohs(in6.sin6_port));
-    }
-    if (family == AF_UNIX && at->len > offsetof(struct sockaddr_un, sun_path)) {
+        len = snprintf(text, ADDRESS_TEXT_MAX, "[%s]:%u", host, ntohs(in6.sin6_port));
+    } else if (family == AF_UNIX && at->len > offsetof(struct sockaddr_un, sun_path)) {
         const char *path = at->sockaddr + offsetof(struct sockaddr_un, sun_path);
-        const size_t len = at->len - offsetof(struct sockaddr_un, sun_path);
-        if (path[0] == '\0')
-            return str_format(a, "@%.*s", (int)len - 1, path + 1);
-        return str_format(a, "%.*s", (int)strnlen(path, len), path);
+        const int max = (int)(at->len - offsetof(struct sockaddr_un, sun_path));
+        len = path[0] == '\0' ? snprintf(text, ADDRESS_TEXT_MAX, "@%.*s", max - 1, path + 1)
+                              : snprintf(text, ADDRESS_TEXT_MAX, "%.*s", max, path);
+    } else {
+        len = snprintf(text, ADDRESS_TEXT_MAX, "unknown");
     }
-    return STR("unknown");
+    invariant(len >= 0 && len < ADDRESS_TEXT_MAX);
+    return (size_t)len;
+}
+
+str address_text(arena *a, const address *at)
+{
+    char text[ADDRESS_TEXT_MAX];
+    const size_t len = print_address(at, text);
+    return str_copy(a, (str){ text, len });
 }
 
 /* --- names ----------------------------------------------------------------------------------- */
@@ -179,26 +189,17 @@ error address_resolve(str host, uint16_t port, address *out, size_t max, size_t 
 static error bind_failed(int fd, const address *at, const char *what)
 {
     const int why = errno;
-    char host[HOST_TEXT_MAX] = "";
-    unsigned port = 0;
-    const struct sockaddr *sa = (const struct sockaddr *)(const void *)at->sockaddr;
-    if (sa->sa_family == AF_UNIX)
-        (void)snprintf(host, sizeof host, "%.*s", HOST_TEXT_MAX - 1,
-                       at->sockaddr + offsetof(struct sockaddr_un, sun_path));
-    else if (sa->sa_family == AF_INET || sa->sa_family == AF_INET6) {
-        in_port_t network;
-        memcpy(&network, at->sockaddr + offsetof(struct sockaddr_in, sin_port), sizeof network);
-        port = ntohs(network);
-    }
+    char text[ADDRESS_TEXT_MAX];
+    print_address(at, text);
     if (fd >= 0)
         close(fd);
-    return error_set_errno(&SYSTEM_FAILED, why, "%s on %s port %u", what, host, port);
+    return error_set_errno(&SYSTEM_FAILED, why, "%s on %s", what, text);
 }
 
 /* Whether somebody answers on the Unix socket. */
 static bool unix_is_alive(const address *at)
 {
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return true;
     const bool alive =
@@ -213,10 +214,11 @@ static int bind_unix(int fd, const address *at)
     const struct sockaddr *sa = (const struct sockaddr *)(const void *)at->sockaddr;
     if (bind(fd, sa, at->len) == 0)
         return 0;
+    if (errno != EADDRINUSE)
+        return -1;
     const char *path = at->sockaddr + offsetof(struct sockaddr_un, sun_path);
     struct stat st;
-    if (errno != EADDRINUSE || path[0] == '\0' || lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode) ||
-        unix_is_alive(at)) {
+    if (path[0] == '\0' || lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode) || unix_is_alive(at)) {
         errno = EADDRINUSE;
         return -1;
     }

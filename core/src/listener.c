@@ -1,6 +1,7 @@
-/* Listeners: accept everything that waits, hand each descriptor on. When descriptors or memory run
- * out, the listener lets go of the socket for ACCEPT_PAUSE_MS: with the socket watched, the loop
- * would spin on a readiness that nobody can use. */
+/* Listeners: accept everything that waits, hand each descriptor on. When that cannot go on, because
+ * descriptors or memory have run out or the socket is broken, the listener lets go of the socket
+ * for ACCEPT_PAUSE_MS: with the socket watched, the loop would spin on a readiness that nobody can
+ * use. */
 #include "backend.h"
 
 #include "core/fault.h"
@@ -47,6 +48,26 @@ static int accept_one(listener *l)
     return accept4(l->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
+/* Whether it was that one connection's, or one call's, mishap: the next may do better. */
+static bool passes(int accept_errno)
+{
+    switch (accept_errno) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPERM: /* a firewall's */
+    case EPROTO:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void accept_ready(watch *w)
 {
     listener *l = w->arg;
@@ -57,13 +78,11 @@ static void accept_ready(watch *w)
             l->accepted(fd, l->arg);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        if (passes(errno))
+            continue;
+        if (errno != EAGAIN)
             accept_pause(l);
-            break;
-        }
-        if (errno == EAGAIN)
-            break;
-        /* ECONNABORTED, EINTR and the network's errors of that one connection: try the next. */
+        break;
     }
     l->accepting = false;
     if (l->stopped)

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define TURN_ROUNDS_MAX 256
+#define STREAMS_WAIT_MS 10000 /* for closed streams, at a program's end */
 
 uint64_t loop_clock_ms(void)
 {
@@ -333,6 +334,23 @@ static void main_fiber_ended(fiber *f, error result, void *arg)
     loop_stop(m->loop);
 }
 
+static void streams_waited_for(timer *t)
+{
+    (void)t;
+    loop_stop(worker_self.loop);
+}
+
+/* Those that were closed by the last statements may still be sending, or wait for their peer. */
+static void wait_for_streams(loop *l)
+{
+    timer enough = { .fire = streams_waited_for };
+    loop_timer_arm(l, &enough, STREAMS_WAIT_MS);
+    l->stopping = false;
+    while (l->streams > 0 && !l->stopping)
+        turn(l);
+    loop_timer_cancel(l, &enough);
+}
+
 error loop_run_fiber(error (*fn)(void *arg), void *arg)
 {
     main_fiber m = { .fn = fn, .arg = arg };
@@ -345,11 +363,7 @@ error loop_run_fiber(error (*fn)(void *arg), void *arg)
     error e = fiber_start(m.loop, &options, main_fiber_run, &m, NULL);
     if (error_is_ok(e))
         e = loop_run(m.loop);
-    /* Streams that were closed by the last statements still have their callbacks to come. */
-    for (int i = 0; i < TURN_ROUNDS_MAX && m.loop->streams > 0; i++) {
-        m.loop->stopping = true;
-        turn(m.loop);
-    }
+    wait_for_streams(m.loop);
     loop_free(&m.loop);
     return e.kind ? e : m.result;
 }

@@ -39,6 +39,10 @@ typedef struct scope_options {
  */
 YIELDS error scope_call(const scope_options *options, error (*fn)(void *arg), void *arg);
 
+/* OK, or the fuse that ends the running fiber's waits: TIMED_OUT or what it was canceled with. For
+ * drivers, which must not send what they could not wait for. */
+error scope_status(void);
+
 /* Milliseconds until the innermost deadline; UINT32_MAX without one, 0 when it has passed. */
 uint32_t scope_time_left_ms(void);
 

@@ -48,8 +48,9 @@ error scope_close(fiber *f, error result)
     scope *s = f->scope;
     while (s->newest) {
         const deferred *d = s->newest;
+        const cleanup *what = d->cleanup; /* which may disarm itself while it runs */
         s->newest = d->outer;
-        if (!d->cleanup)
+        if (!what)
             continue;
         error_slot kept;
         const bool keeps = result.kind && f->errors;
@@ -61,7 +62,7 @@ error scope_close(fiber *f, error result)
         else if (error_is_ok(result))
             result = e;
         else
-            log_error("clean-up failed", LOG_CSTR("cleanup", d->cleanup->name), LOG_ERR(e));
+            log_error("clean-up failed", LOG_CSTR("cleanup", what->name), LOG_ERR(e));
         if (keeps)
             error_slot_copy(f->errors, &kept);
     }
@@ -94,6 +95,14 @@ error scope_call(const scope_options *options, error (*fn)(void *arg), void *arg
     }
     f->scope = &inner;
     return scope_close(f, fn(arg));
+}
+
+error scope_status(void)
+{
+    const fiber *f = worker_self.fiber;
+    invariant(f != NULL);
+    const error_kind *fuse = fiber_fuse(f);
+    return fuse ? error_set(fuse, "before it was asked") : OK;
 }
 
 uint32_t scope_time_left_ms(void)

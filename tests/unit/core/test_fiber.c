@@ -198,6 +198,28 @@ static void test_scope_cleanup_error_counts_only_when_the_function_had_none(void
     assert_string_equal(trace, "2121");
 }
 
+static error disarmed_cleanup(void *arg)
+{
+    scope_disarm(arg);
+    return error_set(&CLEANUP_BROKE, "broke");
+}
+static const cleanup DISARMED = { .run = disarmed_cleanup, .name = "disarmed" };
+
+static error with_cleanup_that_disarms_itself(void *arg)
+{
+    deferred **own = arg;
+    *own = scope_defer(&DISARMED, own);
+    return error_set(&BOOM, "function");
+}
+
+static void test_scope_cleanup_that_disarms_itself_may_fail(void **state)
+{
+    (void)state;
+    deferred *own = NULL;
+    assert_fails(BOOM, scope_call(NULL, with_cleanup_that_disarms_itself, &own));
+    assert_null(own);
+}
+
 static error late_with_waiting_cleanup(void *arg)
 {
     (void)arg;
@@ -231,6 +253,32 @@ static void test_scope_deadline_is_its_own_and_ends_with_it(void **state)
     assert_fails(TIMED_OUT, scope_call(&options, sleep_a_second, NULL));
     assert_int_equal(scope_time_left_ms(), UINT32_MAX);
     assert_ok(fiber_sleep(1));
+}
+
+static error late_status(void *arg)
+{
+    const error slept = sleep_a_second(arg);
+    return slept.kind ? scope_status() : OK;
+}
+
+static error statuses(void *arg)
+{
+    (void)arg;
+    const scope_options options = { .deadline_ms = 5 };
+    assert_ok(scope_status());
+    assert_fails(TIMED_OUT, scope_call(&options, sleep_a_second, NULL));
+    assert_ok(scope_status());
+    fiber_cancel(fiber_self(), &BOOM);
+    return scope_status();
+}
+
+static void test_scope_status_is_the_fuse_that_has_blown(void **state)
+{
+    (void)state;
+    fiber *f = start(statuses, NULL, 0);
+    assert_fails(BOOM, fiber_join(&f));
+    f = start(late_status, NULL, 5);
+    assert_fails(TIMED_OUT, fiber_join(&f));
 }
 
 /* --- fuses of memory ------------------------------------------------------------------------- */
@@ -472,8 +520,10 @@ static int run(void)
                                setup),
         cmocka_unit_test_setup(test_scope_cleanup_error_counts_only_when_the_function_had_none,
                                setup),
+        cmocka_unit_test_setup(test_scope_cleanup_that_disarms_itself_may_fail, setup),
         cmocka_unit_test_setup(test_scope_cleanups_may_wait_after_deadline_and_cancel, setup),
         cmocka_unit_test_setup(test_scope_deadline_is_its_own_and_ends_with_it, setup),
+        cmocka_unit_test_setup(test_scope_status_is_the_fuse_that_has_blown, setup),
         cmocka_unit_test_setup(test_fiber_past_its_arena_cap_ends_with_cleanups_run, setup),
         cmocka_unit_test_setup(test_fiber_without_memory_ends_with_cleanups_run, setup),
         cmocka_unit_test_setup(test_fiber_start_without_a_stack_is_refused, setup),

@@ -156,8 +156,8 @@ pg_cell pg_cell_of(const pg_rows *rows, size_t row, size_t column);
  *   fails  as pg_query */
 YIELDS error pg_begin(pg_pool *pool, pg_tx **out);
 /* Commits and gives the connection back. Nulls the pointer also on failure.
- *   fails  PG_ROLLED_BACK when the server rolled back instead; PG_COMMIT_UNKNOWN when the
- *          connection was lost before the answer came */
+ *   fails  PG_COMMIT_UNKNOWN when COMMIT was sent and not answered; PG_ROLLED_BACK when the server
+ *          rolled back instead; as pg_query: certainly not committed */
 YIELDS error pg_commit(pg_tx **owner);
 /* Rolls back and gives the connection back. Nulls the pointer; NULL is allowed. */
 YIELDS error pg_rollback(pg_tx **owner);

@@ -8,6 +8,7 @@
 
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/scope.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -61,6 +62,8 @@ static void request_end(pg_conn *c, pg_request *r, const error_kind *lost, const
         wake_preparing(r->statement);
     }
     pg_statement_release(&r->statement);
+    if (!r->fiber)
+        c->abandoned--;
     if (r->fiber && lost) {
         fiber_wake(r->fiber, fiber_error_set(r->fiber, lost, "%s", text));
     } else if (r->fiber) {
@@ -144,10 +147,6 @@ static void statement_described(pg_conn *c, pg_request *r, str body, bool has_co
 {
     pg_statement *s = r->statement;
     error e = OK;
-    if (r->kind != PG_REQUEST_PREPARE || s->ready) {
-        violation(c, "a description that was not asked for");
-        return;
-    }
     r->done = true;
     if (has_columns)
         e = pg_columns_read(body, &s->columns, &s->column_count);
@@ -161,7 +160,9 @@ static void statement_described(pg_conn *c, pg_request *r, str body, bool has_co
 static void command_complete(pg_request *r, str tag)
 {
     if (r->begins) {
-        r->begins = false;
+        r->begins = r->bound = false;
+        if (r->fiber)
+            r->result->began = true;
         return;
     }
     r->done = true;
@@ -235,57 +236,124 @@ static void parameter_status(pg_conn *c, str body)
         violation(c, "client_encoding must stay UTF8");
 }
 
-/* Messages that need a request; `r` is the oldest. */
-static void answer(pg_conn *c, pg_request *r, const pg_message *m)
+/* The server waits for data that nobody has: it will never come to the next request. */
+static void copy_in(pg_conn *c, pg_request *r)
 {
-    const bool query = r->kind == PG_REQUEST_QUERY, script = r->kind == PG_REQUEST_SCRIPT;
-    switch ((pg_message_type)m->type) {
-    case PG_MSG_DATA_ROW:
-        if (query && !r->begins && !r->done)
-            add_row(c, r, m->body);
-        else if (!script)
-            violation(c, "a row that was not asked for");
-        return;
-    case PG_MSG_BIND_COMPLETE:
-        if (r->fiber && !r->begins)
-            r->result->bound = true;
-        return;
-    case PG_MSG_COMMAND_COMPLETE:
-        command_complete(r, m->body);
-        return;
-    case PG_MSG_READY_FOR_QUERY:
-        ready_for_query(c, r, m->body);
-        return;
-    case PG_MSG_ROW_DESCRIPTION:
-    case PG_MSG_NO_DATA:
-        if (!script)
-            statement_described(c, r, m->body, m->type == PG_MSG_ROW_DESCRIPTION);
-        return;
-    case PG_MSG_EMPTY_QUERY:
-        r->done = true;
-        return;
+    fail(r, &PG_INVALID_ARGUMENT, "COPY FROM STDIN cannot be run as a query");
+    request_end(c, r, NULL, NULL);
+    pg_conn_end(c, false, &PG_CONNECTION_LOST, "a statement was COPY FROM STDIN");
+}
+
+/* Each of these takes one message of the oldest request's answer, and returns false when it makes
+ * no sense there. */
+static bool answer_prepare(pg_conn *c, pg_request *r, const pg_message *m)
+{
+    if (r->done)
+        return false;
+    switch (m->type) {
     case PG_MSG_PARSE_COMPLETE:
     case PG_MSG_PARAMETER_DESCRIPTION:
+        return true;
+    case PG_MSG_ROW_DESCRIPTION:
+    case PG_MSG_NO_DATA:
+        statement_described(c, r, m->body, m->type == PG_MSG_ROW_DESCRIPTION);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool answer_bind(pg_request *r)
+{
+    if (r->bound || r->done)
+        return false;
+    r->bound = true;
+    if (r->fiber && !r->begins)
+        r->result->bound = true;
+    return true;
+}
+
+static bool answer_query(pg_conn *c, pg_request *r, const pg_message *m)
+{
+    if (m->type == PG_MSG_BIND_COMPLETE)
+        return answer_bind(r);
+    if (!r->bound || r->done)
+        return false;
+    if (m->type == PG_MSG_COMMAND_COMPLETE) {
+        command_complete(r, m->body);
+        return true;
+    }
+    if (r->begins)
+        return false;
+    switch (m->type) {
+    case PG_MSG_DATA_ROW:
+        add_row(c, r, m->body);
+        return true;
+    case PG_MSG_EMPTY_QUERY:
+        r->done = true;
+        return true;
     case PG_MSG_COPY_OUT: /* its data is dropped */
     case PG_MSG_COPY_DATA:
     case PG_MSG_COPY_DONE:
-        return;
+        return true;
     case PG_MSG_COPY_IN:
     case PG_MSG_COPY_BOTH:
-        pg_conn_end(c, false, &PG_INVALID_ARGUMENT, "COPY FROM STDIN cannot be run as a query");
+        copy_in(c, r);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool answer_script(pg_conn *c, pg_request *r, const pg_message *m)
+{
+    switch (m->type) {
+    case PG_MSG_COMMAND_COMPLETE:
+    case PG_MSG_EMPTY_QUERY:
+        r->done = true;
+        return true;
+    case PG_MSG_ROW_DESCRIPTION: /* rows are of no interest */
+    case PG_MSG_DATA_ROW:
+    case PG_MSG_COPY_OUT:
+    case PG_MSG_COPY_DATA:
+    case PG_MSG_COPY_DONE:
+        return true;
+    case PG_MSG_COPY_IN:
+    case PG_MSG_COPY_BOTH:
+        copy_in(c, r);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Messages that need a request; `r` is the oldest. */
+static void answer(pg_conn *c, pg_request *r, const pg_message *m)
+{
+    if (m->type == PG_MSG_READY_FOR_QUERY) {
+        ready_for_query(c, r, m->body);
         return;
-    case PG_MSG_AUTHENTICATION:
-    case PG_MSG_BACKEND_KEY_DATA:
-    case PG_MSG_CLOSE_COMPLETE:
-    case PG_MSG_ERROR:
-    case PG_MSG_NEGOTIATE_VERSION:
-    case PG_MSG_NOTICE:
-    case PG_MSG_NOTIFICATION:
-    case PG_MSG_PARAMETER_STATUS:
-    case PG_MSG_PORTAL_SUSPENDED:
+    }
+    bool sense = false;
+    switch (r->kind) {
+    case PG_REQUEST_PREPARE:
+        sense = answer_prepare(c, r, m);
+        break;
+    case PG_REQUEST_QUERY:
+        sense = answer_query(c, r, m);
+        break;
+    case PG_REQUEST_SCRIPT:
+        sense = answer_script(c, r, m);
         break;
     }
-    violation(c, "a message out of place");
+    if (sense)
+        return;
+    if (m->type == PG_MSG_DATA_ROW)
+        violation(c, "a row that was not asked for");
+    else if (m->type == PG_MSG_ROW_DESCRIPTION || m->type == PG_MSG_NO_DATA)
+        violation(c, "a description that was not asked for");
+    else
+        violation(c, "a message out of place");
 }
 
 static void on_message(pg_conn *c, const pg_message *m)
@@ -475,6 +543,7 @@ void pg_conn_start(pg_conn *c)
 static void request_forgotten(void *arg)
 {
     pg_request *r = arg;
+    r->conn->abandoned++;
     r->fiber = NULL;
     r->result = NULL;
 }
@@ -485,14 +554,13 @@ error pg_conn_write(pg_conn *c, void (*write)(pg_writer *w, const void *arg), co
         return error_set(&PG_CONNECTION_LOST, "%s", c->why[0] ? c->why : "the connection closed");
     pg_writer counted = { 0 };
     write(&counted, arg);
-    block *big = counted.bytes > BLOCK_CAPACITY ? block_acquire(counted.bytes) : NULL;
-    char *at = NULL;
-    if (big)
-        at = big->data;
-    else if (counted.bytes <= BLOCK_CAPACITY)
-        at = stream_reserve(c->stream, counted.bytes);
-    if (!at)
+    const bool is_big = counted.bytes > BLOCK_CAPACITY;
+    block *big = is_big ? block_acquire(counted.bytes) : NULL;
+    if (is_big && !big)
         return error_set(&OUT_OF_MEMORY, "no memory to send %zu bytes", counted.bytes);
+    char *at = big ? big->data : stream_reserve(c->stream, counted.bytes);
+    if (!at) /* it has broken, or there was no memory: it is about to say so to all */
+        return error_set(&PG_CONNECTION_LOST, "the connection is closing");
     pg_writer written = { .at = at };
     write(&written, arg);
     invariant(written.bytes == counted.bytes);
@@ -507,6 +575,7 @@ error pg_conn_write(pg_conn *c, void (*write)(pg_writer *w, const void *arg), co
 error pg_conn_ask(pg_conn *c, void (*write)(pg_writer *w, const void *arg), const void *arg,
                   const pg_request *request)
 {
+    TRY(scope_status());
     pg_request *r = pg_pool_take_request(c->pool);
     if (!r)
         return error_set(&OUT_OF_MEMORY, "no memory for a request");
@@ -517,7 +586,9 @@ error pg_conn_ask(pg_conn *c, void (*write)(pg_writer *w, const void *arg), cons
     }
     *r = *request;
     r->node = (list_node){ 0 };
+    r->conn = c;
     r->fiber = fiber_self();
+    r->result->sent = true;
     if (r->statement)
         pg_statement_keep(r->statement);
     list_append(&c->requests, &r->node);

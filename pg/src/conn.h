@@ -40,8 +40,10 @@ typedef struct pg_result {
     const error_kind *failure; /* found here, not by the server; NULL: none */
     const char *failure_text;
     str report;       /* the server's ErrorResponse, in the arena; STR_NONE: none */
+    bool sent;        /* the statement has left: it may run whatever else happens */
+    bool began;       /* the BEGIN before it was carried out */
     bool bound;       /* the server accepted statement and parameters: it may have run */
-    bool stale;       /* it had not: its prepared statement is out of date */
+    bool stale;       /* it had not: a prepared statement is out of date */
     bool rolled_back; /* the command tag was ROLLBACK */
     char tx_status;   /* I, T or E after it; 0: no answer came */
 } pg_result;
@@ -52,26 +54,31 @@ typedef enum pg_request_kind {
     PG_REQUEST_SCRIPT,    /* Query */
 } pg_request_kind;
 
+typedef struct pg_conn pg_conn;
+
 typedef struct pg_request {
     list_node node;
+    pg_conn *conn;
     pg_request_kind kind;
     fiber *fiber;      /* NULL: nobody waits any more */
     pg_result *result; /* of that fiber */
     pg_statement *statement;
     bool leased; /* asked by a transaction */
     bool begins; /* a BEGIN goes before it and was not answered yet */
+    bool bound;  /* BindComplete came, for the BEGIN or for the statement */
     bool done;   /* the server said how it ended; only ReadyForQuery is left to come */
 } pg_request;
 
-typedef struct pg_conn {
+struct pg_conn {
     list_node node; /* in the pool's list, until it is closed */
     pg_pool *pool;
     pg_conn_state state;
     uint32_t references; /* the pool, and fibers that are in the middle of something with it */
     stream *stream;      /* NULL before it is opened and after it has closed */
     list requests;
-    uint32_t load; /* fibers that use it now */
-    bool leased;   /* by one of them, alone */
+    uint32_t load;      /* fibers that use it now */
+    uint32_t abandoned; /* requests whose fibers have stopped waiting: the server still works */
+    bool leased;        /* by one of them, alone */
     pg_statement_cache statements;
     char tx_status;
     size_t skip_bytes; /* of a row too long to keep */
@@ -81,7 +88,7 @@ typedef struct pg_conn {
     fiber *reader; /* the opener, while it waits for a message or for the stream */
     pg_message message;
     bool all_read; /* the server has ended its side and nothing is left to read */
-} pg_conn;
+};
 
 /* A new connection in OPENING, linked nowhere. NULL without memory. */
 pg_conn *pg_conn_new(pg_pool *pool);
@@ -110,9 +117,9 @@ extern const stream_handler PG_CONN_STREAM;
  * writes. fails  PG_CONNECTION_LOST, OUT_OF_MEMORY; nothing was sent then */
 error pg_conn_write(pg_conn *c, void (*write)(pg_writer *w, const void *arg), const void *arg);
 /* The same for a request, of which kind, result, statement and flags are given; the running fiber
- * waits for the answer. A fuse that ends the wait leaves the answer to be dropped.
- *   fails  as above; PG_CONNECTION_LOST when no answer came; TIMED_OUT, CANCELED. What the server
- *          answered, an error too, is in the result */
+ * waits for the answer. `result->sent` says whether it was sent. A fuse that ends the wait leaves
+ * the answer to be dropped. fails  as above; PG_CONNECTION_LOST when no answer came; TIMED_OUT,
+ * CANCELED. What the server answered, an error too, is in the result */
 YIELDS error pg_conn_ask(pg_conn *c, void (*write)(pg_writer *w, const void *arg), const void *arg,
                          const pg_request *request);
 

@@ -137,11 +137,17 @@ static void open_ended(fiber *f, error result, void *arg)
 {
     (void)f;
     pg_conn *c = arg;
-    pg_pool *pool = c->pool;
+    pg_pool *pool = pg_pool_ref(c->pool);         /* the connection may hold the last reference */
+    const bool lost = !result.kind && !c->stream; /* as soon as it was ready */
     c->opener = NULL;
     pool->opening--;
-    if (result.kind || c->state != PG_CONN_OPENING) {
-        if (result.kind)
+    if (lost)
+        (void)snprintf(pool->last_error, sizeof pool->last_error,
+                       "the server closed the connection");
+    else if (error_is(result, &ARENA_FULL) || error_is(result, &OUT_OF_MEMORY)) /* ended at once */
+        (void)snprintf(pool->last_error, sizeof pool->last_error, "%s", result.kind->name);
+    if (result.kind || lost || c->state != PG_CONN_OPENING) {
+        if (result.kind || lost)
             conn_failed(pool);
         pg_conn_end(c, false, &PG_CONNECT_FAILED, pool->last_error);
         if (c->stream)
@@ -155,6 +161,7 @@ static void open_ended(fiber *f, error result, void *arg)
         pg_conn_start(c);
     }
     serve(pool);
+    pg_pool_unref(&pool);
 }
 
 /* Opens one more connection unless enough are open, one is being opened, or it is not yet time to
@@ -183,16 +190,24 @@ static void open_another(pg_pool *pool)
 /* --- handing out --------------------------------------------------------------------------------
  */
 
-/* The connection that has least to do; asks for another when even that one has something. */
-static pg_conn *least_loaded(pg_pool *pool)
+/* Fibers that use it, and statements it still runs for those that have stopped waiting. */
+static uint32_t busy(const pg_conn *c)
 {
+    return c->load + c->abandoned;
+}
+
+/* The connection that has least to do, for a lease one that has nothing; asks for another when even
+ * that one has something. */
+static pg_conn *least_busy(pg_pool *pool, bool leases)
+{
+    const uint32_t below = leases ? 1 : PG_LOAD_MAX;
     pg_conn *best = NULL;
     LIST_EACH (pg_conn, c, &pool->conns, node) {
-        if (c->state == PG_CONN_READY && !c->leased && c->load < PG_LOAD_MAX &&
-            (!best || c->load < best->load))
+        if (c->state == PG_CONN_READY && !c->leased && busy(c) < below &&
+            (!best || busy(c) < busy(best)))
             best = c;
     }
-    if (!best || best->load > 0)
+    if (!best || busy(best) > 0)
         open_another(pool);
     return best;
 }
@@ -219,7 +234,7 @@ static void end_wait(pg_waiter *w)
 static void wait_timed_out(timer *t)
 {
     pg_waiter *w = CONTAINER_OF(t, pg_waiter, timer);
-    const pg_pool *pool = w->pool;
+    pg_pool *pool = w->pool;
     end_wait(w);
     count(pool, PG_METRIC_ACQUIRE_TIMEOUTS, 1);
     fiber_wake(w->fiber,
@@ -227,11 +242,14 @@ static void wait_timed_out(timer *t)
                                "no connection in %u ms: %u open, %u of them in transactions, %u "
                                "others waiting",
                                pool->acquire_timeout_ms, pool->open, pool->leased, pool->waiting));
+    serve(pool); /* it may have been the only one who could not be served */
 }
 
 static void wait_forgotten(void *arg)
 {
-    end_wait(arg);
+    pg_waiter *w = arg;
+    end_wait(w);
+    serve(w->pool);
 }
 
 /* Why nobody can be served now or soon; NULL when they can. */
@@ -250,7 +268,7 @@ static void serve(pg_pool *pool)
         pg_waiter *w = CONTAINER_OF(pool->waiters.head.next, pg_waiter, node);
         const char *text;
         const error_kind *why = hopeless(pool, &text);
-        pg_conn *c = why ? NULL : least_loaded(pool);
+        pg_conn *c = why ? NULL : least_busy(pool, w->leases);
         if (!why && !c)
             return;
         end_wait(w);
@@ -265,7 +283,7 @@ error pg_pool_acquire(pg_pool *pool, bool leases, pg_conn **out)
     const error_kind *why = hopeless(pool, &text);
     if (why)
         return error_set(why, "%s", text);
-    pg_conn *c = list_is_empty(&pool->waiters) ? least_loaded(pool) : NULL;
+    pg_conn *c = list_is_empty(&pool->waiters) ? least_busy(pool, leases) : NULL;
     if (c) {
         *out = give(c, leases);
         return OK;

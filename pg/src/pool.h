@@ -1,8 +1,9 @@
 /* A worker's connections and who waits for them.
  *
  * Queries share connections: each goes to the one with the fewest requests in flight, and when all
- * have some, another connection is opened beside. A transaction leases one alone. Who finds none
- * waits in one line, first come first served, until its acquire deadline.
+ * have some, another connection is opened beside. A transaction leases one alone, and only one that
+ * nobody uses: a fiber that is about to run its statement there would get into the transaction. Who
+ * finds none waits in one line, first come first served, until its acquire deadline.
  *
  *   no server:  every attempt that fails doubles the pause before the next (100 ms to 2 s, with
  *               jitter); meanwhile whoever asks fails at once
@@ -60,7 +61,8 @@ struct pg_tx {
     pg_pool *pool;
     pg_conn *conn; /* leased */
     deferred *left;
-    bool begun; /* the server has seen BEGIN */
+    bool begun;   /* the server has seen BEGIN, or may have */
+    bool refused; /* before that it has refused a statement: the transaction has failed */
 };
 
 /* A connection for the running fiber to use with others or, `leases`, alone.

@@ -26,28 +26,44 @@ static error result_error(const pg_result *result)
     return pg_report_error(&report);
 }
 
-/* Columns and their names, copied: a statement may be gone before the rows are. */
+/* Columns and their names, copied: a statement may be gone before the rows are. NULL without
+ * memory. */
 static const pg_column *copy_columns(arena *a, const pg_statement *s)
 {
-    pg_column *columns = ARENA_NEW_ARRAY(a, pg_column, s->column_count);
+    const size_t column_bytes = s->column_count * sizeof(pg_column);
+    size_t name_bytes = 0;
+    for (uint32_t i = 0; i < s->column_count; i++)
+        name_bytes += s->columns[i].name.len;
+    char *memory = arena_try_alloc(a, column_bytes + name_bytes, _Alignof(pg_column));
+    if (!memory)
+        return NULL;
+    pg_column *columns = (pg_column *)(void *)memory;
+    char *names = memory + column_bytes;
     for (uint32_t i = 0; i < s->column_count; i++) {
         columns[i] = s->columns[i];
-        columns[i].name = str_copy(a, s->columns[i].name);
+        columns[i].name.ptr = names;
+        names = pg_put_bytes(names, s->columns[i].name.ptr, s->columns[i].name.len);
     }
     return columns;
 }
 
-static void collect_rows(const pg_result *result, const pg_statement *s, pg_rows *out)
+/* Nothing here may end the fiber: it holds a connection and statements. */
+static error collect_rows(const pg_result *result, const pg_statement *s, pg_rows *out)
 {
-    pg_row *items = ARENA_NEW_ARRAY(result->arena, pg_row, result->count);
+    pg_row *items =
+        arena_try_alloc(result->arena, result->count * sizeof(pg_row), _Alignof(pg_row));
+    const pg_column *columns = items ? copy_columns(result->arena, s) : NULL;
+    if (!columns)
+        return error_set(&ARENA_FULL, "no room for %zu rows", result->count);
     size_t i = 0;
     for (const pg_row_node *row = result->first; row; row = row->next)
         items[i++].cells = row->cells;
     *out = (pg_rows){ .items = items,
                       .count = result->count,
-                      .columns = copy_columns(result->arena, s),
+                      .columns = columns,
                       .column_count = s->column_count,
                       .affected = result->affected };
+    return OK;
 }
 
 /* --- preparing ----------------------------------------------------------------------------------
@@ -132,8 +148,8 @@ static error prepared(pg_conn *c, bool leased, str sql, pg_values values, pg_sta
  */
 
 typedef struct execution {
-    const pg_statement *begin; /* NULL: none */
-    const pg_statement *statement;
+    pg_statement *begin; /* NULL: none */
+    pg_statement *statement;
     pg_values values;
 } execution;
 
@@ -153,7 +169,7 @@ static void write_execution(pg_writer *w, const void *arg)
 static error check_call(str sql, pg_values values)
 {
     size_t bytes = sql.len;
-    if (memchr(sql.ptr, '\0', sql.len))
+    if (sql.len > 0 && memchr(sql.ptr, '\0', sql.len))
         return error_set(&PG_INVALID_ARGUMENT, "a NUL in a statement");
     if (values.count > PG_VALUES_MAX)
         return error_set(&PG_INVALID_ARGUMENT, "%zu parameters; at most %d are possible",
@@ -169,26 +185,28 @@ static error check_call(str sql, pg_values values)
     return OK;
 }
 
-static error execute(pg_conn *c, bool leased, const execution *x, pg_statement *s,
-                     pg_result *result, pg_rows *rows)
+/* Drops the statement that the server did not know any more, or that has other columns now. */
+static void drop_stale(pg_conn *c, const execution *x, pg_result *result)
+{
+    pg_report report;
+    if (result->bound || !result->report.ptr || !pg_report_read(result->report, &report) ||
+        !(str_eq(report.sqlstate, STR("26000")) || str_eq(report.sqlstate, STR("0A000"))))
+        return;
+    pg_statement *stale = x->begin && !result->began ? x->begin : x->statement;
+    result->stale = error_is_ok(drop_statement(c, stale));
+}
+
+static error execute(pg_conn *c, bool leased, const execution *x, pg_result *result, pg_rows *rows)
 {
     const pg_request request = { .kind = PG_REQUEST_QUERY,
                                  .result = result,
-                                 .statement = s,
+                                 .statement = x->statement,
                                  .leased = leased,
                                  .begins = x->begin != NULL };
     TRY(pg_conn_ask(c, write_execution, x, &request));
-    const error e = result_error(result);
-    if (e.kind) {
-        pg_report report;
-        if (!result->bound && result->report.ptr && pg_report_read(result->report, &report) &&
-            (str_eq(report.sqlstate, STR("26000")) || str_eq(report.sqlstate, STR("0A000"))))
-            result->stale = error_is_ok(drop_statement(c, s));
-        return e;
-    }
-    if (rows)
-        collect_rows(result, s, rows);
-    return OK;
+    drop_stale(c, x, result);
+    TRY(result_error(result));
+    return rows ? collect_rows(result, x->statement, rows) : OK;
 }
 
 error pg_run_on(pg_conn *c, bool leased, bool begins, str sql, pg_values values, pg_result *result,
@@ -200,7 +218,7 @@ error pg_run_on(pg_conn *c, bool leased, bool begins, str sql, pg_values values,
     if (!e.kind)
         e = prepared(c, leased, sql, values, &statement);
     if (!e.kind)
-        e = execute(c, leased, &(execution){ begin, statement, values }, statement, result, rows);
+        e = execute(c, leased, &(execution){ begin, statement, values }, result, rows);
     pg_statement_release(&begin);
     pg_statement_release(&statement);
     return e;
@@ -226,8 +244,9 @@ static error run_on_pool(pg_pool *pool, str sql, pg_values values, pg_result *re
         pg_conn *c;
         TRY(pg_pool_acquire(pool, false, &c));
         const error e = pg_run_on(c, false, false, sql, values, result, rows);
+        const bool stale = result->stale && !pool->closed; /* and with the connection it may go */
         pg_pool_release(&c, false);
-        if (!e.kind || !result->stale || again)
+        if (!e.kind || !stale || again)
             return e;
     }
 }

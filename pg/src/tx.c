@@ -2,8 +2,10 @@
  *
  *   pg_begin -> LEASED --first statement--> BEGUN --pg_commit, pg_rollback, the scope's end--> gone
  *
- * BEGIN travels with the first statement, so an empty transaction costs nothing. A connection whose
- * transaction could not be ended is closed: nobody else gets into it. */
+ * BEGIN travels with the first statement, so an empty transaction costs nothing. COMMIT and
+ * ROLLBACK that a fuse keeps from being sent leave the rest to the scope's end, where waits are
+ * shielded. A connection whose transaction could not be ended is closed: nobody else gets into it.
+ */
 #include "query.h"
 
 #include <stdio.h>
@@ -23,13 +25,22 @@ static void break_off(pg_tx *tx, const char *text)
         pg_conn_end(tx->conn, false, &PG_CONNECTION_LOST, text);
 }
 
-static error roll_back(pg_tx *tx)
+/* Whether the server may still be in the transaction. */
+static bool is_open(const pg_tx *tx)
+{
+    return tx->conn && tx->begun && tx->conn->state == PG_CONN_READY;
+}
+
+/* `last`: nobody will try again. */
+static error roll_back(pg_tx *tx, bool last)
 {
     error e = OK;
     pg_result result;
-    if (tx->conn && tx->begun && tx->conn->state == PG_CONN_READY) {
+    if (is_open(tx)) {
         e = pg_run_on(tx->conn, true, false, STR("rollback"), (pg_values){ 0 }, &result, NULL);
-        if (e.kind)
+        if (!last && !result.sent && is_open(tx))
+            return e; /* a fuse: clean-ups have time of their own */
+        if (result.tx_status != 'I')
             break_off(tx, "a transaction could not be rolled back");
     }
     end(tx);
@@ -38,7 +49,7 @@ static error roll_back(pg_tx *tx)
 
 static error tx_left(void *arg)
 {
-    return roll_back(arg);
+    return roll_back(arg, true);
 }
 
 static void tx_abandoned(void *arg)
@@ -56,10 +67,14 @@ error pg_begin(pg_pool *pool, pg_tx **out)
     pg_tx *tx = ARENA_NEW(fiber_arena(), pg_tx);
     *out = NULL;
     tx->pool = pool;
-    TRY(pg_pool_acquire(pool, true, &tx->conn));
-    tx->left = scope_defer(&TX_LEFT, tx);
-    *out = tx;
-    return OK;
+    tx->left =
+        scope_defer(&TX_LEFT, tx); /* first: it needs memory, and without it the fiber ends */
+    const error e = pg_pool_acquire(pool, true, &tx->conn);
+    if (e.kind)
+        scope_disarm(&tx->left);
+    else
+        *out = tx;
+    return e;
 }
 
 pg_target pg_target_tx(pg_tx *tx)
@@ -67,30 +82,69 @@ pg_target pg_target_tx(pg_tx *tx)
     return (pg_target){ tx->pool, tx };
 }
 
-error pg_tx_run(pg_tx *tx, str sql, pg_values values, pg_result *result, pg_rows *rows)
+/* Takes note of what a statement has left the transaction in. */
+static void note_state(pg_tx *tx, const pg_result *result)
 {
-    invariant(tx->conn != NULL); /* committed or rolled back */
-    const error e = pg_run_on(tx->conn, true, !tx->begun, sql, values, result, rows);
     if (result->tx_status)
         tx->begun = result->tx_status != 'I';
+    else if (result->sent)
+        tx->begun = true; /* perhaps: nobody waited for the answer */
+}
+
+static error run_once(pg_tx *tx, str sql, pg_values values, pg_result *result, pg_rows *rows)
+{
+    const error e = pg_run_on(tx->conn, true, !tx->begun, sql, values, result, rows);
+    const error_detail *detail = error_detail_of(e);
+    note_state(tx, result);
+    if (!tx->begun && !result->sent && detail && detail->sqlstate[0])
+        tx->refused = true; /* by the server, and before BEGIN: as if it had begun */
     return e;
+}
+
+/* Why no statement may run any more. */
+static error check_open(const pg_tx *tx)
+{
+    invariant(tx->conn != NULL); /* committed or rolled back */
+    return tx->refused ? error_set(&PG_IN_FAILED_TRANSACTION,
+                                   "the transaction's first statement was refused")
+                       : OK;
+}
+
+error pg_tx_run(pg_tx *tx, str sql, pg_values values, pg_result *result, pg_rows *rows)
+{
+    TRY(check_open(tx));
+    const error e = run_once(tx, sql, values, result, rows);
+    if (!result->stale || result->began || tx->begun)
+        return e;
+    return run_once(tx, sql, values, result, rows); /* BEGIN was stale, and nothing has run */
 }
 
 error pg_script(pg_tx *tx, str sql)
 {
     pg_result result;
-    invariant(tx->conn != NULL);
+    TRY(check_open(tx));
     if (!tx->begun) {
-        TRY(pg_run_on(tx->conn, true, false, STR("begin"), (pg_values){ 0 }, &result, NULL));
-        tx->begun = true;
+        const error e =
+            pg_run_on(tx->conn, true, false, STR("begin"), (pg_values){ 0 }, &result, NULL);
+        note_state(tx, &result);
+        TRY(e);
     }
     const error e = pg_run_script(tx->conn, sql, &result);
+    note_state(tx, &result);
     if (result.tx_status != 'I')
         return e;
-    tx->begun = false;
     if (e.kind)
         return error_wrap(e, &PG_INVALID_ARGUMENT, "the script ended its transaction, and failed");
     return error_set(&PG_INVALID_ARGUMENT, "the script ended its transaction");
+}
+
+/* Nothing has reached the server, or all of it was undone there. */
+static error commit_nothing(pg_tx *tx)
+{
+    const bool refused = tx->refused;
+    end(tx);
+    return refused ? error_set(&PG_ROLLED_BACK, "the transaction's first statement was refused")
+                   : OK;
 }
 
 error pg_commit(pg_tx **owner)
@@ -99,28 +153,31 @@ error pg_commit(pg_tx **owner)
     pg_result result;
     *owner = NULL;
     invariant(tx->conn != NULL);
-    if (!tx->begun) {
-        end(tx);
-        return OK;
-    }
-    const bool sent = tx->conn->state == PG_CONN_READY;
+    if (!tx->begun)
+        return commit_nothing(tx);
     const error e =
         pg_run_on(tx->conn, true, false, STR("commit"), (pg_values){ 0 }, &result, NULL);
-    const bool answered = result.tx_status != '\0';
-    if (e.kind && !answered)
-        break_off(tx, "a commit was not answered");
+    if (result.tx_status == 'I') {
+        end(tx);
+        return !e.kind && result.rolled_back
+                   ? error_set(&PG_ROLLED_BACK, "the server answered COMMIT with ROLLBACK: an "
+                                                "earlier statement of the transaction had failed")
+                   : e;
+    }
+    if (e.kind && (!result.sent || result.tx_status)) {
+        if (!is_open(tx))
+            end(tx);
+        return e; /* certainly not committed: what is left is rolled back with the scope */
+    }
+    break_off(tx, "a commit was not answered");
     end(tx);
-    if (!e.kind && result.rolled_back)
-        return error_set(&PG_ROLLED_BACK, "the server answered COMMIT with ROLLBACK: an earlier "
-                                          "statement of the transaction had failed");
-    if (e.kind && !answered && sent)
-        return error_wrap(e, &PG_COMMIT_UNKNOWN, "COMMIT was not answered");
-    return e;
+    return e.kind ? error_wrap(e, &PG_COMMIT_UNKNOWN, "COMMIT was not answered")
+                  : error_set(&PG_COMMIT_UNKNOWN, "COMMIT left the transaction open");
 }
 
 error pg_rollback(pg_tx **owner)
 {
     pg_tx *tx = *owner;
     *owner = NULL;
-    return tx ? roll_back(tx) : OK;
+    return tx ? roll_back(tx, false) : OK;
 }

@@ -74,6 +74,16 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
   endif()
 endif()
 
+# Every page of a large frame is touched in order, so that a handler's overflow meets its fiber's guard page
+# and cannot step over it into another fiber's stack. Whoever links Brio inherits it: it is their handlers'
+# frames that are large.
+set(BRIO_STACK_FLAGS)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+  set(BRIO_STACK_FLAGS -fstack-clash-protection)
+elseif(CMAKE_C_COMPILER_ID STREQUAL "GNU") # whose guard is 64 KiB on ARM64 unless told
+  set(BRIO_STACK_FLAGS -fstack-clash-protection --param=stack-clash-protection-guard-size=12)
+endif()
+
 # Tests may have large frames and unchecked corner values; what they test may not.
 add_library(brio_test_flags INTERFACE)
 target_compile_options(brio_test_flags INTERFACE
@@ -98,6 +108,7 @@ function(brio_library name)
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/brio> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_include_directories(${target} PRIVATE src)
   target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:brio_flags> PUBLIC ${A_DEPENDS} ${A_LIBRARIES})
+  target_compile_options(${target} PUBLIC "$<$<COMPILE_LANGUAGE:C,CXX>:${BRIO_STACK_FLAGS}>")
 
   if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${name}.h)
     file(CONFIGURE OUTPUT ${BRIO_INCLUDE}/brio/${name}.h
@@ -113,6 +124,7 @@ function(brio_pkgconfig name depends others)
   list(TRANSFORM depends REPLACE "brio::" "brio-")
   list(JOIN depends " " depends)
   list(JOIN others " " others)
+  list(JOIN BRIO_STACK_FLAGS " " stack_flags)
   file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/pkgconfig/brio-${name}.pc @ONLY CONTENT
 "prefix=@CMAKE_INSTALL_PREFIX@
 libdir=\${prefix}/@CMAKE_INSTALL_LIBDIR@
@@ -122,7 +134,7 @@ Name: brio-@name@
 Description: Brio's @name@ library
 Version: @PROJECT_VERSION@
 Requires: @depends@ @others@
-Cflags: -I\${includedir} -I\${includedir}/brio
+Cflags: -I\${includedir} -I\${includedir}/brio @stack_flags@
 Libs: -L\${libdir} -lbrio_@name@ -pthread -lm
 ")
   install(FILES ${CMAKE_BINARY_DIR}/pkgconfig/brio-${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

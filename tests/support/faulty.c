@@ -178,6 +178,23 @@ FAULT static error fault_recurse(http_request *req)
     return http_reply_text(req, 200, STR("still here"));
 }
 
+/* In steps wider than a guard page, each written from its far end: without a probe of every page
+ * the stack below is overwritten before the guard is reached. */
+FAULT static int go_deeper_wide(volatile char *outer)
+{
+    volatile char here[70000];
+    for (size_t i = 0; i < sizeof here; i++)
+        here[i] = (char)(*outer + 1);
+    return go_deeper_wide(here) + here[0];
+}
+
+FAULT static error fault_recurse_wide(http_request *req)
+{
+    volatile char depth = 0;
+    depth = (char)go_deeper_wide(&depth);
+    return http_reply_text(req, 200, STR("still here"));
+}
+
 static error fault_abort(http_request *req)
 {
     (void)req;
@@ -283,6 +300,7 @@ static const http_route routes[] = {
     { HTTP_GET, "/fault/null", fault_null, http_public },
     { HTTP_GET, "/fault/zero", fault_zero, http_public },
     { HTTP_GET, "/fault/recurse", fault_recurse, http_public },
+    { HTTP_GET, "/fault/recurse-wide", fault_recurse_wide, http_public },
     { HTTP_GET, "/fault/abort", fault_abort, http_public },
     { HTTP_GET, "/fault/illegal", fault_illegal, http_public },
     { HTTP_GET, "/fault/loop", fault_loop, http_public },

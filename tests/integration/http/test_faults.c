@@ -14,15 +14,11 @@ typedef struct fault_case {
 } fault_case;
 
 static const fault_case FAULTS[] = {
-    { "null", "/fault/null", 500 },
-    { "zero", "/fault/zero", 500 },
-    { "recurse", "/fault/recurse", 500 },
-    { "abort", "/fault/abort", 500 },
-    { "illegal", "/fault/illegal", 500 },
-    { "guard", "/fault/guard", 500 },
-    { "after-reply", "/fault/after-reply", 500 },
-    { "cleanup", "/fault/cleanup", 500 },
-    { "loop", "/fault/loop", 504 },
+    { "null", "/fault/null", 500 },       { "zero", "/fault/zero", 500 },
+    { "recurse", "/fault/recurse", 500 }, { "recurse in wide steps", "/fault/recurse-wide", 500 },
+    { "abort", "/fault/abort", 500 },     { "illegal", "/fault/illegal", 500 },
+    { "guard", "/fault/guard", 500 },     { "after-reply", "/fault/after-reply", 500 },
+    { "cleanup", "/fault/cleanup", 500 }, { "loop", "/fault/loop", 504 },
 };
 
 static long worker_pid(void)

@@ -1,5 +1,5 @@
-/* notes at its limits: answers larger than a request may take, more log-ins at once than it can
- * hash, and clients that go away. One client's trouble is its
+/* notes at its limits: answers larger than a request may take, a database that does not answer,
+ * more log-ins at once than it can hash, and clients that go away. One client's trouble is its
  * own, and afterwards all is as before. */
 #include "notes_test.h"
 
@@ -64,6 +64,43 @@ static void test_page_too_large_is_503_and_smaller_ones_are_served(void **state)
     check_status("50 notes", &a, 200);
     assert_true(a.body.len > (size_t)50 * 4 * 65536);
     answer_free(&a);
+    stop_in_good_health();
+}
+
+static bool is_served(const char *request)
+{
+    answer a;
+    ask(ada, request, NULL, &a);
+    const bool served = a.status == 200;
+    answer_free(&a);
+    return served;
+}
+
+static void test_database_that_does_not_answer_is_504_and_costs_only_who_asked(void **state)
+{
+    (void)state;
+    static peer crowd[CROWD];
+    pg_tx *lock;
+    answer a;
+    start("WORKERS=1", "HTTP_HANDLER_TIMEOUT=1s");
+    make_admin(ADA, ada);
+    assert_ok(pg_begin(db, &lock));
+    assert_ok(pg_execute(lock, NULL, "lock table notes in access exclusive mode"));
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < CROWD; i++) {
+            peer_connect(&crowd[i], server.port);
+            send_question(&crowd[i], &(question){ .token = ada, .request = "GET /notes" });
+        }
+        for (int i = 0; i < CROWD; i++) {
+            peer_read(&crowd[i], false, &a);
+            assert_true(a.status == 503 || a.status == 504);
+            answer_free(&a);
+            peer_close(&crowd[i]);
+        }
+        expect(NULL, "GET /health", NULL, 200, "{'status':'ok'}");
+        await(is_served("GET /users")); /* which does not need the table */
+    }
+    assert_ok(pg_rollback(&lock));
     stop_in_good_health();
 }
 
@@ -151,6 +188,7 @@ static int run(void)
 {
     const struct CMUnitTest tests[] = {
         limits_test(test_page_too_large_is_503_and_smaller_ones_are_served),
+        limits_test(test_database_that_does_not_answer_is_504_and_costs_only_who_asked),
         limits_test(test_logins_without_end_are_served_or_503),
         limits_test(test_clients_that_go_away_cost_nothing),
         limits_test(test_secret_changed_takes_the_tokens_of_the_old_one),

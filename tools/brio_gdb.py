@@ -1,6 +1,6 @@
 """Fibers for gdb: `source tools/brio_gdb.py`, in a live process or on a core file.
 
-    brio fibers            every fiber of every loop: name, what it waits for, backtrace
+    brio fibers            every fiber of every loop: name, what it waits for, its request, backtrace
     brio fiber NAME        makes bt, up, frame and info locals show that fiber (an address does too)
     brio fiber             back to the thread's own frames
 
@@ -80,15 +80,33 @@ def fibers():
     ]
 
 
+def slice_text(value):
+    """A str's bytes as text; a request's may be any."""
+    return value["ptr"].string("latin-1", length=int(value["len"])) if value["ptr"] else ""
+
+
+def request_of(fiber):
+    """What a fiber of the HTTP engine works for: its route, request line and id; else nothing."""
+    if fiber["name"].string() != "request":
+        return ""
+    request = fiber["arg"].cast(type_of("struct http_request").pointer())
+    route = request["match"]["route"]
+    return ", %s (%s %s, id %s)" % (
+        route["pattern"].string() if route else "no route",
+        slice_text(request["head"]["method_name"]),
+        slice_text(request["head"]["target"]),
+        request["id"].string("latin-1", length=16),
+    )
+
+
 def describe(fiber, runs):
-    waits_for = fiber["waits_for"]
     if runs:
         what = "running"
     elif str(fiber["state"]) == "FIBER_PARKED":
-        what = "waits for " + waits_for.string()
+        what = "waits for " + fiber["waits_for"].string()
     else:
         what = "ready"
-    return "fiber 0x%x %s: %s" % (int(fiber.address), fiber["name"].string(), what)
+    return "fiber 0x%x %s: %s%s" % (int(fiber.address), fiber["name"].string(), what, request_of(fiber))
 
 
 class FrameId:
@@ -123,7 +141,9 @@ class FiberUnwinder(Unwinder):
         if (int(sp), int(pc)) != self.innermost:
             return None
         registers, stack_pointer, frame_bytes = SAVED[cpu()]
-        info = pending.create_unwind_info(FrameId(sp, pc))
+        # As if frame 0 stood on the fiber's stack too: gdb ends a backtrace that seems to go down.
+        here = gdb.Value(self.context).cast(sp.type)
+        info = pending.create_unwind_info(FrameId(here, pc))
         word = gdb.lookup_type("unsigned long").pointer()
         for register, offset in registers.items():
             saved = gdb.Value(self.context + offset).cast(word).dereference()

@@ -1,17 +1,20 @@
 #!/bin/bash
 # gdb sees fibers: a backtrace inside one ends at its entry, and tools/brio_gdb.py prints those of all others,
-# in a live process and from a core file.
-#   gdb.sh PARKED
+# in a live process, from a core file, and in a server with the requests they work for.
+#   gdb.sh PARKED SERVER
 set -eu
 command -v gdb >/dev/null || { echo "gdb is not installed"; exit 77; }
 parked=$1
+server=$2
 dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+pid=
+trap '[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || true; rm -rf "$dir"' EXIT
 
 fail() { echo "gdb.sh: $1"; cat "$dir/out"; exit 1; }
 
 run_gdb() {
-    LC_ALL=C timeout 100 gdb -nx -q -batch -ex 'set pagination off' -ex 'set width 0' -ex 'set debuginfod enabled off' \
+    LC_ALL=C timeout 100 gdb -nx -q -batch -ex 'set pagination off' -ex 'set width 0' -ex 'set print entry-values no' \
+        -ex 'set debuginfod enabled off' \
         "$@" >"$dir/out" 2>&1 || fail "gdb failed"
     ! grep -qi 'corrupt stack\|error reading\|traceback' "$dir/out" || fail "a backtrace ended badly"
 }
@@ -20,8 +23,9 @@ run_gdb() {
 in_order() {
     cp "$dir/out" "$dir/rest"
     for pattern in "$@"; do
-        grep -q "$pattern" "$dir/rest" || fail "no line with \"$pattern\" where it was looked for"
-        sed "0,/$pattern/d" "$dir/rest" >"$dir/less"
+        line=$(grep -n -m1 "$pattern" "$dir/rest" | cut -d: -f1)
+        [ -n "$line" ] || fail "no line with \"$pattern\" where it was looked for"
+        tail -n "+$((line + 1))" "$dir/rest" >"$dir/less"
         mv "$dir/less" "$dir/rest"
     done
 }
@@ -54,9 +58,26 @@ ulimit -c unlimited
 cd - >/dev/null
 core=$(find "$dir" -name 'core*')
 if [ -z "$core" ]; then
-    echo "gdb.sh: no core file here, so only a live process was tried"
-    exit 0
+    echo "gdb.sh: no core file here, so only live processes were tried"
+else
+    run_gdb -ex 'source tools/brio_gdb.py' -ex 'brio fiber nobody' -ex 'brio fibers' "$parked" "$core"
+    in_order 'there is no fiber nobody'
+    all_fibers
 fi
-run_gdb -ex 'source tools/brio_gdb.py' -ex 'brio fiber nobody' -ex 'brio fibers' "$parked" "$core"
-in_order 'there is no fiber nobody'
-all_fibers
+
+# A server with a request under way.
+HOST=127.0.0.1 PORT=0 WORKERS=0 "$server" >"$dir/log" 2>&1 &
+pid=$!
+for _ in $(seq 200); do
+    port=$(sed -n 's/.*"address":"127.0.0.1:\([0-9]*\)".*/\1/p' "$dir/log")
+    [ -z "$port" ] || break
+    sleep 0.1
+done
+curl -s -m 60 "http://127.0.0.1:$port/slow/20000" >/dev/null 2>&1 &
+slow='request: waits for sleep, /slow/:ms<int8> (GET /slow/20000, id [0-9a-f]*)'
+for _ in $(seq 20); do
+    run_gdb -ex 'source tools/brio_gdb.py' -ex 'brio fibers' -p "$pid"
+    ! grep -q "$slow" "$dir/out" || break
+    sleep 0.1
+done
+in_order "$slow" '^#.* fiber_sleep (ms=20000)' '^#.* slow (' '^#.* fiber_main' '^#.* start ()'

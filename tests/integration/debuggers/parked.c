@@ -2,7 +2,7 @@
  * comes to stop_here, some calls deep, while the others are parked; `parked abort` ends there.
  * Afterwards everything is woken, joined and freed: valgrind must find nothing.
  *
- * Functions that a test looks for in a backtrace are neither inlined nor merged. */
+ * Functions that a test looks for in a backtrace are not inlined. */
 #include "core/fiber.h"
 #include "core/loop.h"
 #include "core/offload.h"
@@ -20,7 +20,7 @@
 #define DEPTH    40
 #define ECHO_LEN 100000
 
-#define KEPT __attribute__((noinline, noclone))
+#define KEPT __attribute__((noinline))
 
 static ERROR_KIND(PARKED_WRONG, ERROR_INTERNAL, "the program went wrong");
 

@@ -160,6 +160,15 @@ static void stop(supervisor *s, int exit_status)
         close(s->listen_fds[i]);
 }
 
+static void tell_end(const supervisor *s, pid_t pid, int status)
+{
+    const int expected = s->stopping ? 0 : WORKER_EXIT_RETIRED;
+    if (WIFSIGNALED(status))
+        log_error("worker died", LOG_INT("pid", pid), LOG_INT("signal", WTERMSIG(status)));
+    else if (WEXITSTATUS(status) != WORKER_EXIT_RETIRED && WEXITSTATUS(status) != expected)
+        log_error("worker ended", LOG_INT("pid", pid), LOG_INT("status", WEXITSTATUS(status)));
+}
+
 static void child_ended(supervisor *s, pid_t pid, int status)
 {
     for (uint32_t i = 0; i < s->child_count; i++) {
@@ -169,10 +178,7 @@ static void child_ended(supervisor *s, pid_t pid, int status)
         c->pid = 0;
         metrics_use_slot(i); /* what it held is gone: its gauges are zero */
         const bool could_not_start = atomic_load(&s->slots[i].state) == WORKER_STARTING;
-        if (WIFSIGNALED(status) && !s->stopping)
-            log_error("worker died", LOG_INT("pid", pid), LOG_INT("signal", WTERMSIG(status)));
-        else if (!s->stopping && WEXITSTATUS(status) != WORKER_EXIT_RETIRED)
-            log_error("worker ended", LOG_INT("pid", pid), LOG_INT("status", WEXITSTATUS(status)));
+        tell_end(s, pid, status);
         if (could_not_start && !s->served)
             stop(s, 1);
         else if (could_not_start)

@@ -100,6 +100,8 @@ static void run_drain(int signo)
     peer_close(&last);
     assert_int_equal(server_wait(&server), 0);
     assert_true(server_logged(&server, "stopped in good order"));
+    assert_false(server_logged(&server, "worker ended"));
+    assert_false(server_logged(&server, "worker died"));
 }
 
 static void test_drain_two_workers_finishes_what_is_in_flight(void **state)
@@ -346,6 +348,28 @@ static void test_start_with_a_mistake_is_refused_with_its_name(void **state)
     }
 }
 
+static void test_command_line_is_answered(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *argument;
+        int status;
+        const char *says;
+    } rows[] = {
+        { "--help", 0, "HTTP_IDLE_TIMEOUT" },
+        { "help", 0, "usage: faulty" },
+        { "dance", 2, "unknown command \"dance\"" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char log[16384];
+        server_process program;
+        program_launch(&program, ENVIRONMENT(getenv("FAULTY"), rows[i].argument),
+                       ENVIRONMENT(NULL));
+        assert_int_equal(program_end(&program, log, sizeof log), rows[i].status);
+        assert_non_null(strstr(log, rows[i].says));
+    }
+}
+
 static void test_start_on_a_taken_port_is_refused(void **state)
 {
     (void)state;
@@ -420,6 +444,7 @@ int main(void)
         lifecycle_test(test_clients_past_the_descriptors_are_served_in_turn),
         lifecycle_test(test_killed_supervisor_takes_its_workers_along),
         lifecycle_test(test_start_with_a_mistake_is_refused_with_its_name),
+        lifecycle_test(test_command_line_is_answered),
         lifecycle_test(test_start_on_a_taken_port_is_refused),
         lifecycle_test(test_stop_during_the_start_serves_who_waits),
         lifecycle_test(test_stop_during_the_start_is_obeyed),

@@ -3,6 +3,7 @@
  * the same. What needs a conversation has a test of its own below. */
 #include "tests/support/http_test.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -407,6 +408,12 @@ static const exchange EXCHANGES[] = {
     { "absolute file", GET("/static//etc/passwd"), { 404 } },
     { "file with a backslash", GET("/static/..%5Ctest_protocol.c"), { 404 } },
     { "hidden file", GET("/static/.hidden"), { 404 } },
+    { "file in a folder", GET("/static/inner/deep.txt"), { 200 }, "deep\n" },
+    { "folder without a slash", GET("/static/inner"), { 404 } },
+    { "link to a file", GET("/static/link.html"), { 404 } },
+    { "link to a folder", GET("/static/linked/deep.txt"), { 404 } },
+    { "link out of the root", GET("/static/out.txt"), { 404 } },
+    { "file with a slash behind", GET("/static/page.html/"), { 404 } },
 };
 
 /* --- the table, three ways ------------------------------------------------------------------- */
@@ -856,8 +863,9 @@ static void test_clients_that_reset_harm_nobody(void **state)
         BYTES("GET /big/8000000 HTTP/1.1\r\n" HOST "\r\n"),
         BYTES(POST("/echo/late", "Transfer-Encoding: chunked\r\n", "5\r\nhe")),
         BYTES("BAD\r\n"),
+        BYTES("GET /static/page.html HTTP/1.1\r\n" HOST "\r\n"),
     };
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < 90; round++) {
         peer p;
         peer_connect(&p, server.port);
         peer_send(&p, beginnings[(size_t)round % ARRAY_LEN(beginnings)]);
@@ -866,6 +874,56 @@ static void test_clients_that_reset_harm_nobody(void **state)
         peer_reset(&p);
     }
     check_get("/fast", 200);
+}
+
+static void test_metrics_count_answers_by_their_class(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *metric;
+        const char *path;
+        int status;
+    } rows[] = {
+        { "http_requests_total{class=\"2xx\"}", "/fast", 200 },
+        { "http_requests_total{class=\"4xx\"}", "/nothing", 404 },
+        { "http_requests_total{class=\"5xx\"}", "/no-answer", 500 },
+        { "http_request_duration_seconds_count", "/fast", 200 },
+        { "http_connections_accepted_total", "/fast", 200 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const int before = (int)http_metric(server.port, rows[i].metric);
+        check_get(rows[i].path, rows[i].status);
+        check_get(rows[i].path, rows[i].status);
+        const int counted = (int)http_metric(server.port, rows[i].metric) - before;
+        /* asking for the metrics is a request too */
+        assert_int_equal(counted, rows[i].status == 200 ? 3 : 2);
+    }
+}
+
+/* Everything above on one process, and nothing is left over: a leak would be its exit status. */
+static void test_server_ends_with_nothing_left(void **state)
+{
+    (void)state;
+    kill(server.pid, SIGTERM);
+    const int status = server_wait(&server);
+    if (status != 0)
+        server_print_log(&server);
+    assert_int_equal(status, 0);
+}
+
+static void test_access_log_has_a_line_a_request(void **state)
+{
+    (void)state;
+    server_kill(&server);
+    serve(ENVIRONMENT("WORKERS=1", "HTTP_ACCESS_LOG=on"));
+    check_get("/query?q=%22%0A", 200);
+    check_get("/nothing", 404);
+    kill(server.pid, SIGTERM);
+    assert_int_equal(server_wait(&server), 0);
+    assert_true(
+        server_logged(&server, "\"method\":\"GET\",\"target\":\"/query?q=%22%0A\",\"status\":200"));
+    assert_true(server_logged(&server, "\"target\":\"/nothing\",\"status\":404"));
+    assert_true(server_logged(&server, "\"request_id\":\""));
 }
 
 /* --- slow clients and too many ---------------------------------------------------------------- */
@@ -999,7 +1057,7 @@ static void test_connections_past_the_limit_are_closed(void **state)
 static int setup(void **state)
 {
     (void)state;
-    serve(ENVIRONMENT("WORKERS=1", "HTTP_REQUEST_MEMORY_MAX=32M"));
+    serve(ENVIRONMENT("WORKERS=0", "HTTP_REQUEST_MEMORY_MAX=32M"));
     return 0;
 }
 
@@ -1023,6 +1081,9 @@ int main(void)
         cmocka_unit_test(test_invalid_item_is_answered_with_every_bad_field),
         cmocka_unit_test(test_big_answers_come_whole_to_a_slow_reader),
         cmocka_unit_test(test_clients_that_reset_harm_nobody),
+        cmocka_unit_test(test_metrics_count_answers_by_their_class),
+        cmocka_unit_test(test_server_ends_with_nothing_left),
+        cmocka_unit_test(test_access_log_has_a_line_a_request),
         cmocka_unit_test(test_slow_clients_are_not_waited_for),
         cmocka_unit_test(test_dripping_clients_get_as_far_as_allowed),
         cmocka_unit_test(test_slow_reader_that_reads_gets_all),

@@ -18,34 +18,10 @@ enum {
     STATE_BAD,
 };
 
-/* RFC 9110 section 5.6.2: tchar. */
-static const bool TOKEN[256] = {
-    ['!'] = true,         ['#'] = true,         ['$'] = true,         ['%'] = true, ['&'] = true,
-    ['\''] = true,        ['*'] = true,         ['+'] = true,         ['-'] = true, ['.'] = true,
-    ['^'] = true,         ['_'] = true,         ['`'] = true,         ['|'] = true, ['~'] = true,
-    ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
-};
-
-/* RFC 9110 section 5.5: VCHAR, obs-text, space and tab. */
-static const bool FIELD_VALUE[256] = {
-    ['\t'] = true,
-    [0x20 ... 0x7E] = true,
-    [0x80 ... 0xFF] = true,
-};
-
-/* RFC 3986: what may stand in a target; the rest must be percent-encoded. */
-static const bool TARGET[256] = {
-    ['!'] = true,         ['$'] = true, ['%'] = true, ['&'] = true,         ['\''] = true,
-    ['('] = true,         [')'] = true, ['*'] = true, ['+'] = true,         [','] = true,
-    ['-'] = true,         ['.'] = true, ['/'] = true, [':'] = true,         [';'] = true,
-    ['='] = true,         ['?'] = true, ['@'] = true, ['_'] = true,         ['~'] = true,
-    ['['] = true,         [']'] = true, ['|'] = true, ['0' ... '9'] = true, ['A' ... 'Z'] = true,
-    ['a' ... 'z'] = true,
-};
-
 void http_head_init(http_head *h)
 {
     memset(h, 0, offsetof(http_head, offsets));
+    h->scan = http_scan_pick();
 }
 
 static http_head_result bad(http_head *h, uint16_t status, const char *reason)
@@ -54,15 +30,6 @@ static http_head_result bad(http_head *h, uint16_t status, const char *reason)
     h->status = status;
     h->reason = reason;
     return HTTP_HEAD_BAD;
-}
-
-static bool all_in(str s, const bool set[256])
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if (!set[(unsigned char)s.ptr[i]])
-            return false;
-    }
-    return true;
 }
 
 /* --- request line ---------------------------------------------------------------------------- */
@@ -98,16 +65,18 @@ static bool target_form_fits(http_method method, str target)
            (str_eq_nocase(str_slice(target, 0, 8), STR("https://")) && target.len > 8);
 }
 
-static http_head_result parse_request_line(http_head *h, const char *base, str line)
+/* `bytes`: all that was given; scans may read past the line, which ends in a byte of no class. */
+static http_head_result parse_request_line(http_head *h, str bytes, str line)
 {
-    const str whole = line;
-    const str method = str_cut(&line, ' ');
-    if (!line.ptr || method.len == 0 || !all_in(method, TOKEN))
+    const char *end = bytes.ptr + bytes.len;
+    const str method = str_slice(line, 0, h->scan->token(line.ptr, end));
+    if (method.len == 0 || method.len >= line.len || line.ptr[method.len] != ' ')
         return bad(h, 400, "malformed method");
-    const str target = str_cut(&line, ' ');
-    if (!line.ptr || target.len == 0 || !all_in(target, TARGET))
+    line = str_slice(line, method.len + 1, line.len);
+    const str target = str_slice(line, 0, h->scan->target(line.ptr, end));
+    if (target.len == 0 || target.len >= line.len || line.ptr[target.len] != ' ')
         return bad(h, 400, "malformed request target");
-    const str version = line;
+    const str version = str_slice(line, target.len + 1, line.len);
     if (version.len != 8 || !str_starts_with(version, STR("HTTP/")) || version.ptr[6] != '.' ||
         version.ptr[5] < '0' || version.ptr[5] > '9' || version.ptr[7] < '0' ||
         version.ptr[7] > '9')
@@ -122,9 +91,9 @@ static http_head_result parse_request_line(http_head *h, const char *base, str l
         return bad(h, 501, "no tunnels");
     if (!target_form_fits(h->method, target))
         return bad(h, 400, "request target does not fit the method");
-    h->method_at = (uint32_t)(whole.ptr - base);
+    h->method_at = (uint32_t)(method.ptr - bytes.ptr);
     h->method_len = (uint32_t)method.len;
-    h->target_at = (uint32_t)(target.ptr - base);
+    h->target_at = (uint32_t)(target.ptr - bytes.ptr);
     h->target_len = (uint32_t)target.len;
     h->state = STATE_FIELDS;
     return HTTP_HEAD_INCOMPLETE;
@@ -132,18 +101,26 @@ static http_head_result parse_request_line(http_head *h, const char *base, str l
 
 /* --- fields ---------------------------------------------------------------------------------- */
 
-static http_head_result parse_field(http_head *h, const char *base, str line,
-                                    const http_limits *limits)
+static bool is_blank(char c)
 {
-    if (line.ptr[0] == ' ' || line.ptr[0] == '\t')
+    return c == ' ' || c == '\t';
+}
+
+static http_head_result parse_field(http_head *h, str bytes, str line, const http_limits *limits)
+{
+    const char *base = bytes.ptr, *end = bytes.ptr + bytes.len;
+    if (is_blank(line.ptr[0]))
         return bad(h, 400, "folded header line");
-    const size_t colon = str_index(line, ':');
-    const str name = str_slice(line, 0, colon);
-    if (colon == line.len || colon == 0 || !all_in(name, TOKEN))
+    const str name = { line.ptr, h->scan->token(line.ptr, end) };
+    if (name.len == 0 || name.len >= line.len || line.ptr[name.len] != ':')
         return bad(h, 400, "malformed header name");
-    const str value = str_trim(str_slice(line, colon + 1, line.len), STR(" \t"));
-    if (!all_in(value, FIELD_VALUE))
+    str value = { line.ptr + name.len + 1, line.len - name.len - 1 };
+    if (h->scan->value(value.ptr, end) != value.len) /* the CR behind it is of no class */
         return bad(h, 400, "forbidden character in a header value");
+    for (; value.len > 0 && is_blank(value.ptr[0]); value.len--)
+        value.ptr++;
+    while (value.len > 0 && is_blank(value.ptr[value.len - 1]))
+        value.len--;
     if (h->field_count >= limits->fields_max || h->field_count >= HTTP_FIELDS_MAX)
         return bad(h, 431, "too many header fields");
     const uint32_t i = h->field_count++;
@@ -166,14 +143,11 @@ static void take_connection(http_head *h, str value)
 }
 
 /* RFC 9112 section 3.2: uri-host [ ":" port ], or nothing. */
-static bool is_host(str value)
+static bool is_host(const http_head *h, str value)
 {
-    for (size_t i = 0; i < value.len; i++) {
-        const char c = value.ptr[i];
-        if (!TARGET[(unsigned char)c] || c == '/' || c == '?' || c == '@')
-            return false;
-    }
-    return true;
+    return h->scan->target(value.ptr, value.ptr + value.len) == value.len &&
+           !memchr(value.ptr, '/', value.len) && !memchr(value.ptr, '?', value.len) &&
+           !memchr(value.ptr, '@', value.len);
 }
 
 /* What framing and routing depend on, gathered over all fields. */
@@ -186,7 +160,7 @@ typedef struct gathered {
 
 static http_head_result take_host(http_head *h, str value, gathered *g)
 {
-    return g->hosts++ > 0 || !is_host(value) ? bad(h, 400, "bad Host") : HTTP_HEAD_INCOMPLETE;
+    return g->hosts++ > 0 || !is_host(h, value) ? bad(h, 400, "bad Host") : HTTP_HEAD_INCOMPLETE;
 }
 
 static http_head_result take_expect(http_head *h, str value)
@@ -277,17 +251,16 @@ static bool past_limit(http_head *h, const http_limits *limits)
 }
 
 /* A line without its CRLF. */
-static http_head_result take_line(http_head *h, const char *base, str line,
-                                  const http_limits *limits)
+static http_head_result take_line(http_head *h, str bytes, str line, const http_limits *limits)
 {
     if (h->state == STATE_FIELDS) {
         if (line.len == 0)
-            return finish(h, base);
-        return parse_field(h, base, line, limits);
+            return finish(h, bytes.ptr);
+        return parse_field(h, bytes, line, limits);
     }
     if (line.len > 0) {
         h->fields_start = h->at;
-        return parse_request_line(h, base, line);
+        return parse_request_line(h, bytes, line);
     }
     if (h->state == STATE_REQUEST_LINE)
         return bad(h, 400, "empty lines before the request");
@@ -312,7 +285,7 @@ http_head_result http_head_parse(http_head *h, str bytes, const http_limits *lim
             return bad(h, 400, "a line ends without CR");
         const str line = { bytes.ptr + h->line_start, len - 1 };
         h->line_start = h->at;
-        const http_head_result r = take_line(h, bytes.ptr, line, limits);
+        const http_head_result r = take_line(h, bytes, line, limits);
         if (r != HTTP_HEAD_INCOMPLETE)
             return r;
     }

@@ -6,6 +6,8 @@
 #ifndef HTTP_SRC_HEAD_H
 #define HTTP_SRC_HEAD_H
 
+#include "scan.h"
+
 #include "core/str.h"
 #include "http/request.h"
 
@@ -46,6 +48,7 @@ typedef struct http_head {
     const char *reason;
 
     /* the parser's own */
+    const http_scan *scan;
     uint8_t state;
     uint32_t at;         /* bytes looked at */
     uint32_t line_start; /* of the line being read */

@@ -104,6 +104,7 @@ extern const error_kind ORM_BAD_CURSOR; /* INVALID: not a cursor of this list */
 #define orm_where_not_null(name_, column_) \
     ((name_##_filter){                     \
         orm_filter_compare(ORM_NE, ORM_OFFSET_(name_, column_), pg_param_null(PG_OID_TEXT)) })
+#define ORM_FILTER_DEPTH_MAX    32 /* a filter nested deeper is PG_INVALID_ARGUMENT when used */
 /* All of some conditions, any of some; none at all: every row, no row. */
 #define orm_all_of(name_, ...)  ORM_JOIN_(name_, ORM_ALL, __VA_ARGS__)
 #define orm_any_of(name_, ...)  ORM_JOIN_(name_, ORM_ANY, __VA_ARGS__)
@@ -155,7 +156,8 @@ extern const error_kind ORM_BAD_CURSOR; /* INVALID: not a cursor of this list */
 /* One page of them, into a NAME_page, from behind the query's cursor; the next page costs as little
  * as the first (no OFFSET). Rows of equal order are told apart by the primary key, which the table
  * must have. All keys of the order have one direction, and none is an opt_X.
- *   fails  the query's own error; ORM_BAD_CURSOR; as pg_query */
+ *   fails  the query's own error; ORM_BAD_CURSOR; PG_MESSAGE_TOO_LARGE for keys of over 64 KiB; as
+ *          pg_query */
 #define orm_page(on_, name_, out_, query_, order_, ...) \
     name_##_page_into(PG_TARGET(on_), (out_), (query_), (order_), orm_all_of(name_, __VA_ARGS__))
 /* How many rows meet the conditions. */
@@ -283,14 +285,13 @@ YIELDS error orm_delete_rows(pg_target on, const orm_table *table, uint64_t *aff
         .node
 
 /* The parameter, if its type fits the column: else the static assertion fails. */
-#if defined(__cppcheck__) /* its C grammar has no struct in this place */
+#if defined(__cppcheck__) /* it does not see that the check is not evaluated */
 #define ORM_CHECKED_(column_, value_, op_) pg_param(value_)
 #else
 #define ORM_CHECKED_(column_, value_, op_)                                             \
-    ((void)sizeof(struct {                                                             \
+    ((void)({                                                                          \
          _Static_assert(ORM_FITS_(column_, value_, op_),                               \
                         "the value's type, or the operator, does not fit the column"); \
-         int unused_;                                                                  \
      }),                                                                               \
      pg_param(value_))
 #endif

@@ -50,7 +50,6 @@ extern const error_kind PG_CONNINFO_INVALID; /* INVALID: the connection string *
 
 /* --- the client ------------------------------------------------------------------------------- */
 
-extern const error_kind PG_TOO_MANY_ROWS;    /* INTERNAL: more rows than were asked for */
 extern const error_kind PG_TYPE_MISMATCH;    /* INTERNAL: a column is not what its reader expects */
 extern const error_kind PG_INVALID_ARGUMENT; /* INTERNAL: a NUL in SQL or a name, too many values */
 extern const error_kind PG_MESSAGE_TOO_LARGE; /* TOO_LARGE: more than a message may hold */

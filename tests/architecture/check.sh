@@ -28,6 +28,6 @@ sources '*.c' | grep -vE "^tests/|$foreign" | xargs -P"$(nproc)" -n1 $here/tidy.
 
 echo "== cppcheck"
 cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --suppressions-list=$here/cppcheck.txt \
-    --enable=warning,performance,portability -j"$(nproc)" -I. -Ibuild/check/include '-D__has_include(x)=0' -D_GNU_SOURCE \
+    --enable=warning,performance,portability -j"$(nproc)" -I. -Ibuild/check/include '-D__has_include(x)=0' -D_GNU_SOURCE -D__cppcheck__ \
     $(sources '*.c' | grep -vE "^tests/|$foreign")
 echo "check passed"

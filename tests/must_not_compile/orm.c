@@ -18,16 +18,17 @@ ORM_TABLE(dog, "dogs", DOG_FIELDS)
 #define CAT_PATCH_FIELDS(F) F(name, opt_text) F(weight, opt_text)
 SHAPE(cat_patch, CAT_PATCH_FIELDS)
 
-error right(pg_pool *db, int64_t id, str name, int8_list ids);
+error right(pg_pool *db, int64_t id, str name, int64_t *ids);
 error wrong(pg_pool *db, int64_t id, str name, cat_patch in);
 
-error right(pg_pool *db, int64_t id, str name, int8_list ids)
+error right(pg_pool *db, int64_t id, str name, int64_t *ids)
 {
     cat c;
     cat_list cats;
     cat_page page;
     TRY(orm_get(db, cat, &c, orm_where(cat, id, EQ, id), orm_where(cat, name, LIKE, name)));
-    TRY(orm_get(db, cat, &c, orm_where(cat, id, IN, ids), orm_where(cat, weight, GT, 1.5)));
+    TRY(orm_get(db, cat, &c, orm_where(cat, id, IN, ((int8_list){ ids, 2 })),
+                orm_where(cat, weight, GT, 1.5)));
     TRY(orm_list(db, cat, &cats, orm_asc(cat, name), 10, orm_where_not_null(cat, weight)));
     TRY(orm_page(db, cat, &page, (page_query){ .limit = 10 }, orm_desc(cat, id)));
     return orm_update(db, cat, &c, orm_where(cat, id, EQ, 7), orm_set(cat, name, name));

@@ -47,8 +47,7 @@ static error ask(pg_pool *db, int64_t *n)
     pg_rows rows;
     TRY(pg_query(db, &rows, "select n"));
     if (rows.count != 1 || rows.column_count != 1)
-        return error_set(&PG_TOO_MANY_ROWS, "%zu rows of %u columns", rows.count,
-                         rows.column_count);
+        return error_set(&PG_FAILED, "%zu rows of %u columns", rows.count, rows.column_count);
     return pg_get(&rows, 0, 0, n);
 }
 
@@ -372,7 +371,7 @@ static const mock_row ANSWERS[] = {
                BOUND "D\0\0\0\16\0\1\0\0\0\4\0\0\0\7" DONE READY),
     ANSWER_ROW("a NULL", PG_TYPE_MISMATCH, "NULL",
                BOUND "D\0\0\0\12\0\1\377\377\377\377" DONE READY),
-    ANSWER_ROW("two rows", PG_TOO_MANY_ROWS, "2 rows", BOUND ROW_7 ROW_8 DONE READY),
+    ANSWER_ROW("two rows", PG_FAILED, "2 rows", BOUND ROW_7 ROW_8 DONE READY),
     ANSWER_ROW("a description again", PG_PROTOCOL_VIOLATION, "description",
                BOUND ONE_COLUMN ROW_7 DONE READY),
     ANSWER_ROW("ready at once", PG_PROTOCOL_VIOLATION, "", READY),

@@ -19,26 +19,6 @@ static error bad_cursor(const orm_table *table)
                      STR_ARG(table->name));
 }
 
-/* The order with the primary key behind it: no two rows are equal in it. */
-static orm_order total_order(const shape *of, orm_order order)
-{
-    const bool falling = order.count > 0 && order.keys[0].falling;
-    bool has_key = false;
-    for (uint32_t i = 0; i < order.count; i++)
-        invariant(order.keys[i].falling == falling);
-    for (uint32_t i = 0; i < of->field_count; i++) {
-        const shape_field *field = &of->fields[i];
-        bool there = !field->primary_key;
-        has_key = has_key || field->primary_key;
-        for (uint32_t k = 0; k < order.count; k++)
-            there = there || order.keys[k].offset == field->offset;
-        if (!there)
-            order = orm_order_join(order, (orm_order){ { { field->offset, falling } }, 1 });
-    }
-    invariant(has_key);
-    return order;
-}
-
 static uint64_t fingerprint(const orm_sql *sql, orm_order order)
 {
     uint64_t hash = str_hash(sql->table->name, FINGERPRINT_SEED);
@@ -72,6 +52,28 @@ static size_t fixed_bytes(const shape_field *field)
         break;
     }
     unreachable(); /* these have no order */
+}
+
+/* The order with the primary key behind it: no two rows are equal in it. */
+static orm_order total_order(const shape *of, orm_order order)
+{
+    const bool falling = order.count > 0 && order.keys[0].falling;
+    bool has_key = false;
+    for (uint32_t i = 0; i < order.count; i++)
+        invariant(order.keys[i].falling == falling);
+    for (uint32_t i = 0; i < of->field_count; i++) {
+        const shape_field *field = &of->fields[i];
+        bool there = !field->primary_key;
+        has_key = has_key || field->primary_key;
+        for (uint32_t k = 0; k < order.count; k++)
+            there = there || order.keys[k].offset == field->offset;
+        if (!there)
+            order = orm_order_join(order, (orm_order){ { { field->offset, falling } }, 1 });
+    }
+    invariant(has_key);
+    for (uint32_t i = 0; i < order.count; i++) /* now, not when there is a second page */
+        (void)fixed_bytes(orm_field(of, order.keys[i].offset));
+    return order;
 }
 
 static void put_key(buf *out, const shape_field *field, const char *member)
@@ -114,19 +116,22 @@ static bool take_key(str *rest, const shape_field *field, char *member)
            (str_is_utf8(value) && str_index(value, '\0') == value.len);
 }
 
-static str make_cursor(const orm_sql *sql, orm_order order, const char *row)
+static error make_cursor(const orm_sql *sql, orm_order order, const char *row, opt_text *out)
 {
-    buf out;
+    buf bytes;
     const uint64_t print = fingerprint(sql, order);
-    buf_init_arena(&out, fiber_arena(), CURSOR_BYTES_MAX);
-    buf_append(&out, (str){ (const char *)&print, sizeof print });
+    buf_init_arena(&bytes, fiber_arena(), CURSOR_BYTES_MAX);
+    buf_append(&bytes, (str){ (const char *)&print, sizeof print });
     for (uint32_t i = 0; i < order.count; i++) {
         const shape_field *field = orm_field(sql->shape, order.keys[i].offset);
-        put_key(&out, field, row + field->offset);
+        put_key(&bytes, field, row + field->offset);
     }
-    if (buf_status(&out).kind)
-        return STR_NONE;
-    return base64url_encode(fiber_arena(), (bytea){ (const uint8_t *)out.data, out.len });
+    if (buf_status(&bytes).kind)
+        return error_set(&PG_MESSAGE_TOO_LARGE, "a row of %.*s has keys of over 64 KiB: no cursor",
+                         STR_ARG(sql->table->name));
+    const bytea all = { (const uint8_t *)bytes.data, bytes.len };
+    *out = (opt_text){ .has = true, .value = base64url_encode(fiber_arena(), all) };
+    return OK;
 }
 
 /* The keys of the cursor's row, in a struct that is otherwise zero. */
@@ -207,10 +212,8 @@ error orm_page_rows(pg_target on, const orm_table *table, page_query query, orm_
     char *structs = arena_alloc_zero(fiber_arena(), kept, sql.shape->bytes, 16);
     for (size_t i = 0; i < kept; i++)
         TRY(orm_read_row(&sql, &rows, i, structs + i * sql.shape->bytes));
-    if (rows.count > kept) {
-        const str cursor = make_cursor(&sql, order, structs + (kept - 1) * sql.shape->bytes);
-        *next = (opt_text){ .has = cursor.ptr != NULL, .is_null = !cursor.ptr, .value = cursor };
-    }
+    if (rows.count > kept)
+        TRY(make_cursor(&sql, order, structs + (kept - 1) * sql.shape->bytes, next));
     *items = structs;
     *count = kept;
     return OK;

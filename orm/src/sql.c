@@ -9,7 +9,6 @@
 
 #define TEXT_BYTES_MAX ((size_t)1 << 20)
 #define VALUES_FIRST   16
-#define FILTER_DEPTH   32
 
 void orm_sql_init(orm_sql *sql, const orm_table *table)
 {
@@ -95,10 +94,13 @@ static void put_comparison(orm_sql *sql, const orm_filter *f)
     }
 }
 
-/* NOLINTNEXTLINE(misc-no-recursion): as deep as FILTER_DEPTH */
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as ORM_FILTER_DEPTH_MAX */
 static void put_filter(orm_sql *sql, const orm_filter *f, uint32_t depth)
 {
-    invariant(depth < FILTER_DEPTH);
+    if (depth == ORM_FILTER_DEPTH_MAX) {
+        sql->too_deep = true;
+        return;
+    }
     if (f->op < ORM_ALL) {
         put_comparison(sql, f);
         return;
@@ -157,16 +159,24 @@ void orm_sql_put_limit(orm_sql *sql, uint64_t limit)
 /* --- running ------------------------------------------------------------------------------------
  */
 
+static error check(const orm_sql *sql)
+{
+    if (sql->too_deep)
+        return error_set(&PG_INVALID_ARGUMENT, "a filter on %.*s is nested deeper than %d",
+                         STR_ARG(sql->table->name), ORM_FILTER_DEPTH_MAX);
+    return buf_status(&sql->text);
+}
+
 error orm_sql_query(const orm_sql *sql, pg_target on, pg_rows *rows)
 {
-    TRY(buf_status(&sql->text));
+    TRY(check(sql));
     return pg_query_values(on, buf_str(&sql->text), (pg_values){ sql->values, sql->value_count },
                            rows);
 }
 
 error orm_sql_execute(const orm_sql *sql, pg_target on, uint64_t *affected)
 {
-    TRY(buf_status(&sql->text));
+    TRY(check(sql));
     return pg_execute_values(on, buf_str(&sql->text), (pg_values){ sql->values, sql->value_count },
                              affected);
 }
@@ -183,6 +193,9 @@ const shape_field *orm_field(const shape *of, uint32_t offset)
 error orm_read_row(const orm_sql *sql, const pg_rows *rows, size_t row, void *out)
 {
     const shape *of = sql->shape;
+    if (rows->column_count != of->field_count)
+        return error_set(&PG_TYPE_MISMATCH, "%u columns for the %u of table %.*s",
+                         rows->column_count, of->field_count, STR_ARG(sql->table->name));
     for (uint32_t i = 0; i < of->field_count; i++) {
         const shape_field *field = &of->fields[i];
         const pg_cell cell = pg_cell_of(rows, row, i);

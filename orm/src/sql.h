@@ -13,6 +13,7 @@ typedef struct orm_sql {
     pg_value *values;
     size_t value_count;
     size_t value_capacity;
+    bool too_deep; /* a filter is nested deeper than ORM_FILTER_DEPTH_MAX: it will not run */
 } orm_sql;
 
 void orm_sql_init(orm_sql *sql, const orm_table *table);

@@ -86,8 +86,9 @@ error orm_count_rows(pg_target on, const orm_table *table, const orm_filter *fil
     orm_sql_put_table(&sql);
     orm_sql_put_where(&sql, filter);
     TRY(orm_sql_query(&sql, on, &rows));
-    if (rows.count != 1)
-        return error_set(&PG_PROTOCOL_VIOLATION, "count(*) gave %zu rows", rows.count);
+    if (rows.count != 1 || rows.column_count != 1)
+        return error_set(&PG_PROTOCOL_VIOLATION, "count(*) gave %zu rows of %u columns", rows.count,
+                         rows.column_count);
     return pg_get(&rows, 0, 0, out);
 }
 
@@ -152,15 +153,15 @@ error orm_insert_row(pg_target on, const orm_table *table, void *row)
  */
 
 /* Whether the filter lets only rows pass in which the column equals one value. */
-/* NOLINTNEXTLINE(misc-no-recursion): as deep as the filter, which orm_sql bounds */
-static bool fixes(const orm_filter *f, uint32_t offset)
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as ORM_FILTER_DEPTH_MAX */
+static bool fixes(const orm_filter *f, uint32_t offset, uint32_t depth)
 {
     if (f->op == ORM_EQ)
         return f->offset == offset && !f->value.is_null;
-    if (f->op != ORM_ALL && !(f->op == ORM_ANY && f->count == 1))
+    if (depth == ORM_FILTER_DEPTH_MAX || (f->op != ORM_ALL && !(f->op == ORM_ANY && f->count == 1)))
         return false;
     for (size_t i = 0; i < f->count; i++) {
-        if (fixes(f->items[i], offset))
+        if (fixes(f->items[i], offset, depth + 1))
             return true;
     }
     return false;
@@ -171,7 +172,7 @@ static bool fixes_one_row(const shape *of, const orm_filter *filter)
     bool whole_key = true, has_key = false;
     for (uint32_t i = 0; i < of->field_count; i++) {
         const shape_field *field = &of->fields[i];
-        const bool fixed = fixes(filter, field->offset);
+        const bool fixed = fixes(filter, field->offset, 0);
         if (field->unique && fixed)
             return true;
         has_key = has_key || field->primary_key;

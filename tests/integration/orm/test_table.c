@@ -152,6 +152,8 @@ static void test_table_conditions(void **state)
                                          orm_not(pet, orm_where(pet, name, LIKE, STR("%1"))))),
                      9);
     assert_int_equal(count_of(orm_where(pet, id, EQ, INT64_MAX)), 0);
+    assert_int_equal(count_of(orm_where(pet, tame, NE, true)), 70);
+    assert_int_equal(count_of(orm_where(pet, tame, EQ, true)), 0);
     /* A value that would be another after narrowing is not narrowed. */
     assert_int_equal(count_of(orm_where(pet, legs, EQ, ((int64_t)1 << 32) + 3)), 0);
 }

@@ -295,18 +295,18 @@ static void test_query_text_that_postgresql_cannot_hold_is_the_callers_fault(voi
     static const struct {
         const char *name;
         str text;
-    } rows_[] = {
+    } BAD[] = {
         { "a NUL", { "a\0b", 3 } },
         { "no UTF-8", { "a\xff", 2 } },
         { "a surrogate", { "\xed\xa0\x80", 3 } },
     };
     pg_rows rows;
-    for (size_t i = 0; i < ARRAY_LEN(rows_); i++) {
-        const error e = pg_query(db, &rows, "select $1", rows_[i].text);
+    for (size_t i = 0; i < ARRAY_LEN(BAD); i++) {
+        const error e = pg_query(db, &rows, "select $1", BAD[i].text);
         if (!error_is(e, &PG_DATA_EXCEPTION))
-            fail_msg("%s", rows_[i].name);
+            fail_msg("%s", BAD[i].name);
         assert_int_equal(error_class_of(e), ERROR_INVALID);
-        str items[] = { rows_[i].text };
+        str items[] = { BAD[i].text };
         assert_fails(PG_DATA_EXCEPTION,
                      pg_query(db, &rows, "select $1", ((text_list){ items, 1 })));
     }
@@ -505,7 +505,7 @@ static uint32_t stop_one_after(uint32_t turns)
     int64_t numbers[ACTORS];
     uint32_t stopped = 0;
     for (int64_t i = 0; i < ACTORS; i++) {
-        numbers[i] = turns * 100 + i;
+        numbers[i] = (int64_t)turns * 100 + i;
         fibers[i] = start(i % 2 ? write_own_number : ask_own_number, &numbers[i]);
     }
     yield_times(turns);

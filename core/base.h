@@ -9,6 +9,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Bools, as C23 has them: in C17 `true` is the int 1, which _Generic takes for a number, and a bool
+ * column could not be compared with it. A C17 program may redefine these two (7.18). What `a == b`
+ * and `!a` give stays an int: write (bool)(a == b) where the type counts. */
+#if __STDC_VERSION__ < 202000L
+#undef true
+#undef false
+#define true ((bool)1)
+#define false ((bool)0)
+#endif
+
 /* A suspending function: the calling fiber may sleep in it, and other fibers run meanwhile. Worker
  * state read before the call is read again after it. */
 #define YIELDS

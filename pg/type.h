@@ -95,8 +95,8 @@ typedef struct pg_value {
 
 /* The parameter that stands for a C value, by its type: bool, short, int, long, double, str, bytea,
  * timestamptz, uuid, jsonb, their opt_X (NULL unless `has`) and X_list; a pg_value is handed on.
- * Anything else, a char * or an unsigned long say, does not compile. Mind that in C `true` and
- * `a == b` are ints: write (bool)(a == b). */
+ * Anything else, a char * or an unsigned long say, does not compile. Mind that in C `a == b` and
+ * `!a` are ints: write (bool)(a == b). */
 #define pg_param(value)                              \
     _Generic((value), bool                           \
              : pg_param_bool, signed char            \

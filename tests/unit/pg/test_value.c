@@ -64,8 +64,8 @@ static const uuid ID = { "0123456789abcde" };
 static void test_value_numbers_are_in_network_order(void **state)
 {
     (void)state;
-    assert_encodes((bool)true, PG_OID_BOOL, STR("\1"));
-    assert_encodes((bool)false, PG_OID_BOOL, STR("\0"));
+    assert_encodes(true, PG_OID_BOOL, STR("\1"));
+    assert_encodes(false, PG_OID_BOOL, STR("\0"));
     assert_encodes((int16_t)-2, PG_OID_INT2, STR("\xFF\xFE"));
     assert_encodes((int16_t)0x0102, PG_OID_INT2, STR("\1\2"));
     assert_encodes((int32_t)0x01020304, PG_OID_INT4, STR("\1\2\3\4"));

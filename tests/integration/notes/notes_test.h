@@ -50,12 +50,14 @@ static void set_database(const char *url, const char *name)
     (void)snprintf(database_name, sizeof database_name, "%s", name);
 }
 
+/* Connects at once: the test's loop stands still while it waits for the program. */
 static void open_database(void)
 {
     assert_ok(
         pg_pool_open(&(pg_pool_options){ .conninfo = str_from_c(strchr(database_setting, '=') + 1),
-                                         .connections_max = 2 },
+                                         .connections_max = 1 },
                      &db));
+    assert_ok(pg_execute(db, NULL, "select 1"));
 }
 
 static void administer(const char *verb, const char *rest)

@@ -277,7 +277,7 @@ static void test_schema_missing_is_500_that_tells_nothing(void **state)
     ask(NULL, "POST /register", "{'email':'" ADA "','password':'" PASSWORD "'}", &a);
     check_problem("no tables", &a, 500, NULL);
     answer_free(&a);
-    assert_true(server_logged(&server, "42P01"));
+    await(server_logged(&server, "42P01"));
     expect(NULL, "GET /health", NULL, 200, "{'status':'ok'}");
     server_kill(&server);
 }

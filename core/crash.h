@@ -5,7 +5,8 @@
  * `on_crash` is told; the fiber is never resumed and its stack never reused, the `abandon` parts of
  * its clean-ups run, whoever joins it gets FIBER_CRASHED. The process's memory may be damaged, so
  * its owner should retire it soon. The same for SIGUSR1, sent from outside to stop a fiber that
- * never yields. Outside a fiber these signals do what they always did. */
+ * never yields; the deadlines of the others are then put off by the time it took. Outside a fiber
+ * these signals do what they always did. */
 #ifndef CORE_CRASH_H
 #define CORE_CRASH_H
 

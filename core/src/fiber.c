@@ -16,6 +16,7 @@
 #include "sanitizer.h"
 #include "stack.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -199,6 +200,23 @@ static void arena_lose(loop *l, arena *a)
     arena_init(a, a->bytes_max);
 }
 
+static uint64_t wait_deadline_ms(const fiber *f);
+
+/* Gives the others back what a runaway took: their deadlines were not theirs to keep meanwhile. */
+static void put_deadlines_off(loop *l, uint64_t ms)
+{
+    LIST_EACH (fiber, f, &l->fibers, sibling) {
+        for (scope *s = f->scope; s; s = s->outer) {
+            if (s->deadline_ms != UINT64_MAX)
+                s->deadline_ms += ms;
+        }
+        if (f->shield_deadline_ms != UINT64_MAX)
+            f->shield_deadline_ms += ms;
+        if (timer_armed(&f->deadline))
+            timer_wheel_arm(&l->timers, &f->deadline, wait_deadline_ms(f));
+    }
+}
+
 /* On the loop's stack, to which the signal handler has redirected the thread. */
 static void fiber_crashed(fiber *f)
 {
@@ -208,6 +226,8 @@ static void fiber_crashed(fiber *f)
     f->state = FIBER_LOST;
     list_remove(&f->sibling);
     l->fiber_stats.running--;
+    if (l->crash.signo == SIGUSR1)
+        put_deadlines_off(l, loop_clock_ms() - l->now_ms);
     l->on_crash(&l->crash, l->on_crash_arg);
     scope_abandon_all(f);
     arena_lose(l, f->arena);

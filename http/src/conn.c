@@ -381,12 +381,9 @@ void http_server_accept(int fd, void *arg)
 void http_server_drain(http_server *server)
 {
     server->draining = true;
-    /* Streams count from the turn's start, which a handler that never yielded may have put off. */
-    const uint32_t late_ms = (uint32_t)(http_clock_us() / 1000 - loop_now_ms(server->loop));
     LIST_EACH (http_conn, c, &server->conns, node) {
         if (!c->request && c->stream)
-            stream_set_timeout(c->stream,
-                               late_ms + (c->request_count > 0 ? DRAIN_IDLE_MS : DRAIN_NEW_MS));
+            stream_set_timeout(c->stream, c->request_count > 0 ? DRAIN_IDLE_MS : DRAIN_NEW_MS);
     }
     if (server->conn_count == 0 && server->on_drained)
         server->on_drained(server);

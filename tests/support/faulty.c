@@ -34,6 +34,14 @@ static error slow(http_request *req)
     return http_reply_text(req, 200, STR("slow"));
 }
 
+/* More than one wait, so that a deadline that passed meanwhile would be noticed. */
+static error slow_in_steps(http_request *req)
+{
+    for (int64_t steps = http_path_int8(req, "steps"); steps > 0; steps--)
+        TRY(fiber_sleep(100));
+    return http_reply_text(req, 200, STR("slow"));
+}
+
 static error show_worker(http_request *req)
 {
     const worker_reply out = { .pid = getpid() };
@@ -275,6 +283,7 @@ static error fault_in_guard(http_request *req)
 static const http_route routes[] = {
     { HTTP_GET, "/fast", fast, http_public },
     { HTTP_GET, "/slow/:ms<int8>", slow, http_public },
+    { HTTP_GET, "/steps/:steps<int8>", slow_in_steps, http_public },
     { HTTP_GET, "/worker", show_worker, http_public, .reply = SHAPE_OF(worker_reply) },
     { HTTP_POST, "/echo", echo, http_public },
     { HTTP_PUT, "/echo", echo, http_public },

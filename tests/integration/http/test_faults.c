@@ -87,7 +87,7 @@ static void run_fault(const fault_case *fault)
     const double faults = http_metric(server.port, "http_faults_total");
     const long pid = worker_pid();
     crowd_stays(staying);
-    crowd_sends(under_way, "/slow/300");
+    crowd_sends(under_way, "/steps/3");
     peer_connect(&culprit, server.port);
     peer_sendf(&culprit, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", fault->path);
     crowd_sends(arriving, "/fast");

@@ -37,6 +37,7 @@ typedef struct block_stats {
     uint64_t system;   /* of them, taken from malloc */
     uint64_t pooled;   /* blocks free in the pool now */
 } block_stats;
+/* A copy of this thread's counters. */
 block_stats block_pool_stats(void);
 /* Frees every pooled block of this thread. */
 void block_pool_trim(void);

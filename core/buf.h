@@ -23,13 +23,17 @@ typedef struct buf {
 /* BUF_FULL: TOO_LARGE, past the ceiling. */
 extern const error_kind BUF_FULL;
 
+/* An empty buffer for at most `bytes_max` bytes, on the heap: buf_deinit it. */
 void buf_init(buf *b, size_t bytes_max);
+/* The same in `a`, which frees it. */
 void buf_init_arena(buf *b, arena *a, size_t bytes_max);
 /* Frees heap memory; safe twice; arena memory stays the arena's. */
 void buf_deinit(buf *b);
 /* Empties, keeps the memory, clears `failed`. */
 void buf_reset(buf *b);
 
+/* Appends a copy of the bytes, one character, a number in decimal, or printf's text (without a
+ * NUL): all of it or, with `failed` set, nothing. */
 void buf_append(buf *b, str bytes);
 void buf_append_char(buf *b, char c);
 void buf_append_int64(buf *b, int64_t value);
@@ -37,6 +41,7 @@ void buf_append_uint64(buf *b, uint64_t value);
 void buf_append_format(buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Room for `bytes` more; NULL when failed. Write there, then buf_commit what was written. */
 char *buf_reserve(buf *b, size_t bytes);
+/* Counts the first `bytes` of what was reserved as written. */
 void buf_commit(buf *b, size_t bytes);
 /* Drops the first `bytes`, moving the rest down. */
 void buf_consume(buf *b, size_t bytes);

@@ -65,14 +65,17 @@ extern const error_kind OUT_OF_MEMORY; /* UNAVAILABLE */
 extern const error_kind ARENA_FULL;    /* UNAVAILABLE: a fiber's arena reached its cap */
 extern const error_kind SYSTEM_FAILED; /* INTERNAL: a system call failed */
 
+/* Whether nothing went wrong. */
 static inline bool error_is_ok(error e)
 {
     return e.kind == NULL;
 }
+/* Whether it is of that kind (its causes are not asked); `kind` NULL: as error_is_ok. */
 static inline bool error_is(error e, const error_kind *kind)
 {
     return e.kind == kind;
 }
+/* The class of its kind, ERROR_NONE for OK. */
 static inline error_class error_class_of(error e)
 {
     return e.kind ? e.kind->class : ERROR_NONE;
@@ -117,6 +120,7 @@ typedef struct error_detail {
 #define error_set_fields(kind_, fields_, count_) \
     error_set_fields_at((kind_), (fields_), (count_), __FILE__, __LINE__)
 
+/* What the macros above expand to. */
 error error_set_at(const error_kind *kind, const char *file, int line, const char *format, ...)
     PRINTF_LIKE(4, 5);
 error error_set_errno_at(const error_kind *kind, int system_errno, const char *file, int line,

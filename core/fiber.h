@@ -105,6 +105,7 @@ typedef struct wait_group {
     struct deferred *cleanup;
 } wait_group;
 
+/* An empty group, in the caller's storage. After wait_group_wait it is empty again. */
 void wait_group_init(wait_group *group);
 /* Starts one more; fails as fiber_start, or FIBER_TOO_MANY past WAIT_GROUP_MAX. */
 error wait_group_start(wait_group *group, fiber_fn fn, void *arg);
@@ -119,6 +120,7 @@ typedef struct fiber_stats {
     uint64_t started;
     uint32_t guards_by_mprotect; /* 1 when the kernel has no MADV_GUARD_INSTALL */
 } fiber_stats;
+/* A copy of them, as of now. */
 fiber_stats fiber_stats_of(const loop *loop);
 
 #endif

@@ -14,10 +14,12 @@ typedef struct list {
     list_node head;
 } list;
 
+/* An empty list. Its head must not move while anything stands in it. */
 static inline void list_init(list *l)
 {
     l->head.next = l->head.prev = &l->head;
 }
+/* Whether nothing stands in it. */
 static inline bool list_is_empty(const list *l)
 {
     return l->head.next == &l->head;
@@ -27,6 +29,7 @@ static inline bool list_linked(const list_node *n)
 {
     return n->next != NULL;
 }
+/* Links a node, which must stand in no list, behind one that does. */
 static inline void list_insert_after(list_node *at, list_node *n)
 {
     invariant(!list_linked(n));
@@ -35,6 +38,7 @@ static inline void list_insert_after(list_node *at, list_node *n)
     at->next->prev = n;
     at->next = n;
 }
+/* Links a node at the end, or the beginning. */
 static inline void list_append(list *l, list_node *n)
 {
     list_insert_after(l->head.prev, n);

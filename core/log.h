@@ -76,7 +76,9 @@ typedef struct log_field {
         }                                                                                 \
     } while (0)
 
+/* Whether lines of that level are written: what is costly to find out need not be found out. */
 bool log_enabled(log_level level);
+/* Writes one line, whatever the level in force: what the macros expand to. Keeps nothing. */
 void log_write(log_level level, const char *message, const log_field *fields, size_t count);
 
 /* Starts the writer thread of this process on `fd` (kept open, stays the caller's). A log that is

@@ -30,11 +30,13 @@ str str_slice(str s, size_t from, size_t len);
 /* A view of a NUL-terminated string; NULL gives STR_NONE. */
 str str_from_c(const char *text);
 
+/* The same bytes; STR_NONE equals the empty string. */
 bool str_eq(str a, str b);
 /* Equal but for the case of A-Z. */
 bool str_eq_nocase(str a, str b);
 /* Takes the same time for equal lengths whatever the bytes: for secrets. */
 bool str_eq_constant_time(str a, str b);
+/* Whether the first, or last, bytes of `s` are those; the empty string always is there. */
 bool str_starts_with(str s, str prefix);
 bool str_ends_with(str s, str suffix);
 /* <0, 0, >0 by bytes, a prefix before the longer string. */

@@ -79,7 +79,9 @@ error stream_connect(loop *loop, const address *to, const stream_handler *handle
 error stream_from_fd(loop *loop, int fd, const stream_handler *handler,
                      const stream_options *options, void *owner, stream **out);
 
+/* What stream_connect or stream_from_fd was given as `owner`. */
 void *stream_owner(const stream *s);
+/* The loop it belongs to. */
 loop *stream_loop(const stream *s);
 /* The peer's address; len 0 when unknown. */
 address stream_peer(const stream *s);

@@ -26,6 +26,7 @@ typedef struct timer_wheel {
     uint64_t armed; /* timers in the wheel */
 } timer_wheel;
 
+/* An empty wheel whose clock stands at `now_ms`. */
 void timer_wheel_init(timer_wheel *wheel, uint64_t now_ms);
 /* Arms or re-arms: fires in the first advance to `at_ms` or later; a time already passed fires with
  * the next tick. `fire` must be set. */
@@ -38,6 +39,7 @@ void timer_wheel_advance(timer_wheel *wheel, uint64_t now_ms);
  * earlier, by a cascade), or UINT64_MAX when nothing is armed. */
 uint64_t timer_wheel_next_ms(const timer_wheel *wheel);
 
+/* Whether it will fire: false for a zeroed, fired or cancelled one. */
 static inline bool timer_armed(const timer *t)
 {
     return list_linked(&t->node);

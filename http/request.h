@@ -38,6 +38,7 @@ extern const error_kind HTTP_CLIENT_GONE;        /* CANCELED: nobody is there to
 
 /* --- what came ------------------------------------------------------------------------------- */
 
+/* As it was sent: HTTP_HEAD where a route of GET answers it. */
 http_method http_request_method(const http_request *req);
 /* The method's name as sent: "GET". */
 str http_request_method_name(const http_request *req);
@@ -113,6 +114,7 @@ extern const error_kind HTTP_BAD_HEADER; /* INTERNAL */
 typedef struct http_key {
     const char *name;
 } http_key;
+/* Keeps `value` under the key for the rest of the request; a second one replaces the first. */
 void http_set_value(http_request *req, const http_key *key, void *value);
 /* NULL when nobody has set it. */
 void *http_value(const http_request *req, const http_key *key);

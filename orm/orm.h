@@ -242,17 +242,23 @@ typedef struct orm_order {
     uint32_t count;
 } orm_order;
 
+/* Filters and changes live in the fiber's arena; `offset` is of the column's field in the struct.
+ */
 const orm_filter *orm_filter_compare(orm_operator op, uint32_t offset, pg_value value);
 /* A join with room for `count` items. */
 orm_filter *orm_filter_new(orm_operator op, size_t count);
 void orm_filter_add(orm_filter *join, const orm_filter *item);
+/* One change, before no other. */
 const orm_change *orm_change_new(uint32_t offset, pg_value value);
 /* NULL unless `given`. */
 const orm_change *orm_change_some(uint32_t offset, pg_value value, bool given);
 /* Both, `more` behind `changes`. */
 const orm_change *orm_change_join(const orm_change *changes, const orm_change *more);
+/* The keys of both, `more` behind; more than ORM_ORDER_MAX are a programmer's error. */
 orm_order orm_order_join(orm_order order, orm_order more);
 
+/* As the macro of the same name, over any table. `out`, `row` and `*items` are of the table's
+ * struct; rows live in the fiber's arena. */
 YIELDS error orm_get_row(pg_target on, const orm_table *table, void *out, const orm_filter *filter);
 YIELDS error orm_find_row(pg_target on, const orm_table *table, void *out, bool *known,
                           const orm_filter *filter);

@@ -52,6 +52,7 @@ typedef struct pg_pool_stats {
     uint32_t waiting; /* fibers waiting for a connection */
     uint64_t queries; /* sent so far */
 } pg_pool_stats;
+/* A copy of them, as of now. */
 pg_pool_stats pg_pool_stats_of(const pg_pool *pool);
 
 /* What the pools of a worker count: queries, connections, who waits. For http_app.metrics. */
@@ -69,6 +70,7 @@ typedef struct pg_target {
     pg_tx *tx; /* NULL: any connection of the pool */
 } pg_target;
 
+/* What PG_TARGET expands to. */
 static inline pg_target pg_target_pool(pg_pool *pool)
 {
     return (pg_target){ pool, NULL };

@@ -20,6 +20,7 @@ shellcheck $(sources dev .ci/run '*.sh')
 echo "== architecture"
 $here/includes.sh
 $here/calls.sh
+$here/documented.sh
 
 echo "== clang-tidy"
 mkdir -p build

@@ -1,13 +1,16 @@
 #!/bin/sh
 # A private PostgreSQL: ./dev run keeps one in .brio/pg, ./dev test and single tests make throwaway ones.
 #
-#   tools/pg.sh start DIR [--throwaway] [--parent PID]   start it (made at first); prints its DATABASE_URL
+#   tools/pg.sh start DIR [--database NAME] [--throwaway] [--parent PID]
+#                                                        start it (made at first); prints its DATABASE_URL
 #   tools/pg.sh stop DIR                                 stop it, whoever uses it; start brings it back as it was
 #   tools/pg.sh kill DIR                                 the same as a crash: no goodbye to its clients
 #   tools/pg.sh release DIR PID                          PID needs it no longer; the last one stops it
 #   tools/pg.sh remove DIR                               stop it and delete its files
 #   tools/pg.sh url DIR [tcp]                            DATABASE_URL over the Unix socket, or over TCP
-#   tools/pg.sh psql DIR [ARGUMENT...]                   psql, logged in
+#   tools/pg.sh psql DIR [--database NAME] [ARGUMENT...] psql, logged in
+#
+# NAME is `brio` where none is given; start makes a database that is not there yet.
 #
 # It listens on a Unix socket and on a free loopback port and wants SCRAM-SHA-256 on both. With --parent
 # it stops when the process PID and all later parents have gone, however they went; a --throwaway one
@@ -37,7 +40,7 @@ random_hex() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
 
 # Decides where the cluster lives, at first; afterwards DIR/home says it.
 make_home() {
-    mkdir -p "$dir"
+    (umask 022 && mkdir -p "$dir")                    # a way in for the user postgres
     dir=$(cd "$dir" && pwd -P)
     home=$dir
     if [ "$(id -u)" = 0 ]; then
@@ -46,6 +49,8 @@ make_home() {
         if ! as_server test -w "$dir" 2>/dev/null; then
             home=/var/tmp/brio-$(printf %s "$dir" | sha256sum | cut -c1-16)
             mkdir -p "$home"
+            [ -e "$dir/home" ] || [ ! -e "$home/ready" ] ||
+                echo "pg.sh: $home has the data of an earlier $dir: it is used again" >&2
             case $(stat -c %U "$home") in
                 root|postgres) chown postgres: "$home" ;;
                 *) die "$home belongs to somebody else" ;;
@@ -109,16 +114,25 @@ running() {
 }
 
 answers() {
-    url=$(make_url unix)
+    url=$(make_url unix postgres)
     [ "$("$bin/psql" -XAtqw "$url" -c 'select 1' 2>/dev/null)" = 1 ]
 }
 
+# make_url unix|tcp [NAME]
 make_url() {
     if [ "$1" = tcp ]; then
-        echo "postgresql://brio:$(cat "$home/password")@127.0.0.1:$(cat "$home/port")/brio"
+        echo "postgresql://brio:$(cat "$home/password")@127.0.0.1:$(cat "$home/port")/${2:-$database}"
     else
-        echo "postgresql://brio:$(cat "$home/password")@/brio?host=$(cat "$home/socket_dir")&port=$(cat "$home/port")"
+        at="host=$(cat "$home/socket_dir")&port=$(cat "$home/port")"
+        echo "postgresql://brio:$(cat "$home/password")@/${2:-$database}?$at"
     fi
+}
+
+use_database() {
+    case $1 in
+        ''|*[!A-Za-z0-9_-]*) die "a database's name has letters, digits, - and _: \"$1\" is none" ;;
+    esac
+    database=$1
 }
 
 # A Unix socket's path has room for 107 bytes: a short directory, however long the clone's path is.
@@ -148,10 +162,9 @@ start_server() {
 }
 
 make_database() {
-    url=$(make_url unix)
-    maintenance=$(echo "$url" | sed 's,@/brio?,@/postgres?,')
-    [ "$("$bin/psql" -XAtqw "$maintenance" -c "select 1 from pg_database where datname = 'brio'")" = 1 ] ||
-        "$bin/psql" -Xqw "$maintenance" -c 'create database brio'
+    url=$(make_url unix postgres)
+    [ "$("$bin/psql" -XAtqw "$url" -c "select 1 from pg_database where datname = '$database'")" = 1 ] ||
+        "$bin/psql" -Xqw "$url" -c "create database \"$database\""
 }
 
 stop_server() {
@@ -200,6 +213,7 @@ start() {
         case $1 in
             --throwaway) throwaway=1 ;;
             --parent) parent=$2; shift ;;
+            --database) use_database "${2:-}"; shift ;;
             *) usage ;;
         esac
         shift
@@ -242,7 +256,7 @@ usage() { sed -n '2,/^# DIR holds/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 [ $# -ge 2 ] || usage
 self=$(cd "$(dirname "$0")" && pwd -P)/$(basename "$0")
-verb=$1 dir=$2
+verb=$1 dir=$2 database=brio
 shift 2
 find_binaries
 case $verb in
@@ -262,6 +276,8 @@ case $verb in
     url) find_home || die "there is no cluster in $dir"; make_url "${1:-unix}" ;;
     psql)
         find_home || die "there is no cluster in $dir"
+        if [ "${1:-}" = --database ]; then use_database "${2:-}"; shift 2; fi
+        running || die "the server of $dir does not run: start it first"
         exec "$bin/psql" "$(make_url unix)" "$@" ;;
     *) usage ;;
 esac

@@ -65,12 +65,29 @@ test_start_wants_the_password_everywhere() {
     is "the password's file" "$(stat -c %a "$(cat "$dir/a/home")/password")" 600
 }
 
+# --- databases
+
+test_start_makes_the_database_that_is_named() {
+    shop=$("$tool" start "$dir/a" --database my-Shop2 --parent $$)
+    ask "$shop" 'create table only_here (n int)'
+    is "its name" "$(ask "$shop" 'select current_database()')" my-Shop2
+    is "the other's tables" "$(ask "$url" "select count(*) from pg_class where relname = 'only_here'")" 0
+    is "again" "$("$tool" start "$dir/a" --database my-Shop2 --parent $$)" "$shop"
+    is "psql" "$("$tool" psql "$dir/a" --database my-Shop2 -XAtqc 'select count(*) from only_here')" 0
+    for name in '' 'a b' "a'b" 'a"b'; do
+        if "$tool" start "$dir/a" --database "$name" >"$dir/said" 2>&1; then fail "a database is named $name"; fi
+        grep -q "database's name" "$dir/said" || fail "it says: $(cat "$dir/said")"
+    done
+}
+
 # --- what stays
 
 test_stop_and_start_keep_data_and_address() {
     ask "$url" 'create table kept (n int); insert into kept values (42)'
     "$tool" stop "$dir/a"
     silent "$url" || fail "stopped, it answers"
+    if "$tool" psql "$dir/a" >"$dir/said" 2>&1; then fail "psql succeeds"; fi
+    grep -q 'start it first' "$dir/said" || fail "it says: $(cat "$dir/said")"
     is "the address" "$(start_a)" "$url"
     is "the data" "$(ask "$url" 'select n from kept')" 42
 }

@@ -165,11 +165,10 @@ static void start_clients(void)
 
 static void run_during(const char *verb)
 {
-    server_process command;
-    own_postgres_begin(&postgres, verb, &command);
-    while (own_postgres_busy(&command))
+    own_postgres_begin(&postgres, verb);
+    while (own_postgres_busy(&postgres))
         run_round();
-    own_postgres_end(&postgres, &command);
+    own_postgres_end(&postgres);
 }
 
 static void check_notes(void)

@@ -1,37 +1,7 @@
 /* The pool when the server is not there: wrong addresses and passwords fail fast and clearly, a
  * server that goes away fails what waits, and the pool comes back by itself. */
 #include "tests/support/database.h"
-
-#include <unistd.h>
-
-/* A server of the test's own, which it may stop. */
-typedef struct own_server {
-    char dir[64];
-    char url[512];
-} own_server;
-
-static void command(const own_server *s, const char *verb, const char *options)
-{
-    char line[512];
-    (void)snprintf(line, sizeof line, "%s %s %s %s", getenv("BRIO_TEST_PG"), verb, s->dir, options);
-    FILE *out = popen(line, "r");
-    assert_non_null(out);
-    char text[512] = "";
-    if (fgets(text, sizeof text, out))
-        text[strcspn(text, "\n")] = '\0';
-    assert_int_equal(pclose(out), 0);
-    if (strcmp(verb, "start") == 0)
-        memcpy((char *)s->url, text, sizeof s->url);
-}
-
-static void server_start(own_server *s)
-{
-    char options[64];
-    (void)snprintf(options, sizeof options, "--throwaway --parent %d", (int)getpid());
-    if (!s->dir[0])
-        (void)snprintf(s->dir, sizeof s->dir, "/tmp/brio-pool.%d", (int)getpid());
-    command(s, "start", options);
-}
+#include "tests/support/own_postgres.h"
 
 static void test_pool_without_server_fails_fast_and_clearly(void **state)
 {
@@ -124,28 +94,28 @@ static error wait_for(const uint32_t *counter, uint32_t more)
 static void test_pool_server_stopped_and_started_under_load_recovers_by_itself(void **state)
 {
     (void)state;
-    own_server server = { 0 };
+    own_postgres server = { 0 };
     bool stop = false;
     wait_group group;
     if (!getenv("BRIO_TEST_PG"))
         skip();
-    server_start(&server);
+    own_postgres_do(&server, "start");
     assert_ok(pg_pool_open(&(pg_pool_options){ .conninfo = str_from_c(server.url) }, &shared));
     wait_group_init(&group);
     for (int i = 0; i < 16; i++)
         assert_ok(wait_group_start(&group, ask_for_ever, &stop));
     for (int round = 0; round < 2; round++) {
         assert_ok(wait_for(&answered, 100));
-        command(&server, round == 0 ? "stop" : "kill", "");
+        own_postgres_do(&server, round == 0 ? "stop" : "kill");
         assert_ok(wait_for(&refused, 100));
-        server_start(&server);
+        own_postgres_do(&server, "start");
         assert_ok(wait_for(&answered, 100));
     }
     stop = true;
     assert_ok(wait_group_wait(&group));
     assert_int_equal(pg_pool_stats_of(shared).waiting, 0);
     pg_pool_close(&shared);
-    command(&server, "remove", "");
+    own_postgres_do(&server, "remove");
 }
 
 static error ask_once(void *arg)

@@ -200,8 +200,6 @@ static void arena_lose(loop *l, arena *a)
     arena_init(a, a->bytes_max);
 }
 
-static uint64_t wait_deadline_ms(const fiber *f);
-
 /* Gives the others back what a runaway took: their deadlines were not theirs to keep meanwhile. */
 static void put_deadlines_off(loop *l, uint64_t ms)
 {
@@ -213,7 +211,7 @@ static void put_deadlines_off(loop *l, uint64_t ms)
         if (f->shield_deadline_ms != UINT64_MAX)
             f->shield_deadline_ms += ms;
         if (timer_armed(&f->deadline))
-            timer_wheel_arm(&l->timers, &f->deadline, wait_deadline_ms(f));
+            timer_wheel_arm(&l->timers, &f->deadline, f->deadline.expires_ms + ms);
     }
 }
 

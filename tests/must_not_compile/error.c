@@ -31,6 +31,13 @@ error handed_on(void)
 #ifdef WRONG_RESULT
     int result = may_fail();
 #endif
+#ifdef WRONG_IGNORED
+    may_fail();
+#endif
+#ifdef WRONG_IGNORED_AFTER_ANOTHER
+    TRY(may_fail());
+    may_fail();
+#endif
     TRY(may_fail());
     return OK;
 }

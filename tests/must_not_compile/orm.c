@@ -94,6 +94,29 @@ error wrong(pg_pool *db, int64_t id, str name, cat_patch in)
     cat_list cats;
     TRY(orm_list(db, cat, &cats, orm_asc(dog, name), 10));
 #endif
+#ifdef WRONG_COLUMN_IN_ORDER
+    cat_list cats;
+    TRY(orm_list(db, cat, &cats, orm_asc(cat, colour), 10));
+#endif
+#ifdef WRONG_COLUMN_IN_CHANGE
+    TRY(orm_update(db, cat, &c, orm_where(cat, id, EQ, id), orm_set(cat, colour, name)));
+#endif
+#ifdef WRONG_COLUMN_IN_NULL
+    TRY(orm_get(db, cat, &c, orm_where_null(cat, colour)));
+#endif
+#ifdef WRONG_LIST
+    dog_list dogs;
+    TRY(orm_list(db, cat, &dogs, orm_asc(cat, name), 10));
+#endif
+#ifdef WRONG_INSERT
+    TRY(orm_insert(db, cat, &d));
+#endif
+#ifdef WRONG_IN_OF_OTHER_TYPE
+    TRY(orm_get(db, cat, &c, orm_where(cat, id, IN, (text_list){ &name, 1 })));
+#endif
+#ifdef WRONG_DELETE_OF_OTHER_TABLE
+    TRY(orm_delete(db, cat, orm_where(dog, id, EQ, id)));
+#endif
 #ifdef WRONG_TARGET
     TRY(orm_get(&c, cat, &c, orm_where(cat, id, EQ, id)));
 #endif

@@ -112,7 +112,7 @@ error wrong(pg_pool *db, int64_t id, str name, cat_patch in)
     TRY(orm_insert(db, cat, &d));
 #endif
 #ifdef WRONG_IN_OF_OTHER_TYPE
-    TRY(orm_get(db, cat, &c, orm_where(cat, id, IN, (text_list){ &name, 1 })));
+    TRY(orm_get(db, cat, &c, orm_where(cat, id, IN, ((text_list){ &name, 1 }))));
 #endif
 #ifdef WRONG_DELETE_OF_OTHER_TABLE
     TRY(orm_delete(db, cat, orm_where(dog, id, EQ, id)));

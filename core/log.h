@@ -50,7 +50,9 @@ typedef struct log_field {
     };
 } log_field;
 
-#define LOG_STR(key_, value_) ((log_field){ (key_), LOG_FIELD_STR, { .string = (value_) } })
+/* Of a str only: a C string, which would be taken for its first member, does not compile. */
+#define LOG_STR(key_, value_) \
+    ((log_field){ (key_), LOG_FIELD_STR, { .string = _Generic((value_), str : (value_)) } })
 #define LOG_CSTR(key_, value_) \
     ((log_field){ (key_), LOG_FIELD_STR, { .string = str_from_c(value_) } })
 #define LOG_INT(key_, value_)    ((log_field){ (key_), LOG_FIELD_INT, { .integer = (value_) } })

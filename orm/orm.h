@@ -92,12 +92,12 @@ extern const error_kind ORM_BAD_CURSOR; /* INVALID: not a cursor of this list */
 
 /* One condition: orm_where(note, id, EQ, 7). A NAME_filter.
  *   op     EQ NE LT LE GT GE; IN with an X_list; LIKE, ILIKE with a text pattern
- *   value  of the column's C type; any integer for an integer column. EQ and NE take an opt_X,
- *          whose absence stands for NULL */
-#define orm_where(name_, column_, op_, value_)                     \
-    ((name_##_filter){                                             \
-        orm_filter_compare(ORM_##op_, ORM_OFFSET_(name_, column_), \
-                           ORM_CHECKED_(((name_ *)NULL)->column_, value_, ORM_##op_)) })
+ *   value  of the column's C type; any integer for an integer column; for a bool column mind that
+ *          `a == b` and `!a` are ints in C: (bool)!a. EQ and NE take an opt_X, whose absence stands
+ *          for NULL */
+#define orm_where(name_, column_, op_, value_)                                    \
+    ((name_##_filter){ orm_filter_compare(ORM_##op_, ORM_OFFSET_(name_, column_), \
+                                          ORM_CHECKED_(name_, column_, value_, ORM_##op_)) })
 #define orm_where_null(name_, column_) \
     ((name_##_filter){                 \
         orm_filter_compare(ORM_EQ, ORM_OFFSET_(name_, column_), pg_param_null(PG_OID_TEXT)) })
@@ -130,7 +130,7 @@ extern const error_kind ORM_BAD_CURSOR; /* INVALID: not a cursor of this list */
 /* A NAME_change: the column gets the value. */
 #define orm_set(name_, column_, value_)                            \
     ((name_##_change){ orm_change_new(ORM_OFFSET_(name_, column_), \
-                                      ORM_CHECKED_(((name_ *)NULL)->column_, value_, ORM_EQ)) })
+                                      ORM_CHECKED_(name_, column_, value_, ORM_EQ)) })
 /* For each of the named columns, 1 to 16, that the struct `in_` has as an opt_X of the same name: a
  * change if a value or null was given there. */
 #define orm_set_some(name_, in_, ...)                                                        \
@@ -292,13 +292,14 @@ YIELDS error orm_delete_rows(pg_target on, const orm_table *table, uint64_t *aff
 
 /* The parameter, if its type fits the column: else the static assertion fails. */
 #if defined(__cppcheck__) /* it does not see that the check is not evaluated */
-#define ORM_CHECKED_(column_, value_, op_) pg_param(value_)
+#define ORM_CHECKED_(name_, column_, value_, op_) pg_param(value_)
 #else
-#define ORM_CHECKED_(column_, value_, op_)                                             \
-    ((void)({                                                                          \
-         _Static_assert(ORM_FITS_(column_, value_, op_),                               \
-                        "the value's type, or the operator, does not fit the column"); \
-     }),                                                                               \
+#define ORM_CHECKED_(name_, column_, value_, op_)                                            \
+    ((void)({                                                                                \
+         _Static_assert(ORM_FITS_(((name_ *)NULL)->column_, value_, op_),                    \
+                        "the value's type, or the operator, does not fit the column " #name_ \
+                        "." #column_);                                                       \
+     }),                                                                                     \
      pg_param(value_))
 #endif
 #define ORM_FITS_(column_, value_, op_)                   \
@@ -322,11 +323,11 @@ YIELDS error orm_delete_rows(pg_target on, const orm_table *table, uint64_t *aff
              : -1)
 
 /* A change for each of 1 to 16 fields of `in_`. */
-#define ORM_SOME_1_(name_, in_, column_)                                               \
-    {                                                                                  \
-        orm_change_some(ORM_OFFSET_(name_, column_),                                   \
-                        ORM_CHECKED_(((name_ *)NULL)->column_, (in_).column_, ORM_EQ), \
-                        (in_).column_.has || (in_).column_.is_null)                    \
+#define ORM_SOME_1_(name_, in_, column_)                                     \
+    {                                                                        \
+        orm_change_some(ORM_OFFSET_(name_, column_),                         \
+                        ORM_CHECKED_(name_, column_, (in_).column_, ORM_EQ), \
+                        (in_).column_.has || (in_).column_.is_null)          \
     }
 #define ORM_SOME_(name_, in_, ...)                                                                 \
     PG_PICK_(0, __VA_ARGS__, ORM_SOME_16_, ORM_SOME_15_, ORM_SOME_14_, ORM_SOME_13_, ORM_SOME_12_, \

@@ -327,7 +327,7 @@ static void test_query_that_begins_leaves_nobody_in_its_transaction(void **state
 static error sleep_alone(void *arg)
 {
     (void)arg;
-    return pg_execute(db, NULL, "select pg_sleep(1)");
+    return pg_execute(db, NULL, "select pg_sleep(1.25)");
 }
 
 static void test_query_given_up_does_not_hold_up_others(void **state)
@@ -345,7 +345,7 @@ static void test_query_given_up_does_not_hold_up_others(void **state)
         int64_t sleeping = 0;
         assert_ok(pg_query(db, &rows,
                            "select count(*) from pg_stat_activity where state = 'active' and "
-                           "query = 'select pg_sleep(1)'"));
+                           "query = 'select pg_sleep(1.25)'"));
         assert_ok(pg_get(&rows, 0, 0, &sleeping));
         assert_int_equal(sleeping, 1); /* nobody is behind it */
     }
@@ -585,6 +585,7 @@ static void test_pool_closed_at_any_moment_fails_who_uses_it(void **state)
     for (uint32_t turns = 0; turns < 200; turns += 2) {
         fiber *f = start(close_in_a_hurry, &turns);
         assert_ok(fiber_join(&f));
+        assert_ok(fiber_sleep(2)); /* the server has room for a hundred */
     }
     assert_ok(fiber_sleep(200)); /* they have gone by themselves */
 }

@@ -52,6 +52,9 @@ typedef struct stream_options {
     /* Goes on reading past it: for a client that writes much before it reads the answers. Two ends
      * that both stop reading wait for each other for ever. */
     bool full_duplex;
+    /* How long stream_close waits for a peer that takes nothing while output is queued; 0, or less
+     * than its linger_ms: just that. */
+    uint32_t send_timeout_ms;
 } stream_options;
 
 /* Where to connect or listen: a numeric IP and port, or a Unix socket path. */
@@ -114,8 +117,9 @@ void stream_set_timeout(stream *s, uint32_t ms);
 /* Ends our side after everything queued was sent; the peer may still send. */
 void stream_end(stream *s);
 /* Sends what is queued, ends our side, reads and drops what the peer still sends until its end,
- * then closes: no answer is lost to a reset. A peer that takes nothing, or does not end, for
- * `linger_ms` is not waited for. closed() follows. */
+ * then closes: no answer is lost to a reset. A peer that takes nothing for `linger_ms` (or the
+ * option send_timeout_ms), or then does not end for `linger_ms`, is not waited for. closed()
+ * follows. */
 void stream_close(stream *s, uint32_t linger_ms);
 /* Closes at once, dropping what is queued. closed() follows in the next turn. */
 void stream_abort(stream *s);

@@ -83,6 +83,7 @@ struct stream {
     timer timer;
     uint64_t timeout_at_ms; /* 0: none; the timer may be armed for an earlier time */
     uint32_t linger_ms;
+    uint32_t send_timeout_ms;
     loop_task flush;
     loop_task gone;
     const error_kind *why; /* of the end; NULL: as the owner wanted */
@@ -229,7 +230,9 @@ static void set_timer(stream *s, uint32_t ms);
 /* Until when a peer that does nothing is waited for, once the owner has closed. */
 static void wait_for_peer(stream *s)
 {
-    set_timer(s, s->linger_ms ? s->linger_ms : 1);
+    const uint32_t ms =
+        s->queued > 0 && s->send_timeout_ms > s->linger_ms ? s->send_timeout_ms : s->linger_ms;
+    set_timer(s, ms ? ms : 1);
 }
 
 static void end_side(stream *s)
@@ -613,6 +616,7 @@ static error stream_new(loop *l, int fd, stream_state state, const stream_handle
     s->output_bytes_high =
         options && options->output_bytes_high ? options->output_bytes_high : OUTPUT_BYTES_HIGH;
     s->full_duplex = options && options->full_duplex;
+    s->send_timeout_ms = options ? options->send_timeout_ms : 0;
     s->queue = s->queue_inline;
     s->queue_capacity = OUTPUT_INLINE;
     s->timer.fire = timer_fired;

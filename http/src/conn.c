@@ -364,7 +364,10 @@ void http_server_accept(int fd, void *arg)
         return;
     }
     c->server = server;
-    const stream_options options = { .input_bytes_max = INPUT_BYTES_MAX };
+    const stream_options options = {
+        .input_bytes_max = INPUT_BYTES_MAX,
+        .send_timeout_ms = (uint32_t)server->settings->send_timeout_ms,
+    };
     const error e = stream_from_fd(server->loop, fd, &CONN_HANDLER, &options, c, &c->stream);
     if (e.kind) {
         memory_free(c);

@@ -1026,6 +1026,41 @@ static void test_slow_reader_that_reads_gets_all(void **state)
     peer_close(&p);
 }
 
+static void test_slow_reader_that_pauses_gets_all(void **state)
+{
+    (void)state;
+    peer p;
+    answer a;
+    serve_impatiently();
+    peer_connect(&p, server.port);
+    peer_send(&p, STR("GET /big/30000000 HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n"));
+    test_pause_ms(2500);
+    peer_read(&p, false, &a);
+    check_status("after a pause", &a, 200);
+    assert_int_equal(a.body.len, 30000000);
+    answer_free(&a);
+    peer_close(&p);
+}
+
+static void test_client_that_never_reads_is_not_waited_for(void **state)
+{
+    (void)state;
+    peer p[2];
+    server_kill(&server);
+    serve(ENVIRONMENT("WORKERS=1", "HTTP_SEND_TIMEOUT=500ms", "HTTP_IDLE_TIMEOUT=1s"));
+    peer_connect(&p[0], server.port);
+    peer_connect(&p[1], server.port);
+    peer_send(&p[0], STR("GET /big/30000000 HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n"));
+    peer_send(&p[1], STR("GET /big/30000000 HTTP/1.1\r\n" HOST "\r\n"));
+    for (const uint64_t end_ms = test_clock_ms() + PEER_WAIT_MS;
+         (int)http_metric(server.port, "http_connections") != 1;) {
+        assert_true(test_clock_ms() < end_ms);
+        test_pause_ms(20);
+    }
+    peer_close(&p[0]);
+    peer_close(&p[1]);
+}
+
 static void test_handler_past_its_time_is_answered_504(void **state)
 {
     (void)state;
@@ -1080,13 +1115,15 @@ int main(void)
         cmocka_unit_test(test_head_is_answered_without_a_body),
         cmocka_unit_test(test_invalid_item_is_answered_with_every_bad_field),
         cmocka_unit_test(test_big_answers_come_whole_to_a_slow_reader),
-        cmocka_unit_test(test_clients_that_reset_harm_nobody),
         cmocka_unit_test(test_metrics_count_answers_by_their_class),
+        cmocka_unit_test(test_clients_that_reset_harm_nobody),
         cmocka_unit_test(test_server_ends_with_nothing_left),
         cmocka_unit_test(test_access_log_has_a_line_a_request),
         cmocka_unit_test(test_slow_clients_are_not_waited_for),
         cmocka_unit_test(test_dripping_clients_get_as_far_as_allowed),
         cmocka_unit_test(test_slow_reader_that_reads_gets_all),
+        cmocka_unit_test(test_slow_reader_that_pauses_gets_all),
+        cmocka_unit_test(test_client_that_never_reads_is_not_waited_for),
         cmocka_unit_test(test_handler_past_its_time_is_answered_504),
         cmocka_unit_test(test_connections_past_the_limit_are_closed),
     };

@@ -351,6 +351,102 @@ static void test_query_given_up_does_not_hold_up_others(void **state)
     }
 }
 
+/* --- limits -------------------------------------------------------------------------------------
+ */
+
+static str list_of(const char *start, const char *format, int count, const char *end)
+{
+    buf text;
+    buf_init_arena(&text, fiber_arena(), (size_t)4 << 20);
+    buf_append_format(&text, "%s", start);
+    for (int i = 1; i <= count; i++) {
+        buf_append(&text, i > 1 ? STR(",") : STR(""));
+        buf_append_format(&text, format, i);
+    }
+    buf_append_format(&text, "%s", end);
+    assert_ok(buf_status(&text));
+    return buf_str(&text);
+}
+
+static void test_query_takes_as_many_parameters_as_the_protocol(void **state)
+{
+    (void)state;
+    static pg_value values[PG_VALUES_MAX + 1];
+    for (size_t i = 0; i < ARRAY_LEN(values); i++)
+        values[i] = pg_param_int8((int64_t)i + 1);
+    pg_rows rows;
+    int64_t sum = 0;
+    const str sql =
+        list_of("select sum(n)::bigint from unnest(array[", "$%d", PG_VALUES_MAX, "]::bigint[]) n");
+    assert_ok(
+        pg_query_values(pg_target_pool(db), sql, (pg_values){ values, PG_VALUES_MAX }, &rows));
+    assert_ok(pg_get(&rows, 0, 0, &sum));
+    assert_int_equal(sum, 65535LL * 65536 / 2);
+    assert_fails(
+        PG_INVALID_ARGUMENT,
+        pg_query_values(pg_target_pool(db), sql, (pg_values){ values, PG_VALUES_MAX + 1 }, &rows));
+    /* More than the statement uses; fewer than it has: the server says so, and nothing hangs. */
+    assert_ok(pg_query(db, &rows, "select 1", sum));
+    const error e = pg_query(db, &rows, "select $1::int + $2::int", sum);
+    assert_true(e.kind != NULL && error_class_of(e) == ERROR_INTERNAL);
+    assert_in_order();
+}
+
+static void test_query_takes_as_many_columns_as_the_server(void **state)
+{
+    (void)state;
+    pg_rows rows;
+    int32_t last = 0;
+    assert_ok(pg_query(db, &rows, list_of("select ", "%d", 1664, "")));
+    assert_int_equal(rows.column_count, 1664);
+    assert_ok(pg_get(&rows, 0, 1663, &last));
+    assert_int_equal(last, 1664);
+    assert_fails(PG_FAILED, pg_query(db, &rows, list_of("select ", "%d", 1665, "")));
+    assert_ok(pg_query(db, &rows, "select")); /* no column at all */
+    assert_int_equal(rows.count, 1);
+    assert_int_equal(rows.column_count, 0);
+    assert_ok(pg_query(db, &rows, "")); /* no statement */
+    assert_int_equal(rows.count, 0);
+    assert_ok(pg_query(db, &rows, "select 1 as \"\xC3\xA9\" limit 0"));
+    assert_int_equal(rows.count, 0);
+    assert_int_equal(rows.column_count, 1);
+    assert_in_order();
+}
+
+#define HEAVY_BYTES ((size_t)3 << 20)
+
+static error carry_both_ways(void *arg)
+{
+    const int *letter = arg;
+    char *bytes = arena_alloc(fiber_arena(), HEAVY_BYTES, 1);
+    memset(bytes, *letter, HEAVY_BYTES);
+    const str sent = { bytes, HEAVY_BYTES };
+    pg_rows rows;
+    str back;
+    TRY(pg_query(db, &rows, "select $1 from generate_series(1, 3)", sent));
+    for (size_t i = 0; i < 3; i++) {
+        TRY(rows.count == 3 ? pg_get(&rows, i, 0, &back) : error_set(&PG_FAILED, "rows"));
+        if (!str_eq(back, sent))
+            return error_set(&PG_FAILED, "another's row");
+    }
+    return OK;
+}
+
+/* Both sides have more to write than any buffer holds. */
+static void test_query_heavy_traffic_both_ways_does_not_stand_still(void **state)
+{
+    (void)state;
+    fiber *fibers[12];
+    int letters[ARRAY_LEN(fibers)];
+    for (size_t i = 0; i < ARRAY_LEN(fibers); i++) {
+        letters[i] = 'a' + (int)i;
+        fibers[i] = start(carry_both_ways, &letters[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(fibers); i++)
+        assert_ok(fiber_join(&fibers[i]));
+    assert_in_order();
+}
+
 /* --- memory -------------------------------------------------------------------------------------
  */
 
@@ -633,6 +729,12 @@ static int run(void)
                                         open_one, close_pool),
         cmocka_unit_test_setup_teardown(test_query_given_up_does_not_hold_up_others, open_three,
                                         close_pool),
+        cmocka_unit_test_setup_teardown(test_query_takes_as_many_parameters_as_the_protocol,
+                                        open_one, close_pool),
+        cmocka_unit_test_setup_teardown(test_query_takes_as_many_columns_as_the_server, open_one,
+                                        close_pool),
+        cmocka_unit_test_setup_teardown(test_query_heavy_traffic_both_ways_does_not_stand_still,
+                                        open_one, close_pool),
         cmocka_unit_test_setup_teardown(test_query_arena_that_is_full_gives_everything_back,
                                         open_one, close_pool),
         cmocka_unit_test_setup_teardown(test_client_anything_that_fails_is_a_clean_error, open_one,

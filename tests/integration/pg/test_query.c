@@ -250,6 +250,30 @@ static void test_query_misuse_is_refused(void **state)
     assert_ok(pg_query(db, &rows, "select 1"));
 }
 
+/* More than a signed 16-bit count holds, and then more than the protocol has room for. */
+static void test_query_many_parameters_arrive_and_too_many_are_refused(void **state)
+{
+    (void)state;
+    static pg_value numbers[PG_VALUES_MAX + 1];
+    static const size_t counts[] = { 32767, 32768, PG_VALUES_MAX };
+    pg_rows rows;
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        numbers[i] = pg_param((int32_t)i);
+    for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+        int32_t first, last;
+        const str sql = str_format(fiber_arena(), "select $1, $%zu", counts[i]);
+        assert_ok(pg_query_values(PG_TARGET(db), sql, (pg_values){ numbers, counts[i] }, &rows));
+        assert_ok(pg_get(&rows, 0, 0, &first));
+        assert_ok(pg_get(&rows, 0, 1, &last));
+        assert_int_equal(first, 0);
+        assert_int_equal(last, counts[i] - 1);
+    }
+    assert_fails(PG_INVALID_ARGUMENT,
+                 pg_query_values(PG_TARGET(db), STR("select 1"),
+                                 (pg_values){ numbers, PG_VALUES_MAX + 1 }, &rows));
+    assert_ok(pg_query(db, &rows, "select 1"));
+}
+
 static void test_query_statement_whose_columns_changed_is_prepared_again(void **state)
 {
     (void)state;
@@ -352,6 +376,7 @@ static int run(void)
         cmocka_unit_test(test_query_constraint_is_named),
         cmocka_unit_test(test_query_error_has_all_that_the_server_said),
         cmocka_unit_test(test_query_misuse_is_refused),
+        cmocka_unit_test(test_query_many_parameters_arrive_and_too_many_are_refused),
         cmocka_unit_test(test_query_statement_whose_columns_changed_is_prepared_again),
         cmocka_unit_test(test_query_more_statements_than_the_cache_holds),
         cmocka_unit_test(test_query_fibers_share_connections_and_get_their_own_rows),

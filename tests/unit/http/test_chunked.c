@@ -86,6 +86,7 @@ static const chunked_case CASES[] = {
     { BYTES("0000000000000000\r\n\r\n"), HTTP_CHUNKED_BAD },
     { BYTES("fffffffffffffff\r\nx"), HTTP_CHUNKED_MORE },
     { BYTES("10000000000000000\r\nx"), HTTP_CHUNKED_BAD },
+    { BYTES("4\r\nWiki\r\nfffffffffffffffd\r\nabc"), HTTP_CHUNKED_BAD },
     { BYTES("\r\n"), HTTP_CHUNKED_BAD },
     { BYTES("g\r\n"), HTTP_CHUNKED_BAD },
     { BYTES("5\nhello\r\n" END), HTTP_CHUNKED_BAD },

@@ -5,7 +5,10 @@
 #include "core/offload.h"
 #include "tests/support/in_fiber.h"
 
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static ERROR_KIND(BOOM, ERROR_INTERNAL, "boom");
@@ -149,6 +152,115 @@ static void test_fiber_yield_of_a_canceled_fiber_fails(void **state)
     assert_fails(CANCELED, fiber_join(&f));
 }
 
+static uint32_t forgotten;
+static void count_forgotten(void *arg)
+{
+    assert_ptr_equal(arg, &forgotten);
+    forgotten++;
+}
+
+static error park(void *arg)
+{
+    const error e = fiber_park("a test", count_forgotten, &forgotten);
+    if (arg)
+        *(error *)arg = fiber_park("a test", count_forgotten, &forgotten);
+    return e;
+}
+
+static void test_fiber_park_is_forgotten_once_a_wait(void **state)
+{
+    (void)state;
+    error second = OK;
+    forgotten = 0;
+    fiber *f = start(park, &second, 10);
+    assert_fails(TIMED_OUT, fiber_join(&f));
+    assert_fails(TIMED_OUT, second);
+    assert_int_equal(forgotten, 2); /* parked, and refused to */
+    forgotten = 0;
+    f = start(park, &second, 0);
+    assert_ok(fiber_yield());
+    fiber_cancel(f, &BOOM);
+    const error e = fiber_join(&f);
+    assert_fails(BOOM, e);
+    assert_str_equal(error_detail_of(e)->text, STR("before waiting for a test"));
+    assert_int_equal(forgotten, 2);
+}
+
+static void test_fiber_woken_is_not_forgotten_and_has_the_wakers_error(void **state)
+{
+    (void)state;
+    forgotten = 0;
+    fiber *f = start(park, NULL, 60000);
+    assert_ok(fiber_yield());
+    fiber_wake(f, fiber_error_set(f, &BOOM, "by the %s", "waker"));
+    fiber_cancel(f, &CANCELED); /* too late for this wait */
+    const error e = fiber_join(&f);
+    assert_fails(BOOM, e);
+    assert_str_equal(error_detail_of(e)->text, STR("by the waker"));
+    assert_int_equal(forgotten, 0);
+}
+
+static error yield_for_ever(void *arg)
+{
+    (void)arg;
+    for (;;)
+        TRY(fiber_yield());
+    return OK;
+}
+
+static error join_a_sleeper(void *arg)
+{
+    (void)arg;
+    fiber *sleeper;
+    const fiber_options options = { .joinable = true, .deadline_ms = 40 };
+    TRY(fiber_start(loop_self(), &options, sleep_long, NULL, &sleeper));
+    const error joined = fiber_join(&sleeper); /* waited out, past our own deadline */
+    assert_fails(TIMED_OUT, joined);
+    assert_int_equal(scope_time_left_ms(), 0);
+    return fiber_sleep(1);
+}
+
+static void test_fiber_deadline_ends_yields_and_not_a_join(void **state)
+{
+    (void)state;
+    fiber *f = start(yield_for_ever, NULL, 20);
+    assert_fails(TIMED_OUT, fiber_join(&f));
+    f = start(join_a_sleeper, NULL, 10);
+    assert_fails(TIMED_OUT, fiber_join(&f));
+}
+
+static void test_fiber_past_the_cap_is_refused(void **state)
+{
+    (void)state;
+    loop *l = loop_self();
+    const uint32_t max = l->fibers_max;
+    l->fibers_max = l->fiber_stats.running + 2;
+    fiber *first = start(sleep_long, NULL, 10), *second = start(sleep_long, NULL, 10), *third;
+    const fiber_options options = { .joinable = true };
+    assert_fails(FIBER_TOO_MANY, fiber_start(l, &options, sleep_long, NULL, &third));
+    assert_fails(TIMED_OUT, fiber_join(&first));
+    third = start(sleep_long, NULL, 10); /* there is room again */
+    assert_fails(TIMED_OUT, fiber_join(&second));
+    assert_fails(TIMED_OUT, fiber_join(&third));
+    l->fibers_max = max;
+}
+
+static error note_own_name(void *arg)
+{
+    assert_ptr_equal(fiber_arena_of(fiber_self()), fiber_arena());
+    *(const char **)arg = fiber_name(fiber_self());
+    return OK;
+}
+
+static void test_fiber_without_options_has_a_name_and_an_arena(void **state)
+{
+    (void)state;
+    const char *name = NULL;
+    assert_ok(fiber_start(loop_self(), NULL, note_own_name, &name, NULL));
+    assert_ok(fiber_yield());
+    assert_string_equal(name, "fiber");
+}
+
 /* --- scopes ---------------------------------------------------------------------------------- */
 
 static error inner_scope(void *arg)
@@ -279,6 +391,83 @@ static void test_scope_status_is_the_fuse_that_has_blown(void **state)
     assert_fails(BOOM, fiber_join(&f));
     f = start(late_status, NULL, 5);
     assert_fails(TIMED_OUT, fiber_join(&f));
+}
+
+static error sleeps_past_the_outer(void *arg)
+{
+    const scope_options longer = { .deadline_ms = 60000 };
+    const error e = scope_call(arg ? &longer : NULL, sleep_long, NULL);
+    assert_int_equal(scope_time_left_ms(), 0);
+    return e;
+}
+
+static void test_scope_deadline_is_never_later_than_the_outer(void **state)
+{
+    (void)state;
+    const scope_options options = { .deadline_ms = 10 };
+    assert_fails(TIMED_OUT, scope_call(&options, sleeps_past_the_outer, NULL));
+    assert_fails(TIMED_OUT, scope_call(&options, sleeps_past_the_outer, trace));
+}
+
+static error registering_cleanup(void *arg)
+{
+    note(*(const char *)arg);
+    defer(&NOTE, "r");
+    return OK;
+}
+static const cleanup REGISTERING = { .run = registering_cleanup, .name = "registering" };
+
+static error eating_cleanup(void *arg)
+{
+    note(*(const char *)arg);
+    for (;;)
+        memset(arena_alloc(fiber_arena(), 1000, 8), 1, 1000);
+    return OK;
+}
+static const cleanup EATING = { .run = eating_cleanup, .name = "eating" };
+
+static error with_cleanups(void *arg)
+{
+    (void)arg;
+    defer(&NOTE, "1");
+    defer(&EATING, "e");
+    defer(&REGISTERING, "g");
+    return OK;
+}
+
+static void test_scope_cleanups_may_register_others_and_blow_the_fuse(void **state)
+{
+    (void)state;
+    fiber *f = start(with_cleanups, NULL, 0);
+    assert_fails(ARENA_FULL, fiber_join(&f));
+    assert_string_equal(trace, "gre1");
+}
+
+static error endless_cleanup(void *arg)
+{
+    const uint32_t left_ms = scope_time_left_ms();
+    const error e = fiber_sleep(60000);
+    note(left_ms <= SCOPE_CLEANUP_MS + 1 && error_is(e, &TIMED_OUT) ? *(const char *)arg : '!');
+    return e;
+}
+static const cleanup ENDLESS = { .run = endless_cleanup, .name = "endless" };
+
+static error with_endless_cleanup(void *arg)
+{
+    (void)arg;
+    defer(&NOTE, "1");
+    defer(&ENDLESS, "e");
+    return OK;
+}
+
+static void test_scope_cleanup_has_a_deadline_of_its_own(void **state)
+{
+    (void)state;
+    fiber *f = start(with_endless_cleanup, NULL, 0);
+    assert_ok(fiber_sleep(10));
+    fiber_cancel(f, &CANCELED); /* does not touch it */
+    assert_fails(TIMED_OUT, fiber_join(&f));
+    assert_string_equal(trace, "e1");
 }
 
 /* --- fuses of memory ------------------------------------------------------------------------- */
@@ -416,6 +605,80 @@ static void test_wait_group_is_canceled_with_its_waiter(void **state)
     assert_fails(TIMED_OUT, fiber_join(&f));
 }
 
+static error more_than_a_group(void *arg)
+{
+    wait_group group;
+    wait_group_init(&group);
+    for (int i = 0; i < WAIT_GROUP_MAX; i++)
+        TRY(wait_group_start(&group, add_one, arg));
+    assert_fails(FIBER_TOO_MANY, wait_group_start(&group, add_one, arg));
+    TRY(wait_group_wait(&group));
+    TRY(wait_group_start(&group, add_one, arg)); /* it can be used again */
+    return wait_group_wait(&group);
+}
+
+static void test_wait_group_is_bounded(void **state)
+{
+    (void)state;
+    int count = 0;
+    fiber *f = start(more_than_a_group, &count, 0);
+    assert_ok(fiber_join(&f));
+    assert_int_equal(count, WAIT_GROUP_MAX + 1);
+}
+
+static error starts_when_canceled(void *arg)
+{
+    assert_fails(CANCELED, fiber_sleep(60000));
+    wait_group group;
+    wait_group_init(&group);
+    TRY(wait_group_start(&group, sleep_long, NULL));
+    TRY(wait_group_start(&group, add_one, arg)); /* waits for nothing */
+    return wait_group_wait(&group);
+}
+
+static void test_wait_group_of_a_canceled_fiber_is_canceled(void **state)
+{
+    (void)state;
+    int count = 0;
+    fiber *f = start(starts_when_canceled, &count, 0);
+    assert_ok(fiber_yield());
+    fiber_cancel(f, &CANCELED);
+    assert_fails(CANCELED, fiber_join(&f));
+    assert_int_equal(count, 1);
+}
+
+/* --- misuse ---------------------------------------------------------------------------------- */
+
+static error sleeps_where_it_must_not(void *arg)
+{
+    fiber_no_yield_begin();
+    fiber_no_yield_begin();
+    fiber_no_yield_end();
+    if (!arg)
+        fiber_no_yield_end();
+    return fiber_sleep(1);
+}
+
+/* Before this process has a loop and threads, which a child could not use. */
+static void test_fiber_that_waits_where_it_must_not_aborts(void **state)
+{
+    (void)state;
+    for (int wrong = 0; wrong < 2; wrong++) {
+        const pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            const struct rlimit no_core = { 0 };
+            (void)setrlimit(RLIMIT_CORE, &no_core);
+            (void)close(STDERR_FILENO);
+            (void)loop_run_fiber(sleeps_where_it_must_not, wrong ? &wrong : NULL);
+            _exit(0);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(WIFSIGNALED(status) ? WTERMSIG(status) : 0, wrong ? SIGABRT : 0);
+    }
+}
+
 /* --- offload --------------------------------------------------------------------------------- */
 
 typedef struct blocking {
@@ -537,11 +800,25 @@ static int run(void)
         cmocka_unit_test_setup(test_offload_running_call_is_waited_out_after_the_deadline, setup),
         cmocka_unit_test_setup(test_fiber_thousands_park_at_once_and_their_stacks_are_reused,
                                setup),
+        cmocka_unit_test_setup(test_fiber_park_is_forgotten_once_a_wait, setup),
+        cmocka_unit_test_setup(test_fiber_woken_is_not_forgotten_and_has_the_wakers_error, setup),
+        cmocka_unit_test_setup(test_fiber_deadline_ends_yields_and_not_a_join, setup),
+        cmocka_unit_test_setup(test_fiber_past_the_cap_is_refused, setup),
+        cmocka_unit_test_setup(test_fiber_without_options_has_a_name_and_an_arena, setup),
+        cmocka_unit_test_setup(test_scope_deadline_is_never_later_than_the_outer, setup),
+        cmocka_unit_test_setup(test_scope_cleanups_may_register_others_and_blow_the_fuse, setup),
+        cmocka_unit_test_setup(test_scope_cleanup_has_a_deadline_of_its_own, setup),
+        cmocka_unit_test_setup(test_wait_group_is_bounded, setup),
+        cmocka_unit_test_setup(test_wait_group_of_a_canceled_fiber_is_canceled, setup),
     };
     return cmocka_run_group_tests_name("fiber", tests, NULL, NULL);
 }
 
 int main(void)
 {
-    return run_in_fiber(run);
+    const struct CMUnitTest forking[] = {
+        cmocka_unit_test(test_fiber_that_waits_where_it_must_not_aborts),
+    };
+    const int failed = cmocka_run_group_tests_name("fiber misuse", forking, NULL, NULL);
+    return run_in_fiber(run) + failed != 0;
 }

@@ -6,9 +6,11 @@
 #include "core/stream.h"
 #include "tests/support/in_fiber.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -381,6 +383,45 @@ static void test_loop_can_be_run_again_and_beats_while_it_runs(void **state)
     assert_null(loop_self());
 }
 
+/* Whatever a loop cannot get leaves nothing behind. */
+static void test_loop_without_descriptors_is_an_error(void **state)
+{
+    (void)state;
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const int next = dup(STDERR_FILENO);
+    assert_true(next >= 0);
+    close(next);
+    loop *l = NULL;
+    for (rlim_t allowed = 0; !l; allowed++) {
+        const struct rlimit few = { .rlim_cur = (rlim_t)next + allowed,
+                                    .rlim_max = before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        const error e = loop_new(NULL, &l);
+        if (e.kind) {
+            assert_fails(SYSTEM_FAILED, e);
+            assert_int_equal(error_detail_of(e)->system_errno, EMFILE);
+            assert_null(loop_self());
+        }
+        assert_true(allowed < 10);
+        assert_true((allowed == 0) <= (e.kind != NULL)); /* without any there is no loop */
+    }
+    /* The loop has taken all there are. */
+    address at;
+    stream *s;
+    int fd;
+    static const stream_handler handler = { .data = take, .closed = stream_is_closed };
+    assert_true(address_parse(STR("127.0.0.1:9"), &at));
+    assert_fails(STREAM_CONNECT_FAILED, stream_connect(l, &at, &handler, NULL, NULL, &s));
+    assert_fails(SYSTEM_FAILED, listener_bind(&at, false, &fd));
+    assert_fails(SYSTEM_FAILED, loop_on_signal(l, SIGHUP, note_signal, trace));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    loop_free(&l);
+    const int after = dup(STDERR_FILENO);
+    assert_int_equal(after, next); /* nothing is left open */
+    close(after);
+}
+
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_loop_run_fiber_hands_the_error_detail_over),
         cmocka_unit_test(test_loop_run_fiber_waits_for_streams_that_linger),
         cmocka_unit_test(test_loop_can_be_run_again_and_beats_while_it_runs),
+        cmocka_unit_test(test_loop_without_descriptors_is_an_error),
     };
     const int failed = run_in_fiber(run);
     return cmocka_run_group_tests_name("loops", outside, NULL, NULL) + failed != 0;

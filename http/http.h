@@ -14,6 +14,8 @@
 
 #include "core/command.h"
 #include "core/config.h"
+#include "core/fiber.h"
+#include "core/log.h"
 #include "core/metrics.h"
 #include "http/request.h"
 

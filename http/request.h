@@ -69,6 +69,13 @@ page_query http_page_query(const http_request *req);
  *   fails   HTTP_BODY_TOO_LARGE past the route's limit, HTTP_BAD_REQUEST on bad chunking,
  *           HTTP_CLIENT_GONE, TIMED_OUT */
 YIELDS error http_body_bytes(http_request *req, str *out);
+/* The body piece by piece, for one that is too large to hold: each call gives the next bytes, and
+ * no bytes at the end. The client is read only as fast as this is called. Not together with the two
+ * others. Set the route's `body_bytes_max` and `timeout_ms`.
+ *   yields  until there are some
+ *   owns    `*piece` is valid until the next call
+ *   fails   as http_body_bytes */
+YIELDS error http_body_read(http_request *req, str *piece);
 /* The body as JSON into `*out`, a struct of the shape the route declares as `.body`.
  *   fails  as http_body_bytes; HTTP_UNSUPPORTED_MEDIA unless the type is application/json;
  *          JSON_MALFORMED (400); JSON_INVALID (422 naming each bad field) */
@@ -100,6 +107,46 @@ error http_reply_empty(http_request *req, int status);
  *   yields  while it is read on an offload thread
  *   fails   HTTP_NOT_FOUND; INTERNAL past 16 MiB; SYSTEM_FAILED without `root`; OFFLOAD_FULL */
 YIELDS error http_reply_file(http_request *req, const char *root, str path);
+
+/* --- answers in pieces ------------------------------------------------------------------------ */
+
+extern const error_kind
+    HTTP_CLIENT_SLOW; /* CANCELED: it has taken nothing for HTTP_WRITE_TIMEOUT */
+
+/* Begins a response whose length is not known yet: from here on the head is on its way, and an
+ * error that the handler returns breaks the connection off, so that the client sees that the answer
+ * is not whole. Header fields are set before. It ends when the handler returns OK. The route's
+ * `timeout_ms` bounds all of it. Status 200 and up, but 204 and 304. fails  HTTP_CLIENT_GONE;
+ * HTTP_BAD_HEADER for the content type */
+error http_reply_start(http_request *req, int status, str content_type);
+/* The next bytes of it, copied.
+ *   yields  while the client has more than 256 KiB still to take
+ *   fails   HTTP_CLIENT_GONE, HTTP_CLIENT_SLOW; TIMED_OUT */
+YIELDS error http_reply_write(http_request *req, str bytes);
+
+/* A JSON list, item by item: http_reply_items_start once, then http_reply_item(req, note, &n) for
+ * each; the list is closed when the handler returns OK. Small items leave together.
+ *   fails  as http_reply_start and http_reply_write; BUF_FULL for an item of over 64 MiB */
+error http_reply_items_start(http_request *req, int status);
+#define http_reply_item(req_, shape_, value_) \
+    http_reply_item_shape((req_), SHAPE_OF(shape_), \
+                          _Generic((value_), shape_ *: (value_), const shape_ *: (value_)))
+YIELDS error http_reply_item_shape(http_request *req, shape_fn *of, const void *value);
+
+/* One server-sent event (WHATWG HTML, 9.2). What is STR_NONE is left out. */
+typedef struct http_event {
+    str name;          /* "message" when left out */
+    str id;            /* comes back as the header Last-Event-ID when the client reconnects */
+    str data;          /* any lines */
+    uint32_t retry_ms; /* how long the client shall wait before it reconnects; 0: its own choice */
+} http_event;
+/* Begins a stream of events, then sends each at once.
+ *   fails  as http_reply_start and http_reply_write; HTTP_BAD_HEADER for a line break in name or id
+ */
+error http_events_start(http_request *req);
+YIELDS error http_event_send(http_request *req, const http_event *event);
+/* An empty comment, which keeps proxies from closing a silent connection; every 15 s, say. */
+YIELDS error http_event_keep_alive(http_request *req);
 
 /* Adds a response header field, kept also when the handler fails.
  *   fails  HTTP_BAD_HEADER when the name has anything but letters, digits, - and _, or is one that

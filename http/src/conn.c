@@ -56,7 +56,9 @@ static void request_free(http_conn *c)
     c->request = NULL;
     if (req) {
         block_release(&req->head_block);
+        block_release(&req->piece_block);
         buf_deinit(&req->body_parts);
+        buf_deinit(&req->scratch);
     }
     arena_deinit(&c->arena);
 }
@@ -106,10 +108,13 @@ static bool status_has_body(int status)
     return status >= 200 && status != 204 && status != 304;
 }
 
+#define LENGTH_UNKNOWN UINT64_MAX
+
 /* Writes the response head to `out`, which has HEAD_BYTES_MAX and the size of `headers`. */
 static size_t put_head(http_conn *c, char *out, int status, str content_type, uint64_t length,
                        str headers, bool close)
 {
+    const uint8_t minor_version = c->request ? c->request->head.minor_version : 1;
     size_t at = put(out, 0, STR("HTTP/1.1 "));
     at += uint64_format(out + at, (uint64_t)status);
     out[at++] = ' ';
@@ -120,13 +125,16 @@ static size_t put_head(http_conn *c, char *out, int status, str content_type, ui
         at = put(out, at, STR("\r\nContent-Type: "));
         at = put(out, at, content_type);
     }
-    if (status_has_body(status)) {
+    if (length == LENGTH_UNKNOWN) {
+        if (minor_version > 0)
+            at = put(out, at, STR("\r\nTransfer-Encoding: chunked"));
+    } else if (status_has_body(status)) {
         at = put(out, at, STR("\r\nContent-Length: "));
         at += uint64_format(out + at, length);
     }
     if (close)
         at = put(out, at, STR("\r\nConnection: close"));
-    else if (c->request->head.minor_version == 0)
+    else if (minor_version == 0)
         at = put(out, at, STR("\r\nConnection: keep-alive"));
     at = put(out, at, STR("\r\n"));
     if (headers.len)
@@ -167,6 +175,20 @@ static void respond(http_conn *c, int status, str content_type, str body, str he
         conn_close(c);
 }
 
+void http_conn_start_reply(http_request *req)
+{
+    http_conn *c = req->conn;
+    const str headers = buf_str(&req->headers);
+    /* RFC 9112, 6.3: to a client of 1.0 the end of the connection is the end of the body. */
+    const bool close = req->head.minor_version == 0 || !req->head.keep_alive || c->server->draining;
+    char *out = stream_reserve(c->stream, HEAD_BYTES_MAX + headers.len + req->content_type.len);
+    if (!out)
+        return;
+    req->closes = close;
+    stream_commit(c->stream,
+                  put_head(c, out, req->status, req->content_type, LENGTH_UNKNOWN, headers, close));
+}
+
 /* An answer without a request behind it, from memory that is always there. Closes. */
 static void refuse(http_conn *c, int status, const char *reason)
 {
@@ -201,6 +223,32 @@ static void log_access(const http_request *req, int status)
     log_set_request_id(STR_NONE);
 }
 
+static void response_left(http_conn *c, const http_request *req)
+{
+    count_response(c->server, req->status, req->started_us);
+    if (UNLIKELY(c->server->settings->access_log))
+        log_access(req, req->status);
+}
+
+/* The fiber of a streamed response has ended. */
+static void stream_ended(http_conn *c, http_request *req, error result)
+{
+    response_left(c, req);
+    if (result.kind) {
+        c->closing = true;
+        stream_abort(c->stream); /* without its end, the client knows that it is not whole */
+        return;
+    }
+    if (req->head.minor_version > 0 && req->head.method != HTTP_HEAD)
+        stream_write(c->stream, STR("0\r\n\r\n"));
+    const bool reuse = !req->closes && may_be_reused(c, req);
+    request_free(c);
+    if (reuse)
+        wait_for_request(c);
+    else
+        conn_close(c);
+}
+
 /* The fiber has ended: its staged response leaves. */
 static void request_ended(fiber *f, error result, void *arg)
 {
@@ -212,6 +260,10 @@ static void request_ended(fiber *f, error result, void *arg)
         conn_free_if_done(c);
         return;
     }
+    if (req->streaming) {
+        stream_ended(c, req, result);
+        return;
+    }
     if (result.kind || req->status == 0) {
         /* Only the arena's fuse ends a request without a staged answer. */
         log_error("request ended early", LOG_STR("target", req->head.target), LOG_ERR(result));
@@ -221,9 +273,7 @@ static void request_ended(fiber *f, error result, void *arg)
     const bool reuse = may_be_reused(c, req);
     respond(c, req->status, req->content_type, req->reply, buf_str(&req->headers),
             req->head.method == HTTP_HEAD, !reuse);
-    count_response(c->server, req->status, req->started_us);
-    if (UNLIKELY(c->server->settings->access_log))
-        log_access(req, req->status);
+    response_left(c, req);
     request_free(c);
     if (reuse)
         wait_for_request(c);
@@ -238,7 +288,12 @@ void http_conn_crashed(http_request *req, int status)
 {
     http_conn *c = req->conn;
     req->fiber = NULL;
-    refuse(c, status, NULL);
+    if (!req->streaming) {
+        refuse(c, status, NULL);
+    } else if (c->stream) {
+        c->closing = true;
+        stream_abort(c->stream);
+    }
     if (c->stream)
         return; /* freed when it has closed */
     /* Later: the fiber's clean-ups, still to be abandoned, lie in the request's arena. */
@@ -342,13 +397,23 @@ static void conn_timeout(stream *s)
         conn_close(c);
     else if (!c->request->fiber)
         refuse(c, 408, "the request did not arrive in time");
+    else if (c->request->write_waiter)
+        http_reply_stalled(c->request);
     else
         http_body_late(c->request);
+}
+
+static void conn_drained(stream *s)
+{
+    const http_conn *c = stream_owner(s);
+    if (c->request)
+        http_reply_drained(c->request);
 }
 
 static const stream_handler CONN_HANDLER = {
     .data = conn_data,
     .timeout = conn_timeout,
+    .drained = conn_drained,
     .closed = conn_closed,
 };
 
@@ -366,6 +431,7 @@ void http_server_accept(int fd, void *arg)
     c->server = server;
     const stream_options options = {
         .input_bytes_max = INPUT_BYTES_MAX,
+        .output_bytes_high = HTTP_OUTPUT_BYTES_HIGH,
         .send_timeout_ms = (uint32_t)server->settings->send_timeout_ms,
     };
     const error e = stream_from_fd(server->loop, fd, &CONN_HANDLER, &options, c, &c->stream);

@@ -23,6 +23,7 @@
 
 #define HTTP_HEADERS_BYTES_MAX      8192 /* of all response fields that handlers set */
 #define HTTP_CONTENT_TYPE_BYTES_MAX 1024
+#define HTTP_OUTPUT_BYTES_HIGH      ((size_t)256 << 10) /* queued, past which writers wait */
 
 typedef struct http_settings {
     str host;
@@ -32,6 +33,7 @@ typedef struct http_settings {
     int64_t handler_timeout_ms;
     int64_t header_timeout_ms;
     int64_t body_timeout_ms;
+    int64_t write_timeout_ms;
     int64_t idle_timeout_ms;
     int64_t send_timeout_ms;
     int64_t drain_timeout_ms;
@@ -95,11 +97,19 @@ typedef enum body_state {
     BODY_NONE = 0, /* the request has none */
     BODY_WAITING,  /* nobody has asked for it */
     BODY_READING,
+    BODY_PIECES, /* a handler takes it piece by piece */
     BODY_COMPLETE,
     BODY_BROKEN, /* bad chunking, or the peer ended early */
     BODY_TOO_LARGE,
     BODY_LATE, /* the peer paused for too long */
 } body_state;
+
+/* Of a streamed JSON list. */
+typedef enum reply_items {
+    ITEMS_NOT = 0,
+    ITEMS_NONE_YET,
+    ITEMS_SOME,
+} reply_items;
 
 typedef struct http_stored {
     const http_key *key;
@@ -125,18 +135,35 @@ struct http_request {
     buf body_parts; /* a body that came in pieces */
     str body;       /* when COMPLETE */
     fiber *body_waiter;
+    uint64_t body_read; /* bytes given out as pieces */
+    str piece;          /* what woke the waiter; empty: the end */
+    block *piece_block; /* keeps the piece's bytes until the next is asked for */
 
     int status; /* 0: nothing staged */
     str content_type;
     str reply;
     buf headers;     /* "Name: value\r\n"… */
     bool challenges; /* WWW-Authenticate is among them */
+    /* a response that is written in pieces: see reply_stream.c */
+    bool streaming;
+    bool closes; /* as its head has said */
+    bool events;
+    reply_items items;
+    buf scratch; /* an item or event on its way; used again for the next */
+    fiber *write_waiter;
     http_stored *values;
 };
 
 void http_server_accept(int fd, void *arg);
 /* Closes idle connections in a moment, and the others with their next response. */
 void http_server_drain(http_server *server);
+/* Sends the staged head, for a body that follows in pieces. */
+void http_conn_start_reply(http_request *req);
+/* The client has taken what was queued; it has not for too long. */
+void http_reply_drained(http_request *req);
+void http_reply_stalled(http_request *req);
+/* What still belongs to a streamed response whose handler has ended well. On its fiber. */
+YIELDS error http_reply_finish(http_request *req);
 /* Answers for a fiber that crashed. */
 void http_conn_crashed(http_request *req, int status);
 

@@ -88,7 +88,17 @@ error http_request_run(void *arg)
     http_request *req = arg;
     log_set_request_id((str){ req->id, sizeof req->id });
     buf_init_arena(&req->headers, &req->conn->arena, HTTP_HEADERS_BYTES_MAX);
-    const error e = route_and_handle(req);
+    error e = route_and_handle(req);
+    if (!e.kind && req->streaming)
+        e = http_reply_finish(req);
+    if (e.kind && req->streaming) {
+        if (error_class_of(e) == ERROR_CANCELED)
+            log_debug("response broken off", LOG_ERR(e));
+        else
+            log_error("response broken off", LOG_CSTR("route", req->match.route->pattern),
+                      LOG_ERR(e));
+        return e;
+    }
     if (e.kind)
         http_problem_stage(req, e);
     return OK;

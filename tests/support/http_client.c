@@ -326,6 +326,63 @@ str answer_header(const answer *a, const char *name)
     return STR_NONE;
 }
 
+/* Takes the first `bytes` of the input away. */
+static void drop(peer *p, size_t bytes)
+{
+    p->len -= bytes;
+    memmove(p->in, p->in + bytes, p->len);
+}
+
+/* Undoes the chunks that stand in the input behind the head: their data moves together.
+ *   returns false when they end too early */
+static bool unchunk(peer *p, size_t head_bytes, size_t *body_bytes)
+{
+    *body_bytes = 0;
+    for (;;) {
+        const size_t at = head_bytes + *body_bytes;
+        const char *lf;
+        while (!(lf = memchr(p->in + at, '\n', p->len - at))) {
+            if (!wait_for(p, p->len + 1))
+                return false;
+        }
+        char *end;
+        const size_t size = strtoul(p->in + at, &end, 16);
+        if (end == p->in + at || strncmp(end, "\r\n", 2) != 0)
+            give_up("a malformed chunk size in an answer");
+        const size_t line = (size_t)(lf + 1 - (p->in + at));
+        if (!wait_for(p, at + line + size + 2))
+            return false;
+        if (strncmp(p->in + at + line + size, "\r\n", 2) != 0)
+            give_up("a chunk in an answer does not end");
+        memmove(p->in + at, p->in + at + line, p->len - at - line);
+        p->len -= line;
+        memmove(p->in + at + size, p->in + at + size + 2, p->len - at - size - 2);
+        p->len -= 2;
+        *body_bytes += size;
+        if (size == 0)
+            return true;
+    }
+}
+
+/* How long the body behind the head is; false when it is broken off. */
+static bool wait_for_body(peer *p, const answer *a, size_t head_bytes, size_t *body_bytes)
+{
+    uint64_t announced = 0;
+    const str length = answer_header(a, "content-length");
+    if (str_eq_nocase(answer_header(a, "transfer-encoding"), STR("chunked")))
+        return unchunk(p, head_bytes, body_bytes);
+    if (!length.ptr) { /* until the end of the connection */
+        while (wait_for(p, p->len + 1))
+            ;
+        *body_bytes = p->len - head_bytes;
+        return !p->reset;
+    }
+    if (!str_to_uint64(length, &announced))
+        give_up("bad Content-Length in an answer");
+    *body_bytes = (size_t)announced;
+    return wait_for(p, head_bytes + *body_bytes);
+}
+
 void peer_read(peer *p, bool to_head, answer *out)
 {
     *out = (answer){ 0 };
@@ -334,21 +391,22 @@ void peer_read(peer *p, bool to_head, answer *out)
         return;
     out->head = (str){ p->in, head_bytes };
     const int status = (int)strtol(p->in + strcspn(p->in, " "), NULL, 10);
-    const str length = answer_header(out, "content-length");
-    uint64_t announced = 0;
-    if (length.ptr && !str_to_uint64(length, &announced))
-        give_up("bad Content-Length in an answer");
-    if (!to_head && status >= 200 && status != 204 && status != 304)
-        body_bytes = (size_t)announced;
-    if (!wait_for(p, head_bytes + body_bytes))
+    const bool has_body = !to_head && status >= 200 && status != 204 && status != 304;
+    str head_copy = { strndup(p->in, head_bytes), head_bytes }; /* the input moves meanwhile */
+    if (!head_copy.ptr)
+        give_up("memory for an answer");
+    out->head = head_copy;
+    const bool whole = !has_body || wait_for_body(p, out, head_bytes, &body_bytes);
+    out->head = STR_NONE;
+    free((char *)head_copy.ptr);
+    if (!whole)
         return; /* broken off: no answer */
     out->bytes = malloc(head_bytes + body_bytes + 1);
     if (!out->bytes)
         give_up("memory for an answer");
     memcpy(out->bytes, p->in, head_bytes + body_bytes);
     out->bytes[head_bytes + body_bytes] = '\0';
-    p->len -= head_bytes + body_bytes;
-    memmove(p->in, p->in + head_bytes + body_bytes, p->len);
+    drop(p, head_bytes + body_bytes);
     out->head = (str){ out->bytes, head_bytes };
     out->body = (str){ out->bytes + head_bytes, body_bytes };
     out->status = status;

@@ -1,0 +1,191 @@
+/* Responses whose length nobody knows when they begin: pieces, the items of a JSON list, events.
+ * The head leaves with the first of them, so what follows can no longer become another status: an
+ * error afterwards breaks the connection off, and the client sees that the answer is not whole.
+ *
+ *   nothing staged --http_reply_start--> STARTED --handler returned OK--> ended (last chunk)
+ *                                           `------an error, a fault-------> aborted
+ *
+ * Back-pressure: a write waits while the client has more than the stream's high watermark to take.
+ */
+#include "conn.h"
+
+#include <string.h>
+
+#define EVENT_BYTES_MAX ((size_t)1 << 20)
+#define ITEM_BYTES_MAX  ((size_t)64 << 20)
+#define ITEMS_BYTES     8192 /* gathered before they are written as one chunk */
+
+ERROR_KIND(HTTP_CLIENT_SLOW, ERROR_CANCELED, "The client takes nothing.");
+
+error http_reply_start(http_request *req, int status, str content_type)
+{
+    invariant(!req->streaming && status >= 200 && status != 204 && status != 304);
+    TRY(http_reply_bytes(req, status, content_type, STR("")));
+    if (!req->conn->stream)
+        return error_set(&HTTP_CLIENT_GONE, "before the response began");
+    req->streaming = true;
+    http_conn_start_reply(req);
+    return OK;
+}
+
+static void write_forgotten(void *arg)
+{
+    http_request *req = arg;
+    req->write_waiter = NULL;
+}
+
+void http_reply_drained(http_request *req)
+{
+    fiber *waiter = req->write_waiter;
+    req->write_waiter = NULL;
+    if (waiter)
+        fiber_wake(waiter, OK);
+}
+
+void http_reply_stalled(http_request *req)
+{
+    fiber *waiter = req->write_waiter;
+    req->write_waiter = NULL;
+    if (waiter)
+        fiber_wake(waiter, fiber_error_set(waiter, &HTTP_CLIENT_SLOW, "nothing was taken"));
+}
+
+/* Waits until the client has taken what is queued. */
+static error wait_for_client(http_request *req)
+{
+    http_conn *c = req->conn;
+    req->write_waiter = fiber_self();
+    stream_set_timeout(c->stream, (uint32_t)c->server->settings->write_timeout_ms);
+    const error e = fiber_park("response taken", write_forgotten, req);
+    if (c->stream)
+        stream_set_timeout(c->stream, 0);
+    return e;
+}
+
+error http_reply_write(http_request *req, str bytes)
+{
+    http_conn *c = req->conn;
+    char size[24];
+    invariant(req->streaming);
+    if (!c->stream)
+        return error_set(&HTTP_CLIENT_GONE, "in the middle of the response");
+    if (bytes.len == 0 || req->head.method == HTTP_HEAD)
+        return OK;
+    if (req->head.minor_version > 0) { /* RFC 9112, 7.1 */
+        size_t at = sizeof size;
+        size[--at] = '\n';
+        size[--at] = '\r';
+        for (size_t left = bytes.len; left > 0; left >>= 4)
+            size[--at] = "0123456789abcdef"[left & 15];
+        stream_write(c->stream, (str){ size + at, sizeof size - at });
+    }
+    stream_write(c->stream, bytes);
+    if (req->head.minor_version > 0)
+        stream_write(c->stream, STR("\r\n"));
+    if (stream_queued(c->stream) <= HTTP_OUTPUT_BYTES_HIGH)
+        return OK;
+    return wait_for_client(req);
+}
+
+/* --- items --------------------------------------------------------------------------------------
+ */
+
+error http_reply_items_start(http_request *req, int status)
+{
+    TRY(http_reply_start(req, status, STR("application/json")));
+    buf_init(&req->scratch, ITEM_BYTES_MAX);
+    buf_append_char(&req->scratch, '[');
+    req->items = ITEMS_NONE_YET;
+    return OK;
+}
+
+static error flush_items(http_request *req)
+{
+    TRY(buf_status(&req->scratch));
+    TRY(http_reply_write(req, buf_str(&req->scratch)));
+    buf_reset(&req->scratch);
+    return OK;
+}
+
+error http_reply_item_shape(http_request *req, shape_fn *of, const void *value)
+{
+    invariant(req->items != ITEMS_NOT);
+    if (req->items == ITEMS_SOME)
+        buf_append_char(&req->scratch, ',');
+    json_write_shape(&req->scratch, of(), value);
+    req->items = ITEMS_SOME;
+    return req->scratch.len < ITEMS_BYTES && !req->scratch.failed ? OK : flush_items(req);
+}
+
+error http_reply_finish(http_request *req)
+{
+    if (req->items == ITEMS_NOT)
+        return OK;
+    buf_append_char(&req->scratch, ']');
+    return flush_items(req);
+}
+
+/* --- events -------------------------------------------------------------------------------------
+ */
+
+error http_events_start(http_request *req)
+{
+    TRY(http_set_header(req, STR("Cache-Control"), STR("no-store")));
+    TRY(http_reply_start(req, 200, STR("text/event-stream")));
+    buf_init(&req->scratch, EVENT_BYTES_MAX);
+    req->events = true;
+    return OK;
+}
+
+static bool is_one_line(str s)
+{
+    return str_index(s, '\n') == s.len && str_index(s, '\r') == s.len &&
+           str_index(s, '\0') == s.len;
+}
+
+static void append_field(buf *out, str name, str value)
+{
+    buf_append(out, name);
+    buf_append(out, value);
+    buf_append_char(out, '\n');
+}
+
+/* A line each: LF, CR and CRLF all end one. */
+static void append_data(buf *out, str data)
+{
+    for (;;) {
+        size_t end = 0;
+        while (end < data.len && data.ptr[end] != '\n' && data.ptr[end] != '\r')
+            end++;
+        append_field(out, STR("data: "), str_slice(data, 0, end));
+        if (end == data.len)
+            return;
+        const bool both = data.ptr[end] == '\r' && end + 1 < data.len && data.ptr[end + 1] == '\n';
+        data = str_slice(data, end + (both ? 2 : 1), data.len);
+    }
+}
+
+error http_event_send(http_request *req, const http_event *event)
+{
+    buf *out = &req->scratch;
+    invariant(req->events);
+    if (!is_one_line(event->name) || !is_one_line(event->id))
+        return error_set(&HTTP_BAD_HEADER, "a line break in an event's name or id");
+    buf_reset(out);
+    if (event->name.len)
+        append_field(out, STR("event: "), event->name);
+    if (event->id.ptr)
+        append_field(out, STR("id: "), event->id);
+    if (event->retry_ms)
+        buf_append_format(out, "retry: %u\n", event->retry_ms);
+    append_data(out, event->data);
+    buf_append_char(out, '\n');
+    TRY(buf_status(out));
+    return http_reply_write(req, buf_str(out));
+}
+
+error http_event_keep_alive(http_request *req)
+{
+    invariant(req->events);
+    return http_reply_write(req, STR(":\n\n"));
+}

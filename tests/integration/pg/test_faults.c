@@ -3,9 +3,12 @@
  * Whatever happens, no connection stays taken, no statement gets into another's transaction, and
  * the next query has its own answer. */
 #include "core/block.h"
+#include "core/crash.h"
 #include "core/fault.h"
 #include "tests/support/database.h"
 #include "tests/support/mock_pg.h"
+
+#include <signal.h>
 
 static pg_pool *db;
 
@@ -564,6 +567,60 @@ static void test_client_anything_that_fails_is_a_clean_error(void **state)
     }
 }
 
+/* --- fibers that crash ---------------------------------------------------------------------------
+ */
+
+static void crashed(const crash_report *report, void *arg)
+{
+    (void)report;
+    ++*(uint32_t *)arg;
+}
+
+static error crash_in_transaction(void *arg)
+{
+    (void)arg;
+    pg_tx *tx;
+    TRY(pg_begin(db, &tx));
+    TRY(pg_execute(tx, NULL, "insert into fault_test values (1)"));
+    (void)raise(SIGFPE);
+    return pg_commit(&tx);
+}
+
+static error sleep_a_little(void *arg)
+{
+    (void)arg;
+    return pg_execute(db, NULL, "select pg_sleep(0.05)");
+}
+
+static error crash_beside_queries(void *arg)
+{
+    wait_group group;
+    wait_group_init(&group);
+    for (int i = 0; i < 3; i++)
+        TRY(wait_group_start(&group, sleep_a_little, arg));
+    TRY(fiber_sleep(10));
+    (void)raise(SIGFPE);
+    return wait_group_wait(&group);
+}
+
+static void test_client_fiber_that_crashes_leaves_no_transaction_and_no_answer(void **state)
+{
+    (void)state;
+    uint32_t crashes = 0;
+    assert_ok(crash_contain(loop_self(), crashed, &crashes));
+    assert_ok(sleep_a_little(NULL));
+    for (int i = 0; i < 3; i++) {
+        fiber *fibers[] = { start(sleep_a_little, NULL), start(crash_in_transaction, NULL),
+                            start(crash_beside_queries, NULL) };
+        assert_fails(FIBER_CRASHED, fiber_join(&fibers[1]));
+        assert_fails(FIBER_CRASHED, fiber_join(&fibers[2]));
+        assert_ok(fiber_join(&fibers[0]));
+        assert_in_order();
+    }
+    assert_int_equal(crashes, 6);
+    assert_int_equal(count(), 0);
+}
+
 /* --- told to stop at any moment -----------------------------------------------------------------
  */
 
@@ -741,6 +798,9 @@ static int run(void)
                                         close_pool),
         cmocka_unit_test_setup_teardown(
             test_client_fiber_told_to_stop_at_any_moment_disturbs_nobody, open_three, close_pool),
+        cmocka_unit_test_setup_teardown(
+            test_client_fiber_that_crashes_leaves_no_transaction_and_no_answer, open_three,
+            close_pool),
         cmocka_unit_test(test_pool_closed_at_any_moment_fails_who_uses_it),
         cmocka_unit_test(test_pool_server_that_leaves_at_once_is_a_failed_connection),
     };

@@ -30,4 +30,12 @@ if [ -n "$foreign" ]; then
     echo "$foreign" >&2
     bad=1
 fi
+# Other projects' headers stand only in the files that wrap them.
+wrapped=$(grep -rnE '^#include <(openssl/|argon2)' core http pg orm auth apps --include='*.[ch]' |
+    grep -vE '^(pg/src/scram|orm/src/migrate_file|auth/src/(kdf|jws|mac|password))\.c:' || true)
+if [ -n "$wrapped" ]; then
+    echo "a library's header outside the files that wrap it, which this script lists:" >&2
+    echo "$wrapped" >&2
+    bad=1
+fi
 exit $bad

@@ -155,7 +155,8 @@ extern const error_kind ORM_BAD_CURSOR; /* INVALID: not a cursor of this list */
     name_##_list_into(PG_TARGET(on_), (out_), (order_), (limit_), orm_all_of(name_, __VA_ARGS__))
 /* One page of them, into a NAME_page, from behind the query's cursor; the next page costs as little
  * as the first (no OFFSET). Rows of equal order are told apart by the primary key, which the table
- * must have. All keys of the order have one direction, and none is an opt_X.
+ * must have, and which takes one of the ORM_ORDER_MAX places. All keys of the order have one
+ * direction, and none is an opt_X: invariants.
  *   fails  the query's own error; ORM_BAD_CURSOR; PG_MESSAGE_TOO_LARGE for keys of over 64 KiB; as
  *          pg_query */
 #define orm_page(on_, name_, out_, query_, order_, ...) \

@@ -17,11 +17,14 @@
 extern const error_kind FIBER_CRASHED; /* INTERNAL */
 
 typedef struct crash_report {
-    int signo;                            /* SIGUSR1: a runaway that was stopped */
-    const void *address;                  /* that could not be accessed, or NULL */
-    fiber *fiber;                         /* still readable: fiber_name, fiber_arena_of */
-    void *fiber_arg;                      /* what it was started with */
-    const void *frames[CRASH_FRAMES_MAX]; /* return addresses, innermost first */
+    int signo;           /* SIGUSR1: a runaway that was stopped */
+    const void *address; /* that could not be accessed, or NULL */
+    fiber *fiber;        /* still readable: fiber_name, fiber_arena_of */
+    void *fiber_arg;     /* what it was started with */
+    str invariant;       /* that failed, with its place, or STR_NONE */
+    /* Where it struck, then the calls that led there, innermost first. After an abort() that is not
+     * an invariant's only what the C library shows: it keeps no frame pointers. */
+    const void *frames[CRASH_FRAMES_MAX];
     uint32_t frame_count;
 } crash_report;
 

@@ -33,7 +33,7 @@ static void collect_frames(crash_report *report, const stack *s, const void *pc,
         const uintptr_t *pair = (const uintptr_t *)frame;
         if (pair[1] == 0)
             break;
-        report->frames[report->frame_count++] = (const void *)pair[1];
+        report->frames[report->frame_count++] = (const void *)(pair[1] - 1); /* in the call */
         if (pair[0] <= frame)
             break;
         frame = pair[0];
@@ -59,7 +59,13 @@ static void signaled(int signo, siginfo_t *info, void *context)
         .fiber = f,
         .fiber_arg = f->arg,
     };
-    collect_frames(&l->crash, f->stack, crash_context_pc(context), crash_context_frame(context));
+    uintptr_t frame = crash_context_frame(context);
+    if (signo == SIGABRT && worker_self.invariant_frame) {
+        l->crash.invariant = worker_self.invariant; /* on the stack that is never used again */
+        frame = worker_self.invariant_frame;
+        worker_self.invariant_frame = 0;
+    }
+    collect_frames(&l->crash, f->stack, crash_context_pc(context), frame);
     crash_context_redirect(context, fiber_switch_load, l->context);
 }
 

@@ -34,6 +34,10 @@ typedef struct worker {
     block_pool blocks;
     error_slot errors;  /* outside a fiber */
     str log_request_id; /* STR_NONE outside a request; follows the running fiber */
+    /* Of the invariant that has failed and is about to abort: what is printed, and the frame of
+     * invariant_failed. For crash.c. */
+    str invariant;
+    uintptr_t invariant_frame;
 } worker;
 
 /* -ftls-model is left to the linker: in an executable this is one segment-relative access. */

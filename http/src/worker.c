@@ -126,6 +126,8 @@ static void log_fault(const http_request *req, const crash_report *report)
               LOG_CSTR("route", route ? route->pattern : NULL),
               LOG_CSTR("signal", strsignal(report->signo)),
               LOG_UINT("address", (uint64_t)(uintptr_t)report->address));
+    if (report->invariant.ptr)
+        log_error("invariant failed", LOG_STR("what", report->invariant));
     for (uint32_t i = 0; i < report->frame_count; i++) {
         char frame[256];
         crash_describe_frame(report->frames[i], frame, sizeof frame);

@@ -106,6 +106,12 @@ static error call_abort(void *arg)
     abort();
 }
 
+static error break_invariant(void *arg)
+{
+    invariant(arg != NULL);
+    return OK;
+}
+
 static error raise_it(void *arg)
 {
     (void)raise(*(const int *)arg);
@@ -189,6 +195,23 @@ static void test_crash_by_abort_is_contained_again_and_again(void **state)
         assert_int_equal(last_crash.signo, SIGABRT);
     }
     assert_int_equal(crashes, 50);
+    assert_still_works();
+}
+
+static void test_crash_by_invariant_says_which_and_who_called(void **state)
+{
+    (void)state;
+    contain();
+    fiber *f = start(break_invariant, NULL);
+    assert_fails(FIBER_CRASHED, fiber_join(&f));
+    assert_int_equal(last_crash.signo, SIGABRT);
+    assert_non_null(memmem(last_crash.invariant.ptr, last_crash.invariant.len, "test_crash.c", 12));
+    assert_true(str_ends_with(last_crash.invariant, STR(": invariant failed: arg != NULL")));
+    /* The C library, break_invariant, and down to fiber_main. */
+    assert_true(last_crash.frame_count >= 3);
+    f = start(call_abort, NULL);
+    assert_fails(FIBER_CRASHED, fiber_join(&f));
+    assert_null(last_crash.invariant.ptr);
     assert_still_works();
 }
 
@@ -569,6 +592,7 @@ static int run(void)
         CRASH_TEST(test_crash_by_each_signal_costs_one_fiber),
         CRASH_TEST(test_crash_by_a_wild_pointer_says_where),
         CRASH_TEST(test_crash_by_abort_is_contained_again_and_again),
+        CRASH_TEST(test_crash_by_invariant_says_which_and_who_called),
         CRASH_TEST(test_crash_by_stack_overflow_is_contained),
         CRASH_TEST(test_crash_by_large_frames_is_contained),
 #if defined(__x86_64__)

@@ -7,6 +7,7 @@
 
 #include <brio/http.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -144,6 +145,53 @@ static error use_much_memory(http_request *req)
     return OK;
 }
 
+/* Fails with an error of the class that is asked for. */
+static error fail_with(http_request *req)
+{
+#define FAILURE(class_)                    \
+    {                                      \
+        (class_), #class_, "As asked for." \
+    }
+    static const error_kind kinds[] = {
+        FAILURE(ERROR_INVALID),     FAILURE(ERROR_UNAUTHENTICATED), FAILURE(ERROR_FORBIDDEN),
+        FAILURE(ERROR_NOT_FOUND),   FAILURE(ERROR_CONFLICT),        FAILURE(ERROR_TOO_LARGE),
+        FAILURE(ERROR_TOO_MANY),    FAILURE(ERROR_CANCELED),        FAILURE(ERROR_TIMED_OUT),
+        FAILURE(ERROR_UNAVAILABLE), FAILURE(ERROR_INTERNAL),
+    };
+    const str class = http_path_text(req, "class");
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if (str_eq(class, str_from_c(kinds[i].name)))
+            return error_set(&kinds[i], "secret detail");
+    }
+    return error_set(&HTTP_NOT_FOUND, "no such class");
+}
+
+static const http_key GUARD_SAYS = { "guard says" };
+
+static error say_something(http_request *req)
+{
+    static char words[] = "hello from the guard";
+    http_set_value(req, &GUARD_SAYS, words);
+    return OK;
+}
+
+/* All that a request says about itself. */
+static error show_request(http_request *req)
+{
+    static const http_key nobody = { "nobody" };
+    const page_query page = http_page_query(req);
+    TRY(page.invalid);
+    char id[64];
+    uuid_format(id, http_path_uuid(req, "id"));
+    const str text =
+        str_format(http_request_arena(req), "%.*s|%d|%.*s|%s|%.36s|%s|%d|%u|%.*s|%zu",
+                   STR_ARG(http_request_method_name(req)), http_request_method(req) == HTTP_GET,
+                   STR_ARG(http_request_path(req)), http_request_route(req)->pattern, id,
+                   (const char *)http_value(req, &GUARD_SAYS), http_value(req, &nobody) != NULL,
+                   page.limit, STR_ARG(page.cursor), http_request_id(req).len);
+    return http_reply_text(req, 200, text);
+}
+
 static error refuse(http_request *req)
 {
     (void)req;
@@ -275,6 +323,21 @@ static error fault_in_child(http_request *req)
     return fiber_join(&child);
 }
 
+/* Work on the loop, outside any fiber, that never ends. */
+static void never_end(loop_task *task)
+{
+    for (volatile int turns = 0; task;)
+        turns = !turns;
+}
+
+static error stall_the_loop(http_request *req)
+{
+    static loop_task task = { .run = never_end };
+    loop_post(loop_self(), &task);
+    TRY(fiber_sleep(60000));
+    return fast(req);
+}
+
 static error fault_in_guard(http_request *req)
 {
     return fault_null(req);
@@ -305,6 +368,8 @@ static const http_route routes[] = {
     { HTTP_GET, "/memory", use_much_memory, http_public },
     { HTTP_GET, "/long/:ms<int8>", slow, http_public, .timeout_ms = 20000 },
     { HTTP_GET, "/short/:ms<int8>", slow, http_public, .timeout_ms = 50 },
+    { HTTP_GET, "/fail/:class", fail_with, http_public },
+    { HTTP_GET, "/request/:id<uuid>", show_request, say_something },
     { HTTP_POST, "/forbidden", echo, refuse },
     { HTTP_GET, "/fault/null", fault_null, http_public },
     { HTTP_GET, "/fault/zero", fault_zero, http_public },
@@ -317,6 +382,7 @@ static const http_route routes[] = {
     { HTTP_GET, "/fault/alone", fault_alone, http_public },
     { HTTP_GET, "/fault/after-reply", fault_after_reply, http_public },
     { HTTP_GET, "/fault/child", fault_in_child, http_public },
+    { HTTP_GET, "/fault/stall", stall_the_loop, http_public },
     { HTTP_GET, "/fault/guard", fast, fault_in_guard },
 };
 
@@ -341,6 +407,9 @@ static error start_worker(void)
     static ERROR_KIND(NOT_TODAY, ERROR_UNAVAILABLE, "Not today.");
     if (strcmp(behaviour(), "fails") == 0)
         return error_set(&NOT_TODAY, "told to fail");
+    const char *mark = getenv("FAULTY_MARK"); /* a file; while it is there, nothing starts */
+    if (mark && access(mark, F_OK) == 0)
+        return error_set(&NOT_TODAY, "%s is there", mark);
     if (strcmp(behaviour(), "dawdles") == 0)
         TRY(fiber_sleep(500));
     if (strcmp(behaviour(), "waits") == 0)
@@ -356,6 +425,24 @@ static void stop_worker(void)
         log_error("fault survived", LOG_ERR(fault_null(NULL)));
     log_info("stopped in good order");
 }
+
+/* --- commands -------------------------------------------------------------------------------- */
+
+static error run_command(const command *self, int argc, char **argv)
+{
+    static ERROR_KIND(NO_WORD, ERROR_INVALID, "Say what.");
+    static ERROR_KIND(BAD_WORD, ERROR_INTERNAL, "Not that.");
+    if (argc != 1)
+        return error_set(&NO_WORD, "one word is wanted");
+    if (strcmp(argv[0], "bad") == 0)
+        return error_set(&BAD_WORD, "a bad word");
+    return printf("%s %s\n", self->argument, argv[0]) > 0 ? OK : error_set(&BAD_WORD, "output");
+}
+
+static const config_entry SETTINGS[] = {
+    { "FAULTY_NUMBER", CONFIG_INT, "7", .min = 1, .max = 9, .meaning = "of nothing" },
+    { 0 },
+};
 
 /* Standard error becomes a pipe that nobody reads. */
 static void go_unheard(void)
@@ -374,7 +461,9 @@ int main(int argc, char **argv)
     http_app app = { .name = "faulty",
                      .routes = HTTP_ROUTES(routes),
                      .on_worker_start = start_worker,
-                     .on_worker_stop = stop_worker };
+                     .on_worker_stop = stop_worker,
+                     .commands = { { "say", "WORD   says it", run_command, "says" } },
+                     .settings = { SETTINGS } };
     if (strcmp(behaviour(), "unguarded") == 0)
         app.routes = HTTP_ROUTES(unguarded);
     if (strcmp(behaviour(), "conflicting") == 0)

@@ -201,6 +201,39 @@ static void test_fault_after_the_client_has_gone_is_contained(void **state)
     assert_false(server_logged(&server, "worker ended"));
 }
 
+/* Not even a signal helps where no fiber runs: the worker is killed, and replaced. */
+static void test_fault_outside_a_fiber_ends_the_worker(void **state)
+{
+    (void)state;
+    serve(ENVIRONMENT("WORKERS=1", "HTTP_HANDLER_TIMEOUT=300ms"));
+    const long before = worker_pid();
+    check_get("/fault/stall", 0);
+    check_get("/fast", 200);
+    assert_int_not_equal(worker_pid(), before);
+    assert_true(server_logged(&server, "worker died"));
+}
+
+/* More workers retire at once than there is room for: the next waits for one of them to end. */
+static void test_fault_while_many_retire_is_survived(void **state)
+{
+    (void)state;
+    peer slow[8];
+    answer a;
+    serve(ENVIRONMENT("WORKERS=1"));
+    for (size_t i = 0; i < ARRAY_LEN(slow); i++) {
+        peer_connect(&slow[i], server.port);
+        peer_sendf(&slow[i], "GET /slow/1000 HTTP/1.1\r\nHost: x\r\n\r\n");
+        check_get("/worker", 200); /* so that the slow one has been accepted, before the fault */
+        check_get("/fault/null", 500);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(slow); i++) {
+        peer_read(&slow[i], false, &a);
+        check_status("slow", &a, 200);
+        answer_free(&a);
+        peer_close(&slow[i]);
+    }
+}
+
 /* on_fault off: the process dies as the system lets it, and is replaced. */
 static void test_fault_uncontained_ends_the_worker(void **state)
 {
@@ -223,6 +256,8 @@ int main(void)
         fault_test(test_fault_in_a_child_fiber_fails_its_request),
         fault_test(test_fault_storm_is_survived),
         fault_test(test_fault_after_the_client_has_gone_is_contained),
+        fault_test(test_fault_outside_a_fiber_ends_the_worker),
+        fault_test(test_fault_while_many_retire_is_survived),
         fault_test(test_fault_uncontained_ends_the_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

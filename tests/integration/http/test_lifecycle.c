@@ -2,11 +2,13 @@
  * for a dead worker is served by its successor, and nobody is left behind. */
 #include "tests/support/http_test.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define CROWD 50
 
@@ -150,6 +152,17 @@ static void test_stop_that_faults_still_ends(void **state)
     assert_true(server_logged(&server, "on_worker_stop"));
 }
 
+/* A worker that does not hear the signal is killed in the end. */
+static void test_stop_of_a_worker_that_hangs_is_forced(void **state)
+{
+    (void)state;
+    serve(ENVIRONMENT("WORKERS=1", "HTTP_DRAIN_TIMEOUT=100ms"));
+    kill(some_worker(), SIGSTOP);
+    kill(server.pid, SIGTERM);
+    assert_int_equal(server_wait(&server), 0);
+    assert_true(server_logged(&server, "worker died"));
+}
+
 static void test_drain_answers_pipelined_requests_it_has_begun(void **state)
 {
     (void)state;
@@ -224,6 +237,28 @@ static void test_killed_worker_leaves_the_others_alone(void **state)
     for (int i = 0; i < CROWD; i++)
         check_get("/fast", 200);
     wait_until((int)http_metric(server.port, "http_connections") == 1); /* the one that asks */
+}
+
+/* A replacement that cannot start is tried again, until it can; meanwhile clients wait. */
+static void test_killed_worker_that_cannot_start_again_is_tried_again(void **state)
+{
+    (void)state;
+    char mark[64], variable[96];
+    peer p;
+    (void)snprintf(mark, sizeof mark, "/tmp/brio-faulty.%d", (int)getpid());
+    (void)snprintf(variable, sizeof variable, "FAULTY_MARK=%s", mark);
+    (void)unlink(mark);
+    serve(ENVIRONMENT("WORKERS=1", variable));
+    const pid_t worker = some_worker();
+    const int fd = open(mark, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    kill(worker, SIGKILL);
+    request(&p, "/fast");
+    wait_until(server_logged(&server, "worker cannot start"));
+    assert_int_equal(unlink(mark), 0);
+    expect(&p, "when it starts again", 200);
+    peer_close(&p);
 }
 
 /* The server's log cannot be written any more, and there is much to be logged. */
@@ -316,6 +351,7 @@ static const start_case START_CASES[] = {
       { "WORKERS=many", "HTTP_ACCESS_LOG=perhaps" },
       2,
       { "WORKERS", "HTTP_ACCESS_LOG" } },
+    { "bad setting of the app's", { "FAULTY_NUMBER=10" }, 2, { "FAULTY_NUMBER", "10" } },
     { "bad host", { "HOST=localhost" }, 1, { "HOST", "IP address" } },
     { "not our address", { "HOST=192.0.2.1" }, 1, { "cannot start", "192.0.2.1" } },
     { "unguarded route", { "FAULTY_START=unguarded" }, 1, { "GET /fast", "guard" } },
@@ -352,18 +388,23 @@ static void test_command_line_is_answered(void **state)
 {
     (void)state;
     static const struct {
-        const char *argument;
+        const char *argument, *second;
         int status;
         const char *says;
     } rows[] = {
-        { "--help", 0, "HTTP_IDLE_TIMEOUT" },
-        { "help", 0, "usage: faulty" },
-        { "dance", 2, "unknown command \"dance\"" },
+        { "--help", NULL, 0, "HTTP_IDLE_TIMEOUT" },
+        { "--help", NULL, 0, "FAULTY_NUMBER" },
+        { "help", NULL, 0, "usage: faulty" },
+        { "help", NULL, 0, "say WORD" },
+        { "dance", NULL, 2, "unknown command \"dance\"" },
+        { "say", "cheese", 0, "says cheese" },
+        { "say", NULL, 2, "one word is wanted" },
+        { "say", "bad", 1, "a bad word" },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         char log[16384];
         server_process program;
-        program_launch(&program, ENVIRONMENT(getenv("FAULTY"), rows[i].argument),
+        program_launch(&program, ENVIRONMENT(getenv("FAULTY"), rows[i].argument, rows[i].second),
                        ENVIRONMENT(NULL));
         assert_int_equal(program_end(&program, log, sizeof log), rows[i].status);
         assert_non_null(strstr(log, rows[i].says));
@@ -437,9 +478,11 @@ int main(void)
         lifecycle_test(test_drain_by_interrupt_finishes_what_is_in_flight),
         lifecycle_test(test_drain_deadline_ends_what_takes_too_long),
         lifecycle_test(test_stop_that_faults_still_ends),
+        lifecycle_test(test_stop_of_a_worker_that_hangs_is_forced),
         lifecycle_test(test_drain_answers_pipelined_requests_it_has_begun),
         lifecycle_test(test_killed_worker_leaves_its_queue_to_the_next),
         lifecycle_test(test_killed_worker_leaves_the_others_alone),
+        lifecycle_test(test_killed_worker_that_cannot_start_again_is_tried_again),
         lifecycle_test(test_server_whose_log_nobody_reads_goes_on),
         lifecycle_test(test_clients_past_the_descriptors_are_served_in_turn),
         lifecycle_test(test_killed_supervisor_takes_its_workers_along),

@@ -347,6 +347,37 @@ static const exchange EXCHANGES[] = {
     { "response type with CRLF", GET("/type?type=a/b%0D%0AA:b"), { 500 } },
     { "response header with CRLF", GET("/header?value=a%0D%0Ab:c"), { 500 } },
 
+    { "request about itself",
+      GET("/request/123e4567-e89b-12d3-a456-426614174000?limit=7&cursor=a%2Bb"),
+      { 200 },
+      "GET|1|/request/123e4567-e89b-12d3-a456-426614174000|/request/:id<uuid>|123e4567-e89b-12d3-a456-426614174000|hello from the guard|0|7|a+b|16" },
+    { "page that is too long",
+      GET("/request/123e4567-e89b-12d3-a456-426614174000?limit=501"),
+      { 422 } },
+    { "page of nothing", GET("/request/123e4567-e89b-12d3-a456-426614174000?limit=0"), { 422 } },
+    { "page of a word", GET("/request/123e4567-e89b-12d3-a456-426614174000?limit=x"), { 422 } },
+    { "no uuid", GET("/request/1"), { 404 } },
+
+    /* errors by their class */
+    { "invalid", GET("/fail/ERROR_INVALID"), { 400 } },
+    { "unauthenticated",
+      GET("/fail/ERROR_UNAUTHENTICATED"),
+      { 401 },
+      NULL,
+      "WWW-Authenticate: Bearer" },
+    { "forbidden", GET("/fail/ERROR_FORBIDDEN"), { 403 } },
+    { "not found", GET("/fail/ERROR_NOT_FOUND"), { 404 } },
+    { "conflict", GET("/fail/ERROR_CONFLICT"), { 409 } },
+    { "too large", GET("/fail/ERROR_TOO_LARGE"), { 413 } },
+    { "too many", GET("/fail/ERROR_TOO_MANY"), { 429 } },
+    { "canceled", GET("/fail/ERROR_CANCELED"), { 503 } },
+    { "timed out", GET("/fail/ERROR_TIMED_OUT"), { 504 } },
+    { "unavailable", GET("/fail/ERROR_UNAVAILABLE"), { 503 } },
+    { "internal",
+      GET("/fail/ERROR_INTERNAL"),
+      { 500 },
+      "{\"type\":\"about:blank\",\"title\":\"Internal Server Error\",\"status\":500,\"detail\":\"As asked for.\"}" },
+
     /* paths and queries */
     { "encoded slash is data", GET("/segment/a%2Fb"), { 200 }, "a/b" },
     { "rest of a path", GET("/path/a/b%2Fc//d"), { 200 }, "a/b/c//d" },
@@ -839,6 +870,30 @@ static void test_invalid_item_is_answered_with_every_bad_field(void **state)
     peer_close(&p);
 }
 
+/* The list of faults has a ceiling; past it the answer is brief, and still an answer. */
+static void test_item_with_thousands_of_bad_fields_is_refused(void **state)
+{
+    (void)state;
+    static char body[120000];
+    peer p;
+    answer a;
+    size_t len = (size_t)snprintf(body, sizeof body, "{");
+    for (int i = 0; i < 8000; i++)
+        len += (size_t)snprintf(body + len, sizeof body - len, "%s\"x%d\":1", i ? "," : "", i);
+    len += (size_t)snprintf(body + len, sizeof body - len, "}");
+    peer_connect(&p, server.port);
+    peer_sendf(&p, POST("/items", JSON "Content-Length: %zu\r\n", ""), len);
+    peer_send(&p, (str){ body, len });
+    peer_read(&p, false, &a);
+    check_status("item", &a, 422);
+    assert_true(str_starts_with(a.body, STR("{\"type\":\"about:blank\"")));
+    assert_true(str_ends_with(a.body, STR("}")));
+    answer_free(&a);
+    peer_send(&p, STR(FAST));
+    expect_text(&p, 200, "fast");
+    peer_close(&p);
+}
+
 static void test_big_answers_come_whole_to_a_slow_reader(void **state)
 {
     (void)state;
@@ -1129,6 +1184,7 @@ int main(void)
         cmocka_unit_test(test_expectation_is_met_when_the_body_is_wanted),
         cmocka_unit_test(test_head_is_answered_without_a_body),
         cmocka_unit_test(test_invalid_item_is_answered_with_every_bad_field),
+        cmocka_unit_test(test_item_with_thousands_of_bad_fields_is_refused),
         cmocka_unit_test(test_big_answers_come_whole_to_a_slow_reader),
         cmocka_unit_test(test_metrics_count_answers_by_their_class),
         cmocka_unit_test(test_clients_that_reset_harm_nobody),

@@ -1,8 +1,21 @@
 /* Metrics: counters, gauges and histograms in one shared mapping, made before the workers are
  * forked.
  *
- * A library describes its metrics in a constant table; their places in the table are an enum of its
- * own. Each worker writes only its own cells, with plain relaxed stores: no lock, no shared line. A
+ * A library or program describes its metrics in a constant table; their places in the table are an
+ * enum of its own:
+ *
+ *   enum { ORDERS, ORDER_TIME };
+ *   static const metric SHOP_METRIC_ROWS[] = {
+ *       [ORDERS] = { "shop_orders_total", NULL, METRIC_COUNTER, "Orders taken." },
+ *       [ORDER_TIME] = { "shop_order_seconds", NULL, METRIC_HISTOGRAM, "Time to take an order." },
+ *   };
+ *   static const metrics_table SHOP_METRICS = { SHOP_METRIC_ROWS, ARRAY_LEN(SHOP_METRIC_ROWS) };
+ *
+ *   static metrics_cells shop;
+ *   shop = metrics_cells_of(&SHOP_METRICS);  // in on_worker_start; the http_app lists SHOP_METRICS
+ *   metrics_add(shop, ORDERS, 1);            // in a handler
+ *
+ * Each worker writes only its own cells, with plain relaxed stores: no lock, no shared line. A
  * reader in any process sums the workers. A worker that is replaced goes on with its slot's cells,
  * so counters never go back; its gauges begin at zero. Without metrics_open, cells are private to
  * the process. */

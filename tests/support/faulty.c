@@ -326,7 +326,8 @@ static error fault_in_child(http_request *req)
 /* Work on the loop, outside any fiber, that never ends. */
 static void never_end(loop_task *task)
 {
-    for (volatile int turns = 0; task;)
+    (void)task;
+    for (volatile int turns = 0;;)
         turns = !turns;
 }
 

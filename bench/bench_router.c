@@ -31,8 +31,8 @@ static error build(arena *a)
         (void)snprintf(names[i], NAME_BYTES, pattern, (int)(i / 4));
         routes[i] = (http_route){ HTTP_GET, names[i], handler, http_public };
     }
-    const http_routes table = HTTP_ROUTES(routes);
-    return http_router_build(a, &table, 1, &routes_tree);
+    const http_group group = { .routes = HTTP_ROUTES(routes) };
+    return http_router_build(a, NULL, &group, 1, &routes_tree);
 }
 
 static void find(void *state)

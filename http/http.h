@@ -46,6 +46,48 @@ typedef struct http_routes {
 } http_routes;
 #define HTTP_ROUTES(table) ((http_routes){ (table), ARRAY_LEN(table) })
 
+/* Layers: functions around the handlers of an app or a group (others call them middleware). Each
+ * does its part, calls http_proceed for what is inside it, and may do more with the result; one
+ * that does not proceed answers itself. They run before the guard, the outermost first: static
+ * error time_it(http_request *req, const http_next *next)
+ *   {
+ *       const uint64_t from = now();
+ *       const error e = http_proceed(req, next);
+ *       log_info("took", LOG_UINT("us", now() - from));
+ *       return e;
+ *   }
+ *   .layers = { { time_it }, { http_cors, &CORS } } */
+typedef struct http_next http_next;
+typedef YIELDS error http_layer_fn(http_request *req, const http_next *next);
+typedef struct http_layer {
+    http_layer_fn *run;  /* NULL ends a list */
+    const void *options; /* what `run` finds as next->options */
+} http_layer;
+struct http_next {
+    const void *options;    /* of the layer that is running */
+    const http_layer *rest; /* those inside it */
+};
+/* Runs what is inside: further layers, then guard and handler, and returns their result. At most
+ * once a layer. A request that no route wants meets the app's layers too; its result is
+ * HTTP_NOT_FOUND. */
+YIELDS error http_proceed(http_request *req, const http_next *next);
+
+#define HTTP_LAYERS_MAX 16
+
+/* Routes under a prefix, with layers of their own inside the app's. */
+typedef struct http_group {
+    const char *prefix; /* "/api/v1", parameters and all; NULL: none. Goes before every pattern,
+                           which may then be "" too */
+    http_routes routes;
+    http_layer layers[HTTP_LAYERS_MAX];
+} http_group;
+
+typedef struct http_groups {
+    const http_group *items;
+    size_t count;
+} http_groups;
+#define HTTP_GROUPS(table) ((http_groups){ (table), ARRAY_LEN(table) })
+
 #define HTTP_APP_COMMANDS_MAX 8
 #define HTTP_APP_SETTINGS_MAX 8
 #define HTTP_APP_METRICS_MAX  8
@@ -53,6 +95,8 @@ typedef struct http_routes {
 typedef struct http_app {
     const char *name;
     http_routes routes;
+    http_groups groups;
+    http_layer layers[HTTP_LAYERS_MAX]; /* around all of them */
     /* Runs on a fiber of each worker before it accepts; an error ends the worker, and at the first
      * start the program. */
     YIELDS error (*on_worker_start)(void);

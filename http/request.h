@@ -44,8 +44,10 @@ http_method http_request_method(const http_request *req);
 str http_request_method_name(const http_request *req);
 /* The path, percent-decoded and without dot-segments: "/notes/7". */
 str http_request_path(const http_request *req);
-/* The route that was matched; its pattern is what metrics and logs name. */
+/* The route that was matched, or NULL. */
 const http_route *http_request_route(const http_request *req);
+/* Its pattern behind its group's prefix, which is what metrics and logs name; NULL without a route. */
+const char *http_request_pattern(const http_request *req);
 /* The request's id in the log. */
 str http_request_id(const http_request *req);
 /* The request's memory. */

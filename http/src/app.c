@@ -98,6 +98,17 @@ static bool settings_are_valid(const http_app *app)
     return good;
 }
 
+/* The app's own routes are a group without a prefix. */
+static error build_router(const http_app *app, arena *a, router **out)
+{
+    http_group *groups = ARENA_NEW_ARRAY(a, http_group, app->groups.count + 1);
+    groups[0].routes = app->routes;
+    if (app->groups.count > 0)
+        memcpy(groups + 1, app->groups.items, app->groups.count * sizeof *groups);
+    TRY(http_router_build(a, app->layers, groups, app->groups.count + 1, out));
+    return http_router_add_bare(a, *out, HTTP_BUILT_IN);
+}
+
 static int serve(const http_app *app)
 {
     static http_settings settings; /* as long as the process, like the routes */
@@ -109,8 +120,7 @@ static int serve(const http_app *app)
     if (e.kind)
         return complain(e, 2);
     arena_init(&a, APP_ARENA_BYTES_MAX);
-    const http_routes tables[] = { app->routes, HTTP_BUILT_IN };
-    e = http_router_build(&a, tables, ARRAY_LEN(tables), &r);
+    e = build_router(app, &a, &r);
     const int status = e.kind ? complain(e, 1) : http_supervisor_run(app, &settings, r);
     arena_deinit(&a);
     return status;

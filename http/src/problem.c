@@ -74,7 +74,7 @@ static void write_fields(buf *out, const error_detail *detail)
 
 static void log_problem(const http_request *req, error e, int status)
 {
-    const char *pattern = req->match.route ? req->match.route->pattern : NULL;
+    const char *pattern = req->match.pattern;
     if (status >= 500 && !error_is(e, &HTTP_CLIENT_GONE))
         log_error("request failed", LOG_STR("method", req->head.method_name),
                   LOG_CSTR("route", pattern), LOG_INT("status", status), LOG_ERR(e));

@@ -21,17 +21,6 @@ static ERROR_KIND(HTTP_PAGE_INVALID, ERROR_INVALID, "The query has invalid field
 
 /* --- running --------------------------------------------------------------------------------- */
 
-static error handle(void *arg)
-{
-    http_request *req = arg;
-    const http_route *route = req->match.route;
-    TRY(route->guard(req));
-    TRY(route->handler(req));
-    if (req->status == 0)
-        return error_set(&HTTP_NO_ANSWER, "the handler of %s gave no answer", route->pattern);
-    return OK;
-}
-
 /* "Allow: GET, HEAD, OPTIONS" */
 static error set_allow(http_request *req, uint32_t allowed)
 {
@@ -55,31 +44,65 @@ static error set_allow(http_request *req, uint32_t allowed)
     return http_set_header(req, STR("Allow"), buf_str(&text));
 }
 
+/* What is inside all layers when no route wants the request. */
+static error no_route(http_request *req)
+{
+    if (req->match.allowed == 0)
+        return error_set(&HTTP_NOT_FOUND, "no route");
+    TRY(set_allow(req, req->match.allowed));
+    if (req->head.method == HTTP_OPTIONS)
+        return http_reply_empty(req, 204);
+    return error_set(&HTTP_METHOD_NOT_ALLOWED, "no route for the method");
+}
+
+/* What is inside all layers. */
+static error guard_and_handle(http_request *req)
+{
+    const http_route *route = req->match.route;
+    if (!route)
+        return no_route(req);
+    TRY(route->guard(req));
+    TRY(route->handler(req));
+    if (req->status == 0)
+        return error_set(&HTTP_NO_ANSWER, "the handler of %s gave no answer", req->match.pattern);
+    return OK;
+}
+
+error http_proceed(http_request *req, const http_next *next)
+{
+    const http_layer *layer = next->rest;
+    if (!layer->run)
+        return guard_and_handle(req);
+    const http_next inner = { layer->options, layer + 1 };
+    return layer->run(req, &inner);
+}
+
+static error handle(void *arg)
+{
+    http_request *req = arg;
+    const http_next all = { NULL, req->match.layers };
+    TRY(http_proceed(req, &all));
+    if (req->status == 0) /* of a layer that neither proceeds nor answers */
+        return error_set(&HTTP_NO_ANSWER, "a layer gave no answer");
+    return OK;
+}
+
 static error route_and_handle(http_request *req)
 {
     arena *a = &req->conn->arena;
+    const http_settings *settings = req->conn->server->settings;
     if (!http_target_parse(a, req->head.target, &req->target))
         return error_set(&HTTP_BAD_REQUEST, "bad target");
     if (str_eq(req->target.path, STR("*"))) /* OPTIONS, of the server as a whole */
         return http_reply_empty(req, 204);
     http_router_find(req->conn->server->router, a, req->head.method, req->target.path, &req->match);
     const http_route *route = req->match.route;
-    if (!route) {
-        if (req->match.allowed == 0)
-            return error_set(&HTTP_NOT_FOUND, "no route");
-        TRY(set_allow(req, req->match.allowed));
-        if (req->head.method == HTTP_OPTIONS)
-            return http_reply_empty(req, 204);
-        return error_set(&HTTP_METHOD_NOT_ALLOWED, "no route for the method");
-    }
-    req->body_bytes_max = route->body_bytes_max
-                              ? route->body_bytes_max
-                              : (size_t)req->conn->server->settings->body_bytes_max;
-    const scope_options options = {
-        .deadline_ms = route->timeout_ms
-                           ? route->timeout_ms
-                           : (uint32_t)req->conn->server->settings->handler_timeout_ms,
-    };
+    scope_options options = { .deadline_ms = (uint32_t)settings->handler_timeout_ms };
+    req->body_bytes_max = (size_t)settings->body_bytes_max;
+    if (route && route->body_bytes_max)
+        req->body_bytes_max = route->body_bytes_max;
+    if (route && route->timeout_ms)
+        options.deadline_ms = route->timeout_ms;
     return scope_call(&options, handle, req);
 }
 
@@ -95,8 +118,7 @@ error http_request_run(void *arg)
         if (error_class_of(e) == ERROR_CANCELED)
             log_debug("response broken off", LOG_ERR(e));
         else
-            log_error("response broken off", LOG_CSTR("route", req->match.route->pattern),
-                      LOG_ERR(e));
+            log_error("response broken off", LOG_CSTR("route", req->match.pattern), LOG_ERR(e));
         return e;
     }
     if (e.kind)
@@ -133,6 +155,11 @@ str http_request_path(const http_request *req)
 const http_route *http_request_route(const http_request *req)
 {
     return req->match.route;
+}
+
+const char *http_request_pattern(const http_request *req)
+{
+    return req->match.pattern;
 }
 
 str http_request_id(const http_request *req)

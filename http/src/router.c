@@ -22,19 +22,22 @@ typedef enum param_type {
 
 typedef struct node node;
 struct node {
-    str literal;             /* how it is reached: a literal… */
-    str name;                /* …or a parameter's name */
-    const http_route *first; /* the route that gave the name */
+    str literal;                  /* how it is reached: a literal… */
+    str name;                     /* …or a parameter's name */
+    const router_endpoint *first; /* the route that gave the name */
     node **literals;
     uint32_t literal_count;
     node *params[PARAM_TYPES];
     node *rest;
-    const http_route *routes[METHODS];
+    const router_endpoint *routes[METHODS];
 };
 
 struct router {
     node root;
+    const http_layer *outer; /* around what no route wants, too */
 };
+
+static const http_layer NO_LAYERS[] = { { NULL, NULL } };
 
 /* --- building -------------------------------------------------------------------------------- */
 
@@ -48,10 +51,10 @@ static const char *method_text(http_method method)
     return names[method] ? names[method] : "?";
 }
 
-static error invalid(const http_route *route, const char *why)
+static error invalid(const router_endpoint *e, const char *why)
 {
-    return error_set(&HTTP_ROUTES_INVALID, "route %s %s: %s", method_text(route->method),
-                     route->pattern ? route->pattern : "(no pattern)", why);
+    return error_set(&HTTP_ROUTES_INVALID, "route %s %s: %s", method_text(e->route->method),
+                     e->pattern, why);
 }
 
 static int by_literal(const void *a, const void *b)
@@ -119,17 +122,17 @@ static bool parse_param(str text, str *name, param_type *type)
 }
 
 /* The child in `*slot`, made when it is not there. NULL when it has another name. */
-static node *named_child(arena *a, node **slot, str name, const http_route *route)
+static node *named_child(arena *a, node **slot, str name, const router_endpoint *e)
 {
     if (!*slot) {
         *slot = ARENA_NEW(a, node);
         (*slot)->name = name;
-        (*slot)->first = route;
+        (*slot)->first = e;
     }
     return str_eq((*slot)->name, name) ? *slot : NULL;
 }
 
-static error add_segment(arena *a, node **at, str segment, bool last, const http_route *route,
+static error add_segment(arena *a, node **at, str segment, bool last, const router_endpoint *e,
                          uint32_t *params)
 {
     if (segment.len == 0 || (segment.ptr[0] != ':' && segment.ptr[0] != '*')) {
@@ -137,64 +140,113 @@ static error add_segment(arena *a, node **at, str segment, bool last, const http
         return OK;
     }
     if (++*params > ROUTER_PARAMS_MAX)
-        return invalid(route, "too many parameters");
+        return invalid(e, "too many parameters");
     str name = str_slice(segment, 1, segment.len);
     node **slot = &(*at)->rest;
     if (segment.ptr[0] == '*') {
         if (!last || !is_name(name))
-            return invalid(route, "*name must be the last segment");
+            return invalid(e, "*name must be the last segment");
     } else {
         param_type type;
         if (!parse_param(name, &name, &type))
-            return invalid(route, "a parameter is :name, :name<text>, :name<int8> or :name<uuid>");
+            return invalid(e, "a parameter is :name, :name<text>, :name<int8> or :name<uuid>");
         slot = &(*at)->params[type];
     }
-    node *child = named_child(a, slot, name, route);
+    node *child = named_child(a, slot, name, e);
     if (!child)
         return error_set(
             &HTTP_ROUTES_INVALID, "routes %s %s and %s %s call one parameter \"%.*s\" and \"%.*s\"",
-            method_text((*slot)->first->method), (*slot)->first->pattern,
-            method_text(route->method), route->pattern, STR_ARG((*slot)->name), STR_ARG(name));
+            method_text((*slot)->first->route->method), (*slot)->first->pattern,
+            method_text(e->route->method), e->pattern, STR_ARG((*slot)->name), STR_ARG(name));
     *at = child;
     return OK;
 }
 
-static error add_route(arena *a, router *r, const http_route *route)
+static error check_route(const router_endpoint *e)
 {
-    if (!route->pattern || route->pattern[0] != '/')
-        return invalid(route, "a pattern begins with /");
+    const http_route *route = e->route;
+    if (e->pattern[0] != '/')
+        return invalid(e, "a pattern begins with /");
     if (!route->handler)
-        return invalid(route, "it has no handler");
+        return invalid(e, "it has no handler");
     if (!route->guard)
-        return invalid(route, "it has no guard; http_public lets everybody in");
+        return invalid(e, "it has no guard; http_public lets everybody in");
     if (route->method < HTTP_GET || route->method >= HTTP_CONNECT)
-        return invalid(route, "its method cannot be routed");
-    node *at = &r->root;
-    str rest = str_from_c(route->pattern + 1);
-    uint32_t segments = 0, params = 0;
-    while (rest.ptr) {
-        if (++segments > ROUTER_SEGMENTS_MAX)
-            return invalid(route, "too many segments");
-        const str segment = str_cut(&rest, '/');
-        TRY(add_segment(a, &at, segment, !rest.ptr, route, &params));
-    }
-    if (at->routes[route->method])
-        return error_set(&HTTP_ROUTES_INVALID, "routes %s %s and %s %s are the same",
-                         method_text(route->method), at->routes[route->method]->pattern,
-                         method_text(route->method), route->pattern);
-    at->routes[route->method] = route;
+        return invalid(e, "its method cannot be routed");
     return OK;
 }
 
-error http_router_build(arena *a, const http_routes *tables, size_t table_count, router **out)
+static error add_route(arena *a, router *r, const router_endpoint *e)
+{
+    TRY(check_route(e));
+    node *at = &r->root;
+    str rest = str_from_c(e->pattern + 1);
+    uint32_t segments = 0, params = 0;
+    while (rest.ptr) {
+        if (++segments > ROUTER_SEGMENTS_MAX)
+            return invalid(e, "too many segments");
+        const str segment = str_cut(&rest, '/');
+        TRY(add_segment(a, &at, segment, !rest.ptr, e, &params));
+    }
+    const http_method method = e->route->method;
+    if (at->routes[method])
+        return error_set(&HTTP_ROUTES_INVALID, "routes %s %s and %s %s are the same",
+                         method_text(method), at->routes[method]->pattern, method_text(method),
+                         e->pattern);
+    at->routes[method] = e;
+    return OK;
+}
+
+static size_t count_layers(const http_layer *layers)
+{
+    size_t count = 0;
+    while (count < HTTP_LAYERS_MAX && layers[count].run)
+        count++;
+    return count;
+}
+
+/* The outer layers, then the inner ones. */
+static const http_layer *join_layers(arena *a, const http_layer *outer, const http_layer *inner)
+{
+    const size_t outer_count = count_layers(outer), inner_count = count_layers(inner);
+    http_layer *all = ARENA_NEW_ARRAY(a, http_layer, outer_count + inner_count + 1);
+    memcpy(all, outer, outer_count * sizeof *all);
+    memcpy(all + outer_count, inner, inner_count * sizeof *all);
+    return all;
+}
+
+static error add_routes(arena *a, router *r, const char *prefix, http_routes routes,
+                        const http_layer *layers)
+{
+    for (size_t i = 0; i < routes.count; i++) {
+        const http_route *route = &routes.items[i];
+        router_endpoint *e = ARENA_NEW(a, router_endpoint);
+        e->route = route;
+        e->layers = layers;
+        e->pattern = prefix && route->pattern
+                         ? str_to_c(a, str_format(a, "%s%s", prefix, route->pattern))
+                     : route->pattern ? route->pattern
+                                      : "(no pattern)";
+        TRY(add_route(a, r, e));
+    }
+    return OK;
+}
+
+error http_router_build(arena *a, const http_layer *outer, const http_group *groups,
+                        size_t group_count, router **out)
 {
     router *r = ARENA_NEW(a, router);
-    for (size_t t = 0; t < table_count; t++) {
-        for (size_t i = 0; i < tables[t].count; i++)
-            TRY(add_route(a, r, &tables[t].items[i]));
-    }
+    r->outer = join_layers(a, outer ? outer : NO_LAYERS, NO_LAYERS);
+    for (size_t i = 0; i < group_count; i++)
+        TRY(add_routes(a, r, groups[i].prefix, groups[i].routes,
+                       join_layers(a, r->outer, groups[i].layers)));
     *out = r;
     return OK;
+}
+
+error http_router_add_bare(arena *a, router *r, http_routes routes)
+{
+    return add_routes(a, r, NULL, routes, NO_LAYERS);
 }
 
 /* --- finding --------------------------------------------------------------------------------- */
@@ -239,10 +291,15 @@ static bool arrive(const search *s, const node *n)
     if (!allowed)
         return false;
     s->out->allowed |= allowed;
-    s->out->route = n->routes[s->method];
-    if (!s->out->route && s->method == HTTP_HEAD)
-        s->out->route = n->routes[HTTP_GET];
-    return s->out->route != NULL;
+    const router_endpoint *e = n->routes[s->method];
+    if (!e && s->method == HTTP_HEAD)
+        e = n->routes[HTTP_GET];
+    if (!e)
+        return false;
+    s->out->route = e->route;
+    s->out->pattern = e->pattern;
+    s->out->layers = e->layers;
+    return true;
 }
 
 static void capture(const search *s, const node *n, str value)
@@ -287,6 +344,8 @@ static bool descend(const search *s, const node *at, str rest)
 void http_router_find(const router *r, arena *a, http_method method, str path, router_match *out)
 {
     out->route = NULL;
+    out->pattern = NULL;
+    out->layers = r->outer;
     out->allowed = 0;
     out->param_count = 0;
     const search s = { a, method, out };

@@ -23,16 +23,30 @@ typedef struct router_param {
     str value; /* decoded */
 } router_param;
 
+/* A route as it is found: with its whole pattern, and the layers around it. */
+typedef struct router_endpoint {
+    const http_route *route;
+    const char *pattern;
+    const http_layer *layers; /* ended by a NULL function */
+} router_endpoint;
+
 typedef struct router_match {
     const http_route *route; /* NULL: none for this method */
-    uint32_t allowed;        /* bit m: the path has a route of http_method m; 0: no such path */
+    const char *pattern;     /* NULL without a route */
+    const http_layer *layers;
+    uint32_t allowed; /* bit m: the path has a route of http_method m; 0: no such path */
     uint32_t param_count;
     router_param params[ROUTER_PARAMS_MAX];
 } router_match;
 
-/* Builds a router in `a`, which must outlive it; several tables are merged.
+/* Builds a router in `a`, which must outlive it; several groups are merged.
+ *   outer  the layers around all of them, ended by a NULL function; NULL: none
  *   fails  HTTP_ROUTES_INVALID, naming the routes */
-error http_router_build(arena *a, const http_routes *tables, size_t table_count, router **out);
+error http_router_build(arena *a, const http_layer *outer, const http_group *groups,
+                        size_t group_count, router **out);
+/* Adds routes that have no layers at all, not even the outer ones.
+ *   fails  HTTP_ROUTES_INVALID */
+error http_router_add_bare(arena *a, router *r, http_routes routes);
 /* Finds the route of a normalised, still encoded path. HEAD is served by GET where it has no route
  * of its own. Decoded values live in `a`. */
 void http_router_find(const router *r, arena *a, http_method method, str path, router_match *out);

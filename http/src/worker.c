@@ -119,11 +119,10 @@ static void stop_gracefully(int signo, void *arg)
 /* `req` is NULL when the fiber was not a request's. */
 static void log_fault(const http_request *req, const crash_report *report)
 {
-    const http_route *route = req ? req->match.route : NULL;
     log_set_request_id(req ? (str){ req->id, sizeof req->id } : STR_NONE);
     log_error(report->signo == SIGUSR1 ? "stopped: it did not yield" : "crashed",
               LOG_CSTR("fiber", fiber_name(report->fiber)),
-              LOG_CSTR("route", route ? route->pattern : NULL),
+              LOG_CSTR("route", req ? req->match.pattern : NULL),
               LOG_CSTR("signal", strsignal(report->signo)),
               LOG_UINT("address", (uint64_t)(uintptr_t)report->address));
     if (report->invariant.ptr)

@@ -62,12 +62,12 @@ static void check_match(const router_match *m)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     const str text = fuzz_text(data, len);
-    const http_routes table = HTTP_ROUTES(ROUTES);
+    const http_group group = { .routes = HTTP_ROUTES(ROUTES) };
     arena a;
     router *r;
     http_target t;
     arena_init(&a, ARENA_BYTES);
-    invariant(error_is_ok(http_router_build(&a, &table, 1, &r)));
+    invariant(error_is_ok(http_router_build(&a, NULL, &group, 1, &r)));
     if (head_accepts(text) && http_target_parse(&a, text, &t)) {
         router_match m;
         check_path(&a, t.path);

@@ -47,9 +47,9 @@ static const http_route ROUTES[] = {
 
 static router *build(arena *a)
 {
-    const http_routes table = HTTP_ROUTES(ROUTES);
+    const http_group group = { .routes = HTTP_ROUTES(ROUTES) };
     router *r;
-    assert_ok(http_router_build(a, &table, 1, &r));
+    assert_ok(http_router_build(a, NULL, &group, 1, &r));
     return r;
 }
 
@@ -185,10 +185,10 @@ static void test_router_refuses_a_table_with_a_mistake_and_names_it(void **state
 {
     for (size_t i = 0; i < ARRAY_LEN(MISTAKES); i++) {
         const mistake *c = &MISTAKES[i];
-        const http_routes table = { c->routes, c->routes[1].handler ? 2 : 1 };
+        const http_group group = { .routes = { c->routes, c->routes[1].handler ? 2 : 1 } };
         router *r;
         char text[1024];
-        const error e = http_router_build(*state, &table, 1, &r);
+        const error e = http_router_build(*state, NULL, &group, 1, &r);
         assert_fails(HTTP_ROUTES_INVALID, e);
         error_describe(e, text, sizeof text);
         if (!strstr(text, c->says[0]) || !strstr(text, c->says[1]))
@@ -202,19 +202,81 @@ static void test_router_conflict_between_tables_is_found(void **state)
 {
     const http_route mine[] = { { HTTP_GET, "/health", handler, http_public } };
     const http_route theirs[] = { { HTTP_GET, "/health", handler, http_public } };
-    const http_routes tables[] = { HTTP_ROUTES(mine), HTTP_ROUTES(theirs) };
+    const http_group groups[] = { { .routes = HTTP_ROUTES(mine) },
+                                  { .routes = HTTP_ROUTES(theirs) } };
     router *r;
-    assert_fails(HTTP_ROUTES_INVALID, http_router_build(*state, tables, 2, &r));
+    assert_fails(HTTP_ROUTES_INVALID, http_router_build(*state, NULL, groups, 2, &r));
+}
+
+static error layer(http_request *req, const http_next *next)
+{
+    return http_proceed(req, next);
+}
+
+static error another_layer(http_request *req, const http_next *next)
+{
+    return http_proceed(req, next);
+}
+
+static void test_router_groups_have_prefix_and_layers(void **state)
+{
+    const http_route plain[] = { { HTTP_GET, "/things", handler, http_public } };
+    const http_route things[] = { { HTTP_GET, "", handler, http_public },
+                                  { HTTP_GET, "/:id", handler, http_public } };
+    const http_route bare[] = { { HTTP_GET, "/bare", handler, http_public } };
+    const http_layer outer[] = { { layer, "outer" }, { 0 } };
+    const http_group groups[] = {
+        { .routes = HTTP_ROUTES(plain) },
+        { "/v1/:tenant/things", HTTP_ROUTES(things), { { another_layer, "inner" } } },
+    };
+    router *r;
+    router_match m;
+    assert_ok(http_router_build(*state, outer, groups, ARRAY_LEN(groups), &r));
+    assert_ok(http_router_add_bare(*state, r, HTTP_ROUTES(bare)));
+    http_router_find(r, *state, HTTP_GET, STR("/things"), &m);
+    assert_ptr_equal(m.route, &plain[0]);
+    assert_ptr_equal(m.layers[0].run, layer);
+    assert_string_equal(m.layers[0].options, "outer");
+    assert_null(m.layers[1].run);
+    http_router_find(r, *state, HTTP_GET, STR("/v1/acme/things/7"), &m);
+    assert_ptr_equal(m.route, &things[1]);
+    assert_string_equal(m.pattern, "/v1/:tenant/things/:id");
+    assert_int_equal(m.param_count, 2);
+    assert_ptr_equal(m.layers[0].run, layer);
+    assert_ptr_equal(m.layers[1].run, another_layer);
+    assert_null(m.layers[2].run);
+    http_router_find(r, *state, HTTP_GET, STR("/v1/acme/things"), &m);
+    assert_ptr_equal(m.route, &things[0]);
+    http_router_find(r, *state, HTTP_GET, STR("/bare"), &m);
+    assert_null(m.layers[0].run);
+    http_router_find(r, *state, HTTP_GET, STR("/nowhere"), &m);
+    assert_null(m.route);
+    assert_null(m.pattern);
+    assert_ptr_equal(m.layers[0].run, layer);
+}
+
+static void test_router_conflict_between_groups_names_whole_patterns(void **state)
+{
+    const http_route one[] = { { HTTP_GET, "/a/b", handler, http_public } };
+    const http_route two[] = { { HTTP_GET, "/b", handler, http_public } };
+    const http_group groups[] = { { .routes = HTTP_ROUTES(one) },
+                                  { "/a", HTTP_ROUTES(two), { { 0 } } } };
+    router *r;
+    char text[512];
+    const error e = http_router_build(*state, NULL, groups, 2, &r);
+    assert_fails(HTTP_ROUTES_INVALID, e);
+    error_describe(e, text, sizeof text);
+    assert_non_null(strstr(text, "GET /a/b and GET /a/b"));
 }
 
 static void test_router_takes_the_deepest_and_widest_patterns(void **state)
 {
     const http_route routes[] = { { HTTP_GET, DEEP, handler, http_public },
                                   { HTTP_GET, WIDE, handler, http_public } };
-    const http_routes table = HTTP_ROUTES(routes);
+    const http_group group = { .routes = HTTP_ROUTES(routes) };
     router *r;
     router_match m;
-    assert_ok(http_router_build(*state, &table, 1, &r));
+    assert_ok(http_router_build(*state, NULL, &group, 1, &r));
     http_router_find(r, *state, HTTP_GET, STR(DEEP), &m);
     assert_ptr_equal(m.route, &routes[0]);
     http_router_find(r, *state, HTTP_GET, STR("/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16"), &m);
@@ -234,10 +296,10 @@ static void test_router_search_is_bounded_by_its_patterns(void **state)
         { HTTP_GET, "/:a/:a/:a/:a/:a/:a/:a/:a/end", handler, http_public },
         { HTTP_POST, "/*all", handler, http_public },
     };
-    const http_routes table = HTTP_ROUTES(routes);
+    const http_group group = { .routes = HTTP_ROUTES(routes) };
     router *r;
     router_match m;
-    assert_ok(http_router_build(*state, &table, 1, &r));
+    assert_ok(http_router_build(*state, NULL, &group, 1, &r));
     http_router_find(r, *state, HTTP_GET, STR("/1/1/1/1/1/1/1/1/no"), &m);
     assert_null(m.route);
     assert_int_equal(m.allowed, 1U << HTTP_POST);
@@ -257,6 +319,8 @@ static int run(void)
         router_test(test_router_without_the_method_tells_what_is_allowed),
         router_test(test_router_refuses_a_table_with_a_mistake_and_names_it),
         router_test(test_router_conflict_between_tables_is_found),
+        router_test(test_router_groups_have_prefix_and_layers),
+        router_test(test_router_conflict_between_groups_names_whole_patterns),
         router_test(test_router_takes_the_deepest_and_widest_patterns),
         router_test(test_router_search_is_bounded_by_its_patterns),
     };

@@ -39,6 +39,7 @@ void buf_reset(buf *b)
     b->failed = b->out_of_memory = false;
 }
 
+/* There is always one byte more than the capacity, for the NUL that printf insists on. */
 static bool grow(buf *b, size_t needed)
 {
     size_t capacity = b->capacity ? b->capacity : BUF_BYTES_FIRST;
@@ -48,9 +49,9 @@ static bool grow(buf *b, size_t needed)
         capacity = b->bytes_max;
     char *data;
     if (b->arena)
-        data = arena_grow(b->arena, b->data, b->capacity, capacity, 16);
+        data = arena_grow(b->arena, b->data, b->data ? b->capacity + 1 : 0, capacity + 1, 16);
     else
-        data = fault_point("buf.grow") ? NULL : realloc(b->data, capacity);
+        data = fault_point("buf.grow") ? NULL : realloc(b->data, capacity + 1);
     if (!data) {
         b->failed = b->out_of_memory = true;
         return false;
@@ -126,7 +127,7 @@ void buf_append_format(buf *b, const char *format, ...)
         buf_append(b, (str){ text, (size_t)len });
         return;
     }
-    char *to = buf_reserve(b, (size_t)len + 1);
+    char *to = buf_reserve(b, (size_t)len);
     if (!to)
         return;
     va_start(args, format);

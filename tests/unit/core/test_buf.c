@@ -77,6 +77,20 @@ static void test_buf_format_at_the_ceiling_fits_exactly(void **state)
     buf_deinit(&b);
 }
 
+static void test_buf_format_long_at_the_ceiling_fits_exactly(void **state)
+{
+    (void)state;
+    buf b;
+    buf_init(&b, 1000);
+    buf_append_format(&b, "%01000d", 7);
+    assert_int_equal(b.len, 1000);
+    assert_false(b.failed);
+    buf_reset(&b);
+    buf_append_format(&b, "%01001d", 7);
+    assert_true(b.failed);
+    buf_deinit(&b);
+}
+
 static void test_buf_format_longer_than_any_short_buffer_is_whole(void **state)
 {
     (void)state;
@@ -152,6 +166,7 @@ int main(void)
         cmocka_unit_test(test_buf_without_memory_reports_it),
         cmocka_unit_test(test_buf_format_appends_without_a_nul),
         cmocka_unit_test(test_buf_format_at_the_ceiling_fits_exactly),
+        cmocka_unit_test(test_buf_format_long_at_the_ceiling_fits_exactly),
         cmocka_unit_test(test_buf_format_longer_than_any_short_buffer_is_whole),
         cmocka_unit_test(test_buf_reserve_beyond_every_ceiling_fails),
         cmocka_unit_test(test_buf_in_an_arena_moves_with_its_content),

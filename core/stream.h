@@ -55,6 +55,10 @@ typedef struct stream_options {
     /* How long stream_close waits for a peer that takes nothing while output is queued; 0, or less
      * than its linger_ms: just that. */
     uint32_t send_timeout_ms;
+    /* stream_connect over TCP: a peer that has acknowledged nothing for so long, what was sent or
+     * that it is still there, is gone, and the stream closed; 0: the system's quarter of an hour,
+     * and for ever while idle. */
+    uint32_t peer_timeout_ms;
 } stream_options;
 
 /* Where to connect or listen: a numeric IP and port, or a Unix socket path. */

@@ -639,6 +639,21 @@ error stream_from_fd(loop *l, int fd, const stream_handler *handler, const strea
     return stream_new(l, fd, STREAM_OPEN, handler, options, owner, out);
 }
 
+/* Best effort: what the system refuses leaves it as it was. */
+static void set_tcp_options(int fd, uint32_t peer_timeout_ms)
+{
+    const int on = 1, probes = 2, ms = (int)peer_timeout_ms;
+    const int probe_seconds = ms / 3000 > 0 ? ms / 3000 : 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (ms <= 0)
+        return;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &probe_seconds, sizeof probe_seconds);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &probe_seconds, sizeof probe_seconds);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
 error stream_connect(loop *l, const address *to, const stream_handler *handler,
                      const stream_options *options, void *owner, stream **out)
 {
@@ -646,10 +661,8 @@ error stream_connect(loop *l, const address *to, const stream_handler *handler,
     const int fd = socket(target->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return error_set_errno(&STREAM_CONNECT_FAILED, errno, "socket");
-    const int on = 1;
     if (target->sa_family != AF_UNIX)
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
-                         sizeof on); /* only speed depends on it */
+        set_tcp_options(fd, options ? options->peer_timeout_ms : 0);
     if (connect(fd, target, to->len) < 0 && errno != EINPROGRESS) {
         const int why = errno;
         close(fd);

@@ -874,6 +874,34 @@ static void test_stream_knows_its_ends(void **state)
     close_a();
 }
 
+static int int_option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+    assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+    return value;
+}
+
+/* That the kernel then does what it is told needs a network that can be cut. */
+static void test_stream_peer_timeout_is_the_kernels_to_watch(void **state)
+{
+    (void)state;
+    address at;
+    const int listening = pair_listen(kind->is_unix, &at);
+    const stream_options options = { .peer_timeout_ms = 30000 };
+    assert_ok(stream_connect(loop_self(), &at, &SIDE_HANDLER, &options, &a, &a.stream));
+    const int fd = stream_fd(a.stream);
+    if (!kind->is_unix) {
+        assert_int_equal(int_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 30000);
+        assert_int_equal(int_option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+        assert_int_equal(int_option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 10);
+        assert_int_equal(int_option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+    }
+    stream_abort(a.stream);
+    eventually(a.closed);
+    close(listening);
+}
+
 /* --- no memory ------------------------------------------------------------------------------- */
 
 static void test_stream_without_memory_to_read_is_closed(void **state)
@@ -963,6 +991,7 @@ static int run_kind(void)
         STREAM_TEST(test_stream_connect_refused_is_told),
         STREAM_TEST(test_stream_used_before_it_is_connected_works),
         STREAM_TEST(test_stream_closed_before_it_is_connected_is_told_once),
+        STREAM_TEST(test_stream_peer_timeout_is_the_kernels_to_watch),
         STREAM_TEST(test_stream_knows_its_ends),
         STREAM_TEST(test_stream_without_memory_to_read_is_closed),
         STREAM_TEST(test_stream_without_memory_to_write_is_closed),

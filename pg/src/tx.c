@@ -101,6 +101,14 @@ static error run_once(pg_tx *tx, str sql, pg_values values, pg_result *result, p
     return e;
 }
 
+/* A statement or script that has ended the transaction behind our back: `e` is what it gave. */
+static error ended_inside(error e)
+{
+    if (e.kind)
+        return error_wrap(e, &PG_INVALID_ARGUMENT, "it ended its transaction, and failed");
+    return error_set(&PG_INVALID_ARGUMENT, "it ended its transaction: use pg_commit");
+}
+
 /* Why no statement may run any more. */
 static error check_open(const pg_tx *tx)
 {
@@ -113,10 +121,10 @@ static error check_open(const pg_tx *tx)
 error pg_tx_run(pg_tx *tx, str sql, pg_values values, pg_result *result, pg_rows *rows)
 {
     TRY(check_open(tx));
-    const error e = run_once(tx, sql, values, result, rows);
-    if (!result->stale || result->began || tx->begun)
-        return e;
-    return run_once(tx, sql, values, result, rows); /* BEGIN was stale, and nothing has run */
+    error e = run_once(tx, sql, values, result, rows);
+    if (result->stale && !result->began && !tx->begun)
+        e = run_once(tx, sql, values, result, rows); /* BEGIN was stale, and nothing has run */
+    return result->bound && result->tx_status == 'I' ? ended_inside(e) : e;
 }
 
 error pg_script(pg_tx *tx, str sql)
@@ -131,11 +139,7 @@ error pg_script(pg_tx *tx, str sql)
     }
     const error e = pg_run_script(tx->conn, sql, &result);
     note_state(tx, &result);
-    if (result.tx_status != 'I')
-        return e;
-    if (e.kind)
-        return error_wrap(e, &PG_INVALID_ARGUMENT, "the script ended its transaction, and failed");
-    return error_set(&PG_INVALID_ARGUMENT, "the script ended its transaction");
+    return result.tx_status == 'I' ? ended_inside(e) : e;
 }
 
 /* Nothing has reached the server, or all of it was undone there. */

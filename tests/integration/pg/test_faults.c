@@ -196,6 +196,33 @@ static void test_tx_commit_past_its_deadline_is_not_sent(void **state)
     assert_int_equal(backend(), pid); /* the connection was worth keeping */
 }
 
+static void test_tx_ended_by_a_statement_of_its_own_is_an_error(void **state)
+{
+    (void)state;
+    static const char *const ENDS[] = { "commit", "rollback", "end" };
+    for (size_t i = 0; i < ARRAY_LEN(ENDS); i++) {
+        pg_tx *tx;
+        assert_ok(pg_begin(db, &tx));
+        assert_ok(pg_execute(tx, NULL, "insert into fault_test values (1)"));
+        assert_fails(PG_INVALID_ARGUMENT, pg_execute(tx, NULL, ENDS[i]));
+        assert_ok(pg_rollback(&tx));
+        assert_ok(pg_begin(db, &tx));
+        assert_fails(PG_INVALID_ARGUMENT, pg_execute(tx, NULL, ENDS[i]));
+        assert_ok(pg_rollback(&tx));
+        assert_in_order();
+    }
+    assert_int_equal(count(), 2);
+    pg_tx *tx; /* points to go back to are none */
+    assert_ok(pg_begin(db, &tx));
+    assert_ok(pg_execute(tx, NULL, "savepoint here"));
+    assert_ok(pg_execute(tx, NULL, "insert into fault_test values (1)"));
+    assert_fails(PG_UNDEFINED_TABLE, pg_execute(tx, NULL, "select * from no_such_table"));
+    assert_ok(pg_execute(tx, NULL, "rollback to here"));
+    assert_ok(pg_execute(tx, NULL, "insert into fault_test values (2)"));
+    assert_ok(pg_commit(&tx));
+    assert_int_equal(count(), 3);
+}
+
 static void test_tx_goes_on_after_the_server_forgot_all_statements(void **state)
 {
     (void)state;
@@ -772,6 +799,8 @@ static int run(void)
             test_tx_first_statement_that_is_refused_fails_the_transaction, open_three, close_pool),
         cmocka_unit_test_setup_teardown(test_tx_commit_past_its_deadline_is_not_sent, open_one,
                                         close_pool),
+        cmocka_unit_test_setup_teardown(test_tx_ended_by_a_statement_of_its_own_is_an_error,
+                                        open_one, close_pool),
         cmocka_unit_test_setup_teardown(test_tx_goes_on_after_the_server_forgot_all_statements,
                                         open_one, close_pool),
         cmocka_unit_test_setup_teardown(test_tx_commit_that_the_server_forgot_is_rolled_back,

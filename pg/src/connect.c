@@ -9,6 +9,7 @@
 
 #define ADDRESSES_MAX    8
 #define HIGH_WATER_BYTES ((size_t)4 << 20)
+#define PEER_TIMEOUT_MS  30000 /* a host that is off or cut off sends no reset */
 
 enum auth_code {
     AUTH_OK = 0,
@@ -46,7 +47,8 @@ static error connect_to(pg_conn *c, const address *to)
 {
     const stream_options options = { .input_bytes_max = (size_t)PG_MESSAGE_BYTES_MAX + 65536,
                                      .output_bytes_high = HIGH_WATER_BYTES,
-                                     .full_duplex = true };
+                                     .full_duplex = true,
+                                     .peer_timeout_ms = PEER_TIMEOUT_MS };
     c->all_read = false;
     TRY(stream_connect(c->pool->loop, to, &PG_CONN_STREAM, &options, c, &c->stream));
     return pg_conn_await(c, "pg connect");

@@ -35,7 +35,7 @@ typedef struct stream_handler {
     /* Bytes came, or the peer ended its side (stream_at_end; `bytes` may then be empty).
      *   returns how many of `bytes` are consumed, from the front */
     size_t (*data)(stream *s, str bytes);
-    /* The connection stands (streams made by stream_connect only). */
+    /* The connection stands (streams made by stream_connect), or its TLS handshake is done. */
     void (*opened)(stream *s);
     /* Everything written was handed to the kernel, after more than the high watermark was queued.
      */

@@ -60,7 +60,7 @@ void stream_input_unused(stream *s);
 /* `bytes` were read into that space; 0: the peer's end. The stream may be closed by its owner. */
 void stream_received(stream *s, size_t bytes);
 /* What is to be sent, oldest first. Returns the number of entries. */
-int stream_output(const stream *s, struct iovec iov[STREAM_IOV_MAX]);
+int stream_output(stream *s, struct iovec iov[STREAM_IOV_MAX]);
 /* `bytes` of it were taken by the kernel. */
 void stream_sent(stream *s, size_t bytes);
 /* The socket became writable the first time after a connect. */

@@ -8,6 +8,9 @@
  * Output: entries of the queue hold a reference to their block. Small writes are copied into the
  * newest entry's block while that is ours alone.
  *
+ * A layer (stream_layer.h), if there is one, stands between both and the backend: what is read goes
+ * to it, what is sent comes from it, and input and queue stay the owner's plain bytes.
+ *
  *   CONNECTING -> OPEN -> ENDING (write side ends once flushed) -> LINGERING (drops input) -> GONE
  *
  * Invariant: GONE is entered once; the descriptor is closed there, and closed() follows from a
@@ -15,6 +18,7 @@
 #include "core/stream.h"
 
 #include "backend.h"
+#include "stream_layer.h"
 
 #include "core/fault.h"
 
@@ -30,6 +34,7 @@
 #define OUTPUT_BYTES_HIGH 262144
 #define OUTPUT_INLINE     4   /* entries without memory of their own */
 #define INPUT_SPACE_MIN   512 /* a read of less is not worth the call */
+#define LAYER_LINGER_MS   500 /* for a peer to take the reason why its layer failed */
 
 ERROR_KIND(STREAM_CONNECT_FAILED, ERROR_UNAVAILABLE,
            "A service behind the server cannot be reached.");
@@ -53,6 +58,7 @@ typedef struct output {
 struct stream {
     list_node unread; /* first: in loop->unread */
     loop *loop;
+    stream_layer *layer; /* NULL: plain */
     const stream_handler *handler;
     void *owner;
     int fd;
@@ -157,9 +163,26 @@ static bool takes_input(const stream *s)
     return s->state == STREAM_OPEN && !s->paused && (!s->choked || s->full_duplex);
 }
 
+/* Whether nothing more can come from the socket. */
+static bool peer_has_ended(const stream *s)
+{
+    return s->at_end || (s->layer && s->layer->wire_end);
+}
+
+static bool is_opening(const stream *s)
+{
+    return s->layer && s->layer->opening;
+}
+
 bool stream_wants_input(const stream *s)
 {
-    return !s->at_end && (s->state == STREAM_LINGERING || takes_input(s));
+    if (peer_has_ended(s))
+        return false;
+    if (s->state == STREAM_LINGERING)
+        return true;
+    if (is_opening(s))
+        return !s->layer->blocked && (s->state == STREAM_OPEN || s->state == STREAM_ENDING);
+    return takes_input(s) && !(s->layer && s->layer->blocked);
 }
 
 /* --- the end --------------------------------------------------------------------------------- */
@@ -173,15 +196,18 @@ static void told_gone(loop_task *task)
     block_release(&s->in);
     if (s->queue != s->queue_inline)
         free(s->queue);
+    if (s->layer)
+        s->layer->ops->free(s->layer);
     free(s);
 }
 
 static void drop_output(stream *s)
 {
-    for (uint32_t i = 0; i < s->queue_count; i++)
+    for (uint32_t i = 0; i < s->queue_count; i++) {
+        s->queued -= s->queue[s->queue_first + i].len;
         block_release(&s->queue[s->queue_first + i].block);
+    }
     s->queue_first = s->queue_count = 0;
-    s->queued = 0;
 }
 
 /* `why` NULL: as the owner wanted. `text` is a literal. */
@@ -197,15 +223,19 @@ static void finish(stream *s, const error_kind *why, int system_errno, const cha
     close(s->fd);
     s->fd = -1;
     drop_output(s);
+    s->queued = 0; /* the layer's too */
+    if (s->layer)
+        s->layer->ops->stop(s->layer);
     list_remove(&s->unread);
     list_remove(&s->flush.node);
     loop_timer_cancel(s->loop, &s->timer);
     loop_post(s->loop, &s->gone);
 }
 
+/* As the owner wanted, or as the layer has failed before. */
 static void finish_well(stream *s)
 {
-    finish(s, NULL, 0, NULL);
+    finish(s, s->why, s->why_errno, s->why_text);
 }
 
 void stream_failed(stream *s, int system_errno)
@@ -252,13 +282,15 @@ static void output_drained(stream *s)
         end_side(s);
     if (s->state == STREAM_ENDING) {
         end_side(s);
-        if (s->at_end) {
+        if (peer_has_ended(s)) {
             finish_well(s);
             return;
         }
         s->state = STREAM_LINGERING;
         s->in_from = s->in_to = 0;
         block_release(&s->in);
+        if (s->layer)
+            s->layer->ops->drop_input(s->layer);
         wait_for_peer(s);
         stream_read_later(s->loop, s);
         return;
@@ -327,7 +359,13 @@ void stream_set_timeout(stream *s, uint32_t ms)
 
 /* --- input ----------------------------------------------------------------------------------- */
 
-char *stream_input_space(stream *s, size_t *bytes)
+static void no_memory_to_read(stream *s)
+{
+    finish(s, &OUT_OF_MEMORY, 0, "no memory to read into");
+}
+
+/* Where the owner's next bytes go. */
+static char *plain_space(stream *s, size_t *bytes)
 {
     const size_t kept = s->in_to - s->in_from;
     if (s->in && s->in->capacity - s->in_to < INPUT_SPACE_MIN && s->in->references == 1 &&
@@ -339,7 +377,7 @@ char *stream_input_space(stream *s, size_t *bytes)
     if (!s->in || s->in->capacity - s->in_to < INPUT_SPACE_MIN) {
         block *b = block_acquire(2 * kept > BLOCK_CAPACITY ? 2 * kept : BLOCK_CAPACITY);
         if (!b) {
-            finish(s, &OUT_OF_MEMORY, 0, "no memory to read into");
+            no_memory_to_read(s);
             return NULL;
         }
         if (s->in && kept)
@@ -353,12 +391,30 @@ char *stream_input_space(stream *s, size_t *bytes)
     return s->in->data + s->in_to;
 }
 
-void stream_input_unused(stream *s)
+static void plain_unused(stream *s)
 {
     if (s->in_from == s->in_to) {
         s->in_from = s->in_to = 0;
         block_release(&s->in);
     }
+}
+
+char *stream_input_space(stream *s, size_t *bytes)
+{
+    if (!s->layer)
+        return plain_space(s, bytes);
+    char *to = s->layer->ops->input_space(s->layer, bytes);
+    if (!to)
+        no_memory_to_read(s);
+    return to;
+}
+
+void stream_input_unused(stream *s)
+{
+    if (s->layer)
+        s->layer->ops->received(s->layer, 0);
+    else
+        plain_unused(s);
 }
 
 /* Lends the owner what is not consumed. */
@@ -374,14 +430,37 @@ static void lend(stream *s)
     s->in_from += (uint32_t)consumed;
     if (s->state == STREAM_LINGERING || s->state == STREAM_ENDING)
         s->in_from = s->in_to;
-    stream_input_unused(s);
+    plain_unused(s);
+    if (s->layer && s->layer->fresh) {
+        s->layer->fresh = false;
+        s->layer->ops->begin(s->layer, s->in_to - s->in_from);
+    }
     if (s->state == STREAM_OPEN && s->in && s->in_to - s->in_from >= s->input_bytes_max &&
         !s->paused)
         finish(s, &STREAM_INPUT_FULL, 0, "input_bytes_max bytes are not consumed");
 }
 
+/* As stream_received, of a stream with a layer. */
+static void wire_received(stream *s, size_t bytes)
+{
+    stream_layer *y = s->layer;
+    y->ops->received(y, bytes);
+    y->wire_end = bytes == 0;
+    if (s->state != STREAM_LINGERING) {
+        y->ops->advance(y);
+        return;
+    }
+    y->ops->drop_input(y);
+    if (bytes == 0)
+        finish_well(s);
+}
+
 void stream_received(stream *s, size_t bytes)
 {
+    if (s->layer) {
+        wire_received(s, bytes);
+        return;
+    }
     if (bytes == 0) {
         s->at_end = true;
         stream_input_unused(s);
@@ -406,6 +485,8 @@ void stream_read_again(stream *s)
 {
     if (takes_input(s) && (s->in_to > s->in_from || (s->at_end && !s->end_told)))
         lend(s);
+    if (s->layer && s->state != STREAM_GONE && s->state != STREAM_CONNECTING)
+        s->layer->ops->advance(s->layer);
     if (s->state != STREAM_GONE)
         s->loop->backend->receive(s->loop, s);
 }
@@ -529,8 +610,12 @@ void stream_write_block(stream *s, block *b, str bytes)
     queued_more(s, bytes.len);
 }
 
-int stream_output(const stream *s, struct iovec iov[STREAM_IOV_MAX])
+int stream_output(stream *s, struct iovec iov[STREAM_IOV_MAX])
 {
+    if (s->layer) {
+        s->layer->ops->fill(s->layer);
+        return s->state == STREAM_GONE ? 0 : s->layer->ops->output(s->layer, iov, STREAM_IOV_MAX);
+    }
     int count = 0;
     for (uint32_t i = 0; i < s->queue_count && count < STREAM_IOV_MAX; i++) {
         const output *entry = &s->queue[s->queue_first + i];
@@ -542,11 +627,9 @@ int stream_output(const stream *s, struct iovec iov[STREAM_IOV_MAX])
     return count;
 }
 
-void stream_sent(stream *s, size_t bytes)
+/* Takes `bytes` off the queue's front. */
+static void queue_drop(stream *s, size_t bytes)
 {
-    s->queued -= bytes;
-    if (s->state == STREAM_ENDING)
-        wait_for_peer(s); /* it reads: linger_ms is for one that does not */
     while (s->queue_count > 0) {
         output *entry = &s->queue[s->queue_first];
         const size_t part = bytes < entry->len ? bytes : entry->len;
@@ -561,8 +644,35 @@ void stream_sent(stream *s, size_t bytes)
     }
     if (s->queue_count == 0)
         s->queue_first = 0;
+}
+
+/* All is sent, as far as is known: unless the layer has more to say. */
+static void sent_all(stream *s)
+{
+    if (s->layer) {
+        s->layer->ops->fill(s->layer);
+        if (s->queued > 0 || s->layer->opening || s->state == STREAM_GONE)
+            return;
+    }
+    output_drained(s);
+}
+
+void stream_sent(stream *s, size_t bytes)
+{
+    s->queued -= bytes;
+    if (s->state == STREAM_ENDING)
+        wait_for_peer(s); /* it reads: linger_ms is for one that does not */
+    if (!s->layer) {
+        queue_drop(s, bytes);
+    } else {
+        const bool was_blocked = s->layer->blocked;
+        s->layer->ops->sent(s->layer, bytes);
+        s->layer->blocked = false;
+        if (was_blocked)
+            stream_read_later(s->loop, s);
+    }
     if (s->queued == 0)
-        output_drained(s);
+        sent_all(s);
 }
 
 static void flush(loop_task *task)
@@ -575,9 +685,124 @@ static void flush(loop_task *task)
         return;
     }
     if (s->queued == 0)
-        output_drained(s);
-    else
+        sent_all(s);
+    if (s->queued > 0)
         s->loop->backend->send(s->loop, s);
+}
+
+/* --- the layer ------------------------------------------------------------------------------- */
+
+error stream_add_layer(stream *s, stream_layer *y)
+{
+    if (s->layer || !writable(s) || s->at_end)
+        return error_set(&STREAM_CLOSED, "the stream is closing, ended, or has a layer already");
+    s->layer = y;
+    y->stream = s;
+    y->opening = true;
+    y->fresh = s->in_data;
+    loop_at_turn_end(s->loop, &s->flush);
+    return OK;
+}
+
+stream_layer *stream_layer_of(const stream *s)
+{
+    return s->layer;
+}
+
+size_t stream_input_left(const stream *s)
+{
+    return s->in_data ? 0 : s->in_to - s->in_from;
+}
+
+bool stream_takes_input(const stream *s)
+{
+    return takes_input(s);
+}
+
+bool stream_is_ending(const stream *s)
+{
+    return s->end_wanted || s->state == STREAM_ENDING;
+}
+
+bool stream_is_gone(const stream *s)
+{
+    return s->state == STREAM_GONE;
+}
+
+char *stream_layer_space(stream *s, size_t *bytes)
+{
+    return plain_space(s, bytes);
+}
+
+void stream_input_idle(stream *s)
+{
+    plain_unused(s);
+}
+
+void stream_layer_filled(stream *s, size_t bytes)
+{
+    s->in_to += (uint32_t)bytes;
+}
+
+void stream_layer_deliver(stream *s, bool at_end)
+{
+    s->at_end = at_end;
+    plain_unused(s);
+    lend(s);
+}
+
+str stream_layer_queue(const stream *s)
+{
+    for (uint32_t i = 0; i < s->queue_count; i++) {
+        const output *entry = &s->queue[s->queue_first + i];
+        if (entry->len > 0)
+            return (str){ entry->ptr, entry->len };
+    }
+    return STR("");
+}
+
+void stream_layer_taken(stream *s, size_t bytes)
+{
+    s->queued -= bytes;
+    queue_drop(s, bytes);
+}
+
+void stream_layer_queued(stream *s, size_t bytes)
+{
+    s->queued += bytes;
+    loop_at_turn_end(s->loop, &s->flush);
+}
+
+void stream_layer_opened(stream *s)
+{
+    s->layer->opening = false;
+    loop_at_turn_end(s->loop, &s->flush);
+    if (s->state == STREAM_OPEN && s->handler->opened)
+        s->handler->opened(s);
+}
+
+void stream_layer_failed(stream *s, const error_kind *why, int system_errno, const char *text)
+{
+    if (s->state == STREAM_GONE)
+        return;
+    const bool by_owner = s->state == STREAM_ENDING || s->state == STREAM_LINGERING;
+    s->layer->opening = false;
+    drop_output(s);
+    if (by_owner) {
+        finish_well(s);
+        return;
+    }
+    s->why = why;
+    s->why_errno = system_errno;
+    s->why_text = text;
+    if (s->queued == 0 || s->layer->wire_end) {
+        finish_well(s);
+        return;
+    }
+    s->state = STREAM_ENDING;
+    s->linger_ms = LAYER_LINGER_MS;
+    wait_for_peer(s);
+    loop_at_turn_end(s->loop, &s->flush);
 }
 
 /* --- birth ----------------------------------------------------------------------------------- */
@@ -590,6 +815,10 @@ void stream_connected(stream *s)
         return;
     }
     s->state = STREAM_OPEN;
+    if (is_opening(s)) {
+        loop_at_turn_end(s->loop, &s->flush);
+        return;
+    }
     if (s->handler->opened)
         s->handler->opened(s);
     if (s->state != STREAM_GONE && (s->queued > 0 || s->end_wanted))

@@ -1,0 +1,82 @@
+/* The seam between a stream and what stands between its owner's bytes and the socket's: TLS. A
+ * stream knows it by this table, so that programs without TLS link none.
+ *
+ *   owner's writes -> the stream's queue -> layer -> wire -> backend
+ *   backend -> wire -> layer -> the stream's input -> `data`
+ *
+ * Invariant: the stream's `queued` counts what is in its queue and, told by stream_layer_queued,
+ * what is in the layer's wire. */
+#ifndef CORE_SRC_STREAM_LAYER_H
+#define CORE_SRC_STREAM_LAYER_H
+
+#include "core/stream.h"
+
+#include <sys/uio.h>
+
+typedef struct stream_layer stream_layer;
+
+typedef struct stream_layer_ops {
+    /* `data`, in which the layer was added, has returned, and left so many bytes. */
+    void (*begin)(stream_layer *y, size_t left);
+    /* Where bytes of the wire go; NULL without memory. */
+    char *(*input_space)(stream_layer *y, size_t *bytes);
+    /* `bytes` were read into it, 0: none. */
+    void (*received)(stream_layer *y, size_t bytes);
+    /* Goes on with what has come from the wire, as far as the owner takes input. */
+    void (*advance)(stream_layer *y);
+    /* Drops what has come from the wire. */
+    void (*drop_input)(stream_layer *y);
+    /* Turns the stream's queue into wire, as far as there is room; then, if the stream is to end,
+     * the end. */
+    void (*fill)(stream_layer *y);
+    /* What of the wire is to be sent, oldest first; the number of entries, at most `max`. */
+    int (*output)(stream_layer *y, struct iovec *iov, int max);
+    /* `bytes` of it were sent. */
+    void (*sent)(stream_layer *y, size_t bytes);
+    /* The stream is gone: nothing may come of it any more. Memory stays until `free`. */
+    void (*stop)(stream_layer *y);
+    void (*free)(stream_layer *y);
+} stream_layer_ops;
+
+struct stream_layer {
+    const stream_layer_ops *ops;
+    stream *stream;
+    bool fresh;    /* begun inside `data`: input left over is not of the layer */
+    bool opening;  /* reads and writes on its own account; the owner's bytes wait */
+    bool blocked;  /* reads nothing more before what it has to say is sent */
+    bool wire_end; /* the socket's end was read */
+};
+
+/* --- what a stream offers to its layer -------------------------------------------------------- */
+
+/* Puts it in, opening; the stream owns it from then on.
+ *   fails  STREAM_CLOSED; the layer is then the caller's still */
+error stream_add_layer(stream *s, stream_layer *y);
+stream_layer *stream_layer_of(const stream *s);
+/* Unconsumed input; inside `data`, which may consume it yet: 0. */
+size_t stream_input_left(const stream *s);
+/* After it, nothing may be done with the stream but to ask. */
+bool stream_is_gone(const stream *s);
+/* Whether `data` may be called. */
+bool stream_takes_input(const stream *s);
+/* Whether our side is to end once all is sent. */
+bool stream_is_ending(const stream *s);
+/* Where the owner's next bytes go, as stream_input_space. */
+char *stream_layer_space(stream *s, size_t *bytes);
+/* Nothing was put there, after all. */
+void stream_input_idle(stream *s);
+/* `bytes` were put there, and are not told yet. */
+void stream_layer_filled(stream *s, size_t bytes);
+/* Tells `data` of them, and of the peer's end if it has come. */
+void stream_layer_deliver(stream *s, bool at_end);
+/* The oldest bytes of the queue that lie together, and their removal. */
+str stream_layer_queue(const stream *s);
+void stream_layer_taken(stream *s, size_t bytes);
+/* `bytes` were added to the wire, to be sent at the turn's end. */
+void stream_layer_queued(stream *s, size_t bytes);
+/* The layer is through with opening. */
+void stream_layer_opened(stream *s);
+/* The end: sends what is on the wire, then closes. `text` lives as long as the layer. */
+void stream_layer_failed(stream *s, const error_kind *why, int system_errno, const char *text);
+
+#endif

@@ -27,7 +27,9 @@ static pg_pool *db;
 
 static word row_of(int64_t i)
 {
-    static const double NUMBERS[] = { 0, -0.0, 1.5, -1e300, INFINITY, -INFINITY, NAN };
+    static const double NUMBERS[] = {
+        0, -0.0, 1.5, -1e300, (double)INFINITY, -(double)INFINITY, (double)NAN
+    };
     static const str TEXTS[] = { { "", 0 },
                                  { "a", 1 },
                                  { "A", 1 },

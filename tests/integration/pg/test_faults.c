@@ -788,6 +788,60 @@ static void test_pool_server_that_leaves_at_once_is_a_failed_connection(void **s
     }
 }
 
+#define PARSED        "1\0\0\0\4t\0\0\0\6\0\0n\0\0\0\4"
+#define BEGAN         "2\0\0\0\4C\0\0\0\12BEGIN\0"
+#define INSERTED      "2\0\0\0\4C\0\0\0\17INSERT 0 1\0"
+#define COMMITTED     "2\0\0\0\4C\0\0\0\13COMMIT\0"
+#define IDLE          "Z\0\0\0\5I"
+#define IN_TX         "Z\0\0\0\5T"
+#define NOTE          "N\0\0\0\40SNOTICE\0VNOTICE\0C00000\0Mhi\0\0"
+/* All that a server says until COMMIT has reached it. */
+#define BEFORE_COMMIT MOCK_WELCOME PARSED IDLE PARSED IDLE BEGAN INSERTED IN_TX PARSED IN_TX
+
+static const mock_pg_step TRANSACTION[] = {
+    MOCK_ACCEPT,          MOCK_SEND(MOCK_WELCOME),
+    MOCK_EXPECT("PDS"),   MOCK_SEND(PARSED IDLE),
+    MOCK_EXPECT("PDS"),   MOCK_SEND(PARSED IDLE),
+    MOCK_EXPECT("BEBES"), MOCK_SEND(BEGAN INSERTED IN_TX),
+    MOCK_EXPECT("PDS"),   MOCK_SEND(PARSED IN_TX),
+    MOCK_EXPECT("BES"),   MOCK_SEND(COMMITTED NOTE IDLE),
+};
+
+static error insert_and_commit(void *arg)
+{
+    pg_pool *const *own = arg;
+    pg_tx *tx;
+    TRY(pg_begin(*own, &tx));
+    TRY(pg_execute(tx, NULL, "insert into fault_test values (1)"));
+    return pg_commit(&tx);
+}
+
+/* A server that breaks off after any byte: the commit is unknown exactly when COMMIT was sent. */
+static void test_tx_commit_is_unknown_exactly_when_it_may_have_happened(void **state)
+{
+    (void)state;
+    const size_t before = sizeof BEFORE_COMMIT - 1;
+    const size_t whole = before + sizeof COMMITTED NOTE IDLE - 1;
+    for (size_t cut = 1; cut <= whole; cut++) {
+        mock_pg m;
+        pg_pool *own;
+        mock_pg_start(&m,
+                      &(mock_pg_options){ TRANSACTION, ARRAY_LEN(TRANSACTION), .cut_after = cut });
+        const pg_pool_options options = { .conninfo = str_from_c(m.conninfo),
+                                          .connections_max = 1 };
+        assert_ok(pg_pool_open(&options, &own));
+        const error e =
+            scope_call(&(scope_options){ .deadline_ms = 20000 }, insert_and_commit, &own);
+        assert_int_equal(pg_pool_stats_of(own).leased, 0);
+        pg_pool_close(&own);
+        (void)mock_pg_stop(&m);
+        const bool unknown = error_is(e, &PG_COMMIT_UNKNOWN);
+        if (unknown != (cut >= before && cut < whole) || (cut == whole) != !e.kind)
+            fail_msg("cut after %zu of %zu bytes: %s", cut, whole, e.kind ? e.kind->name : "OK");
+        assert_true(!e.kind || error_class_of(e) == ERROR_UNAVAILABLE);
+    }
+}
+
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
@@ -832,6 +886,7 @@ static int run(void)
             close_pool),
         cmocka_unit_test(test_pool_closed_at_any_moment_fails_who_uses_it),
         cmocka_unit_test(test_pool_server_that_leaves_at_once_is_a_failed_connection),
+        cmocka_unit_test(test_tx_commit_is_unknown_exactly_when_it_may_have_happened),
     };
     return cmocka_run_group_tests_name("pg faults", tests, NULL, NULL);
 }

@@ -46,7 +46,8 @@ str http_request_method_name(const http_request *req);
 str http_request_path(const http_request *req);
 /* The route that was matched, or NULL. */
 const http_route *http_request_route(const http_request *req);
-/* Its pattern behind its group's prefix, which is what metrics and logs name; NULL without a route. */
+/* Its pattern behind its group's prefix, which is what metrics and logs name; NULL without a route.
+ */
 const char *http_request_pattern(const http_request *req);
 /* The request's id in the log. */
 str http_request_id(const http_request *req);
@@ -84,6 +85,19 @@ YIELDS error http_body_read(http_request *req, str *piece);
 #define http_body(req_, shape_, out_) \
     http_body_shape((req_), SHAPE_OF(shape_), _Generic((out_), shape_ * : (out_)))
 YIELDS error http_body_shape(http_request *req, shape_fn *of, void *out);
+/* The same for a body of application/x-www-form-urlencoded: scalar fields, their opt_X, which are
+ * absent when no pair has the name, and X_list, which takes every pair of its name.
+ *   fails  as http_body_bytes; HTTP_FORM_EXPECTED for another type (415); HTTP_BAD_REQUEST for a
+ * pair that cannot be decoded, or over 1,000 of them; 422 naming each bad field */
+#define http_form(req_, shape_, out_) \
+    http_form_shape((req_), SHAPE_OF(shape_), _Generic((out_), shape_ * : (out_)))
+YIELDS error http_form_shape(http_request *req, shape_fn *of, void *out);
+extern const error_kind HTTP_FORM_EXPECTED; /* INVALID: 415 */
+/* The same for the query of the target. Parameters that the shape does not have are refused.
+ *   fails  HTTP_BAD_REQUEST; 422 naming each bad field */
+#define http_query_as(req_, shape_, out_) \
+    http_query_shape((req_), SHAPE_OF(shape_), _Generic((out_), shape_ * : (out_)))
+error http_query_shape(http_request *req, shape_fn *of, void *out);
 
 /* --- answers --------------------------------------------------------------------------------- */
 
@@ -109,6 +123,35 @@ error http_reply_empty(http_request *req, int status);
  *   yields  while it is read on an offload thread
  *   fails   HTTP_NOT_FOUND; INTERNAL past 16 MiB; SYSTEM_FAILED without `root`; OFFLOAD_FULL */
 YIELDS error http_reply_file(http_request *req, const char *root, str path);
+
+/* --- cookies ---------------------------------------------------------------------------------- */
+
+/* The first cookie of that name as the client sent it, or STR_NONE (RFC 6265, 5.4). */
+str http_cookie(const http_request *req, str name);
+
+typedef enum http_same_site {
+    HTTP_SAME_SITE_LAX = 0,
+    HTTP_SAME_SITE_STRICT,
+    HTTP_SAME_SITE_NONE,
+} http_same_site;
+
+typedef struct http_cookie_options {
+    str name;
+    str value;         /* visible ASCII but " , ; \\; base64url_encode makes anything fit */
+    str path;          /* STR_NONE: "/" */
+    str domain;        /* STR_NONE: this host only */
+    int64_t max_age_s; /* 0: until the browser ends; negative: the cookie is deleted */
+    http_same_site same_site;
+    bool over_plain_http;     /* without Secure */
+    bool readable_by_scripts; /* without HttpOnly */
+} http_cookie_options;
+
+extern const error_kind HTTP_BAD_COOKIE; /* INTERNAL */
+
+/* Sets a cookie: Secure, HttpOnly and SameSite=Lax unless said otherwise.
+ *   fails  HTTP_BAD_COOKIE: a character that a cookie cannot hold, over 4 KiB, or what its prefix
+ *          (__Host-, __Secure-) or SameSite=None forbids */
+error http_set_cookie(http_request *req, const http_cookie_options *cookie);
 
 /* --- answers in pieces ------------------------------------------------------------------------ */
 

@@ -174,6 +174,9 @@ str http_status_text(int status);
 /* "{"type":"about:blank",…}" for an answer without a request; returns its length. */
 size_t http_problem_brief(char *out, size_t bytes, int status, const char *detail);
 
+/* "a=1&b=2" into a struct, which is set to zero first; fails as http_form. */
+error http_pairs_bind(arena *a, str text, const shape *of, void *out);
+
 /* Routes, guards and handles, on the request's fiber. */
 error http_request_run(void *arg);
 /* Takes body bytes; returns how many. */

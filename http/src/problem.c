@@ -39,7 +39,7 @@ static int status_of_class(error_class class)
 int http_status_of(error e)
 {
     const error_detail *detail = error_detail_of(e);
-    if (error_is(e, &HTTP_UNSUPPORTED_MEDIA))
+    if (error_is(e, &HTTP_UNSUPPORTED_MEDIA) || error_is(e, &HTTP_FORM_EXPECTED))
         return 415;
     if (error_is(e, &HTTP_METHOD_NOT_ALLOWED))
         return 405;

@@ -1,4 +1,4 @@
-/* A server with groups and layers: what test_layers.c talks to. */
+/* A server with groups, layers, forms and cookies: what test_layers.c and test_forms.c talk to. */
 #include <brio/http.h>
 
 /* Leaves its name in the header X-Layers, on the way in and, behind a minus, on the way out. */
@@ -49,7 +49,77 @@ static error locked(http_request *req)
     return error_set(&HTTP_NOT_FOUND, "nobody gets in");
 }
 
+#define SIGNUP_FIELDS(F)                       \
+    F(name, text, .min_len = 1, .max_len = 20) \
+    F(age, int4, .range = SHAPE_RANGE(0, 150)) \
+    F(news, opt_bool)                          \
+    F(tags, text_list, .max_len = 3)
+SHAPE(signup, SIGNUP_FIELDS)
+
+static error show_signup(http_request *req, const signup *in)
+{
+    return http_reply(req, 200, signup, in);
+}
+
+static error sign_up(http_request *req)
+{
+    signup in;
+    TRY(http_form(req, signup, &in));
+    return show_signup(req, &in);
+}
+
+static error search(http_request *req)
+{
+    signup in;
+    TRY(http_query_as(req, signup, &in));
+    return show_signup(req, &in);
+}
+
+/* Sets the cookies that the query's `kind` says. */
+static error set_cookies(http_request *req)
+{
+    const str kind = http_query(req, STR("kind"));
+    http_cookie_options c = { .name = STR("session"), .value = STR("abc.def-_=") };
+    if (str_eq(kind, STR("free")))
+        c = (http_cookie_options){ .name = STR("theme"),
+                                   .value = STR("dark"),
+                                   .path = STR("/app"),
+                                   .domain = STR("example.com"),
+                                   .max_age_s = 3600,
+                                   .same_site = HTTP_SAME_SITE_STRICT,
+                                   .over_plain_http = true,
+                                   .readable_by_scripts = true };
+    else if (str_eq(kind, STR("delete")))
+        c.max_age_s = -1;
+    else if (str_eq(kind, STR("split")))
+        c.value = STR("a;b");
+    else if (str_eq(kind, STR("newline")))
+        c.value = STR("a\nSet-Cookie: b=c");
+    else if (str_eq(kind, STR("name")))
+        c.name = STR("a b");
+    else if (str_eq(kind, STR("host")))
+        c = (http_cookie_options){ .name = STR("__Host-s"), .domain = STR("example.com") };
+    else if (str_eq(kind, STR("secure")))
+        c = (http_cookie_options){ .name = STR("__Secure-s"), .over_plain_http = true };
+    else if (str_eq(kind, STR("none")))
+        c = (http_cookie_options){ .name = STR("s"),
+                                   .same_site = HTTP_SAME_SITE_NONE,
+                                   .over_plain_http = true };
+    TRY(http_set_cookie(req, &c));
+    return http_reply_empty(req, 204);
+}
+
+static error show_cookie(http_request *req)
+{
+    const str value = http_cookie(req, STR("session"));
+    return http_reply_text(req, 200, value.ptr ? value : STR("(none)"));
+}
+
 static const http_route plain[] = {
+    { HTTP_POST, "/signup", sign_up, http_public, .body = SHAPE_OF(signup) },
+    { HTTP_GET, "/search", search, http_public },
+    { HTTP_GET, "/cookies", set_cookies, http_public },
+    { HTTP_GET, "/cookie", show_cookie, http_public },
     { HTTP_GET, "/hello", hello, http_public },
     { HTTP_GET, "/locked", hello, locked },
 };

@@ -5,6 +5,7 @@
 #include "core/scope.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 ERROR_KIND(HTTP_BAD_REQUEST, ERROR_INVALID, "The request is malformed.");
@@ -177,6 +178,14 @@ str http_header(const http_request *req, str name)
     return http_head_find(&req->head, name);
 }
 
+NORETURN COLD static void no_parameter(const http_request *req, const char *name)
+{
+    char what[256];
+    (void)snprintf(what, sizeof what, "the pattern %s has a parameter %s", req->match.pattern,
+                   name);
+    invariant_failed(what, __FILE__, __LINE__);
+}
+
 str http_path_text(const http_request *req, const char *name)
 {
     const str wanted = str_from_c(name);
@@ -185,7 +194,7 @@ str http_path_text(const http_request *req, const char *name)
         if (str_eq((str){ p->name, p->name_len }, wanted))
             return p->value;
     }
-    unreachable(); /* the route's pattern has no such parameter */
+    no_parameter(req, name);
 }
 
 int64_t http_path_int8(const http_request *req, const char *name)

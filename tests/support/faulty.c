@@ -257,6 +257,11 @@ static error fault_abort(http_request *req)
     abort();
 }
 
+static error fault_parameter(http_request *req)
+{
+    return http_reply_text(req, 200, http_path_text(req, "nope"));
+}
+
 FAULT static error fault_illegal(http_request *req)
 {
     (void)req;
@@ -377,6 +382,7 @@ static const http_route routes[] = {
     { HTTP_GET, "/fault/recurse", fault_recurse, http_public },
     { HTTP_GET, "/fault/recurse-wide", fault_recurse_wide, http_public },
     { HTTP_GET, "/fault/abort", fault_abort, http_public },
+    { HTTP_GET, "/fault/parameter", fault_parameter, http_public },
     { HTTP_GET, "/fault/illegal", fault_illegal, http_public },
     { HTTP_GET, "/fault/loop", fault_loop, http_public },
     { HTTP_GET, "/fault/cleanup", fault_with_cleanup, http_public },

@@ -18,7 +18,8 @@ static const fault_case FAULTS[] = {
     { "recurse", "/fault/recurse", 500 }, { "recurse in wide steps", "/fault/recurse-wide", 500 },
     { "abort", "/fault/abort", 500 },     { "illegal", "/fault/illegal", 500 },
     { "guard", "/fault/guard", 500 },     { "after-reply", "/fault/after-reply", 500 },
-    { "cleanup", "/fault/cleanup", 500 }, { "loop", "/fault/loop", 504 },
+    { "cleanup", "/fault/cleanup", 500 }, { "parameter", "/fault/parameter", 500 },
+    { "loop", "/fault/loop", 504 },
 };
 
 static long worker_pid(void)
@@ -114,6 +115,7 @@ static void run_faults(size_t count)
     }
     assert_true(server_logged(&server, "\"abandoned\""));
     assert_true(server_logged(&server, "\"backtrace\""));
+    assert_true(server_logged(&server, "the pattern /fault/parameter has a parameter nope"));
     kill(server.pid, SIGTERM);
     assert_int_equal(server_wait(&server), 0);
 }

@@ -15,7 +15,7 @@
  * Queries of different fibers share connections: what a loop's turn asks for leaves in one write a
  * connection, each query with its own Sync. A transaction has a connection to itself. The reader of
  * results belongs to the connection: when a fiber stops waiting, its result is read and dropped,
- * and nobody can get another's rows. */
+ * and nobody can get another's rows; a statement that goes on all the same is canceled. */
 #ifndef PG_PG_H
 #define PG_PG_H
 

@@ -26,6 +26,7 @@ pg_conn *pg_conn_new(pg_pool *pool)
     c->references = 1;
     list_init(&c->requests);
     pg_statement_cache_init(&c->statements, (uint64_t)(uintptr_t)c);
+    pg_cancel_init(c);
     return c;
 }
 
@@ -62,8 +63,10 @@ static void request_end(pg_conn *c, pg_request *r, const error_kind *lost, const
         wake_preparing(r->statement);
     }
     pg_statement_release(&r->statement);
-    if (!r->fiber)
+    if (!r->fiber) {
         c->abandoned--;
+        pg_cancel_go_on(c);
+    }
     if (r->fiber && lost) {
         fiber_wake(r->fiber, fiber_error_set(r->fiber, lost, "%s", text));
     } else if (r->fiber) {
@@ -79,6 +82,7 @@ void pg_conn_end(pg_conn *c, bool gracefully, const error_kind *kind, const char
         return;
     const bool was_ready = c->state == PG_CONN_READY;
     c->state = PG_CONN_CLOSING;
+    pg_cancel_stop(c);
     if (c->reader) {
         fiber *reader = c->reader;
         c->reader = NULL;
@@ -546,6 +550,7 @@ static void request_forgotten(void *arg)
     r->conn->abandoned++;
     r->fiber = NULL;
     r->result = NULL;
+    pg_cancel_consider(r->conn);
 }
 
 error pg_conn_write(pg_conn *c, void (*write)(pg_writer *w, const void *arg), const void *arg)

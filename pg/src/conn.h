@@ -11,6 +11,7 @@
 #ifndef PG_SRC_CONN_H
 #define PG_SRC_CONN_H
 
+#include "cancel.h"
 #include "statement_cache.h"
 #include "wire.h"
 
@@ -78,7 +79,8 @@ struct pg_conn {
     list requests;
     uint32_t load;      /* fibers that use it now */
     uint32_t abandoned; /* requests whose fibers have stopped waiting: the server still works */
-    bool leased;        /* by one of them, alone */
+    pg_cancel cancel;
+    bool leased; /* by one of them, alone */
     pg_statement_cache statements;
     char tx_status;
     size_t skip_bytes; /* of a row too long to keep */

@@ -210,6 +210,15 @@ static error check_parameter(const pg_message *m)
     return OK;
 }
 
+static error take_key(pg_conn *c, const pg_message *m)
+{
+    pg_reader r = pg_reader_of(m->body);
+    c->cancel.process = pg_reader_u32(&r);
+    c->cancel.key = pg_reader_u32(&r);
+    return pg_reader_done(&r) ? OK
+                              : error_set(&PG_PROTOCOL_VIOLATION, "a malformed BackendKeyData");
+}
+
 static error await_ready(pg_conn *c)
 {
     for (;;) {
@@ -219,7 +228,9 @@ static error await_ready(pg_conn *c)
             return OK;
         if (m.type == PG_MSG_PARAMETER_STATUS)
             TRY(check_parameter(&m));
-        else if (m.type != PG_MSG_BACKEND_KEY_DATA)
+        else if (m.type == PG_MSG_BACKEND_KEY_DATA)
+            TRY(take_key(c, &m));
+        else
             return unexpected(&m);
     }
 }

@@ -190,10 +190,12 @@ static void open_another(pg_pool *pool)
 /* --- handing out --------------------------------------------------------------------------------
  */
 
-/* Fibers that use it, and statements it still runs for those that have stopped waiting. */
-static uint32_t busy(const pg_conn *c)
+/* Not where a statement still runs for somebody who has stopped waiting: it may be one that hangs,
+ * and a cancel may be on its way. */
+static bool takes_more(const pg_conn *c, uint32_t below)
 {
-    return c->load + c->abandoned;
+    return c->state == PG_CONN_READY && !c->leased && c->abandoned == 0 && !c->cancel.stream &&
+           c->load < below;
 }
 
 /* The connection that has least to do, for a lease one that has nothing; asks for another when even
@@ -203,11 +205,10 @@ static pg_conn *least_busy(pg_pool *pool, bool leases)
     const uint32_t below = leases ? 1 : PG_LOAD_MAX;
     pg_conn *best = NULL;
     LIST_EACH (pg_conn, c, &pool->conns, node) {
-        if (c->state == PG_CONN_READY && !c->leased && busy(c) < below &&
-            (!best || busy(c) < busy(best)))
+        if (takes_more(c, below) && (!best || c->load < best->load))
             best = c;
     }
-    if (!best || busy(best) > 0)
+    if (!best || best->load > 0)
         open_another(pool);
     return best;
 }
@@ -314,6 +315,11 @@ void pg_pool_release(pg_conn **owner, bool leased)
     pg_conn_release(owner);
 }
 
+void pg_pool_serve(pg_pool *pool)
+{
+    serve(pool);
+}
+
 /* --- what connections tell ----------------------------------------------------------------------
  */
 
@@ -343,7 +349,7 @@ void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why)
 void pg_pool_conn_closed(pg_conn *c)
 {
     pg_pool *pool = c->pool;
-    if (c->stream || c->opener || !list_linked(&c->node))
+    if (c->stream || c->cancel.stream || c->opener || !list_linked(&c->node))
         return;
     list_remove(&c->node);
     fiber *closer = list_is_empty(&pool->conns) ? pool->closer : NULL;
@@ -410,6 +416,7 @@ void pg_pool_close(pg_pool **owner)
     serve(pool);
     LIST_EACH (pg_conn, c, &pool->conns, node) {
         pg_conn_end(c, c->state == PG_CONN_READY, &PG_POOL_CLOSED, "the pool was closed");
+        pg_cancel_abort(c);
         pg_pool_conn_closed(c);
     }
     if (!list_is_empty(&pool->conns)) {

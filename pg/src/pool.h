@@ -70,6 +70,8 @@ struct pg_tx {
  *   fails   PG_CONNECT_FAILED, PG_POOL_TIMED_OUT, PG_POOL_CLOSED; TIMED_OUT, CANCELED
  *   owns    a reference; pg_pool_release gives it back. The connection may end at any time */
 YIELDS error pg_pool_acquire(pg_pool *pool, bool leases, pg_conn **out);
+/* Lets those go on who wait, as far as there are connections. */
+void pg_pool_serve(pg_pool *pool);
 /* Nulls the pointer. */
 void pg_pool_release(pg_conn **owner, bool leased);
 

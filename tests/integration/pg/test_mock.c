@@ -583,10 +583,12 @@ static void test_mock_answer_that_nobody_waits_for_any_more_is_dropped(void **st
 {
     (void)state;
     static const mock_pg_step SCRIPT[] = {
-        ASKED,
-        MOCK_SEND(ANSWER_7),
-        MOCK_EXPECT("BESBES"), /* the first of the two has given up by then */
-        MOCK_SEND(ANSWER_7 ANSWER_8),
+        MOCK_ACCEPT,         MOCK_SEND(MOCK_AUTH_OK MOCK_UTF8 MOCK_READY), /* no key to cancel by */
+        MOCK_EXPECT("PDS"),  MOCK_SEND(PREPARED),
+        MOCK_EXPECT("BES"),  MOCK_SEND(ANSWER_7),
+        MOCK_EXPECT("BES"),  MOCK_PAUSE(300), /* who asked has given up by then */
+        MOCK_SEND(ANSWER_7), MOCK_EXPECT("BES"),
+        MOCK_SEND(ANSWER_8),
     };
     mock_pg m;
     outcome out = { .n = -1 };

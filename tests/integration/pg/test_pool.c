@@ -138,6 +138,104 @@ static void test_pool_closed_fails_who_waits(void **state)
         assert_fails(PG_POOL_CLOSED, fiber_join(&asking[i]));
 }
 
+/* --- statements that nobody waits for any more ------------------------------------------------ */
+
+static error ask_for_locked(void *arg)
+{
+    (void)arg;
+    return pg_execute(shared, NULL, "select count(*) from pool_locked");
+}
+
+static error ask_in_transaction(void *arg)
+{
+    pg_tx *tx;
+    (void)arg;
+    TRY(pg_begin(shared, &tx));
+    TRY(pg_execute(tx, NULL, "insert into pool_locked values (1)"));
+    return pg_commit(&tx);
+}
+
+static error ask_hastily(void *arg)
+{
+    error (*const *ask)(void *arg) = arg;
+    return scope_call(&(scope_options){ .deadline_ms = 300 }, *ask, NULL);
+}
+
+static int64_t count_waiting(pg_tx *tx)
+{
+    pg_rows rows;
+    int64_t count;
+    assert_ok(pg_query(tx, &rows,
+                       "select count(*) from pg_locks where not granted and "
+                       "relation = 'pool_locked'::regclass"));
+    assert_ok(pg_get(&rows, 0, 0, &count));
+    return count;
+}
+
+static void expect_hasty_to_time_out(error (*ask)(void *arg))
+{
+    fiber *asking[24];
+    for (size_t i = 0; i < ARRAY_LEN(asking); i++)
+        assert_ok(fiber_start(loop_self(), &(fiber_options){ .joinable = true }, ask_hastily, &ask,
+                              &asking[i]));
+    for (size_t i = 0; i < ARRAY_LEN(asking); i++)
+        assert_fails(TIMED_OUT, fiber_join(&asking[i]));
+}
+
+static void test_pool_of_statements_that_hang_serves_others_and_stops_them(void **state)
+{
+    (void)state;
+    pg_pool *other;
+    pg_tx *lock;
+    error (*const asks[])(void *) = { ask_for_locked, ask_in_transaction };
+    assert_ok(pg_pool_open(&(pg_pool_options){ .connections_max = 1 }, &other));
+    assert_ok(pg_execute(other, NULL, "drop table if exists pool_locked"));
+    assert_ok(pg_execute(other, NULL, "create table pool_locked (n int)"));
+    for (uint32_t connections = 1; connections <= 3; connections += 2) {
+        assert_ok(pg_pool_open(&(pg_pool_options){ .connections_max = connections }, &shared));
+        for (int i = 0; i < 2; i++)
+            assert_ok(asks[i](NULL));
+        assert_ok(pg_begin(other, &lock));
+        assert_ok(pg_execute(lock, NULL, "lock table pool_locked in access exclusive mode"));
+        for (int i = 0; i < 4; i++) {
+            expect_hasty_to_time_out(asks[i % 2]);
+            assert_ok(pg_execute(shared, NULL, "select 1")); /* within PG_ACQUIRE_TIMEOUT */
+        }
+        for (int i = 0; i < 3000 && count_waiting(lock) > 0; i++)
+            assert_ok(fiber_sleep(10));
+        assert_int_equal(count_waiting(lock), 0);
+        assert_ok(pg_rollback(&lock));
+        assert_ok(ask_for_locked(NULL));
+        assert_ok(ask_in_transaction(NULL));
+        assert_true(pg_pool_stats_of(shared).open <= connections);
+        pg_pool_close(&shared);
+    }
+    assert_ok(pg_execute(other, NULL, "drop table pool_locked"));
+    pg_pool_close(&other);
+}
+
+static error sleep_awhile(void *arg)
+{
+    (void)arg;
+    return pg_execute(shared, NULL, "select pg_sleep(0.2)");
+}
+
+/* The pool closes before, while and after it asks the server to stop. */
+static void test_pool_closed_while_it_stops_statements(void **state)
+{
+    (void)state;
+    for (uint32_t ms = 80; ms <= 120; ms += 4) {
+        fiber *asking;
+        assert_ok(pg_pool_open(&(pg_pool_options){ .connections_max = 1 }, &shared));
+        assert_ok(pg_execute(shared, NULL, "select 1"));
+        assert_ok(fiber_start(loop_self(), &(fiber_options){ .joinable = true, .deadline_ms = 20 },
+                              sleep_awhile, NULL, &asking));
+        assert_fails(TIMED_OUT, fiber_join(&asking));
+        assert_ok(fiber_sleep(ms));
+        pg_pool_close(&shared);
+    }
+}
+
 static void test_pool_closed_while_connecting(void **state)
 {
     (void)state;
@@ -159,6 +257,8 @@ static int run(void)
         cmocka_unit_test(test_pool_over_tcp_works),
         cmocka_unit_test(test_pool_closed_fails_who_waits),
         cmocka_unit_test(test_pool_closed_while_connecting),
+        cmocka_unit_test(test_pool_of_statements_that_hang_serves_others_and_stops_them),
+        cmocka_unit_test(test_pool_closed_while_it_stops_statements),
         cmocka_unit_test(test_pool_server_stopped_and_started_under_load_recovers_by_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

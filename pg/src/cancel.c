@@ -1,0 +1,147 @@
+/* Stops statements that nobody waits for any more, so that those who time out at a locked table do
+ * not take one connection of the pool after the other with them.
+ *
+ *   a request's fiber stops waiting --patience--> CancelRequest, on a stream of its own
+ *   --the server ends it: the signal is sent--> once more, if the next request is such a one
+ *
+ * A cancel is aimed at a connection, not at a statement. So the pool gives a connection to nobody
+ * while somebody's statement is left on it or a cancel is under way, and none is sent while others
+ * use the connection: those behind a statement that hangs have deadlines too. A transaction has it
+ * alone: it has failed with the statement that it gave up, and its rollback waits.
+ *
+ * Invariant: a connection that is given out meets no cancel any more. */
+#include "cancel.h"
+
+#include "pool.h"
+
+#define PATIENCE_MS 100  /* for statements that are about to end anyway */
+#define NEXT_MS     5    /* for the one behind a statement that was canceled */
+#define AGAIN_MS    1000 /* for one that was canceled and goes on */
+#define CANCEL_CODE 80877102U
+
+static void patience_ended(timer *t);
+
+void pg_cancel_init(pg_conn *c)
+{
+    c->cancel.patience.fire = patience_ended;
+}
+
+static const pg_request *oldest(const pg_conn *c)
+{
+    return list_is_empty(&c->requests) ? NULL
+                                       : CONTAINER_OF(c->requests.head.next, pg_request, node);
+}
+
+static void wait_ms(pg_conn *c, uint32_t ms)
+{
+    if (c->state == PG_CONN_READY && c->abandoned > 0 && c->cancel.process != 0 &&
+        !c->cancel.stream && !timer_armed(&c->cancel.patience))
+        loop_timer_arm(c->pool->loop, &c->cancel.patience, ms);
+}
+
+void pg_cancel_consider(pg_conn *c)
+{
+    wait_ms(c, PATIENCE_MS);
+}
+
+/* What hung there hangs here too, more likely than not. */
+void pg_cancel_go_on(pg_conn *c)
+{
+    if (c->cancel.target)
+        loop_timer_cancel(c->pool->loop, &c->cancel.patience);
+    wait_ms(c, c->cancel.target ? NEXT_MS : PATIENCE_MS);
+    c->cancel.target = NULL;
+}
+
+/* --- the stream ---------------------------------------------------------------------------------
+ */
+
+static void put32(char *to, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        to[i] = (char)(uint8_t)(value >> (24 - 8 * i));
+}
+
+static void on_opened(stream *s)
+{
+    pg_conn *c = stream_owner(s);
+    char bytes[16];
+    put32(bytes, sizeof bytes);
+    put32(bytes + 4, CANCEL_CODE);
+    put32(bytes + 8, c->cancel.process);
+    put32(bytes + 12, c->cancel.key);
+    c->cancel.sent = true;
+    stream_write(s, (str){ bytes, sizeof bytes });
+}
+
+static size_t on_data(stream *s, str bytes)
+{
+    pg_conn *c = stream_owner(s);
+    if (stream_at_end(s)) {
+        c->cancel.taken = true;
+        stream_abort(s);
+    }
+    return bytes.len;
+}
+
+/* What was sent and not seen to be taken could strike later, whoever has the connection then. */
+static void on_closed(stream *s, error why)
+{
+    (void)why;
+    pg_conn *c = stream_owner(s);
+    pg_pool *pool = pg_pool_ref(c->pool);
+    const pg_request *r = oldest(c);
+    c->cancel.stream = NULL;
+    if (c->cancel.sent && !c->cancel.taken)
+        pg_conn_end(c, false, &PG_CONNECTION_LOST, "a cancel request was not confirmed");
+    wait_ms(c, r == c->cancel.target ? AGAIN_MS : NEXT_MS);
+    pg_pool_conn_closed(c);
+    pg_conn_release(&c);
+    pg_pool_serve(pool);
+    pg_pool_unref(&pool);
+}
+
+static const stream_handler CANCEL_STREAM = {
+    .data = on_data,
+    .opened = on_opened,
+    .timeout = stream_abort,
+    .closed = on_closed,
+};
+
+static bool send_cancel(pg_conn *c)
+{
+    const stream_options options = { 0 };
+    const address to = stream_peer(c->stream);
+    if (to.len == 0 ||
+        stream_connect(c->pool->loop, &to, &CANCEL_STREAM, &options, c, &c->cancel.stream).kind)
+        return false;
+    pg_conn_keep(c);
+    stream_set_timeout(c->cancel.stream, c->pool->info.connect_timeout_ms);
+    c->cancel.sent = false;
+    c->cancel.taken = false;
+    c->cancel.target = oldest(c);
+    return true;
+}
+
+static void patience_ended(timer *t)
+{
+    pg_conn *c = CONTAINER_OF(t, pg_conn, cancel.patience);
+    const pg_request *r = oldest(c);
+    const bool alone = c->load == 0 || c->leased;
+    if (!r || r->fiber || !alone || !send_cancel(c))
+        wait_ms(c, PATIENCE_MS);
+}
+
+/* --- the end ------------------------------------------------------------------------------------
+ */
+
+void pg_cancel_stop(pg_conn *c)
+{
+    loop_timer_cancel(c->pool->loop, &c->cancel.patience);
+}
+
+void pg_cancel_abort(pg_conn *c)
+{
+    if (c->cancel.stream)
+        stream_abort(c->cancel.stream);
+}

@@ -1,12 +1,10 @@
-/* Fibers and scopes: every way a wait can end, clean-ups in every order, offloaded calls. */
+/* Fibers and scopes: every way a wait can end, clean-ups in every order. */
 #include "fiber_private.h"
 
 #include "core/fault.h"
-#include "core/offload.h"
 #include "tests/support/in_fiber.h"
 
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -679,73 +677,6 @@ static void test_fiber_that_waits_where_it_must_not_aborts(void **state)
     }
 }
 
-/* --- offload --------------------------------------------------------------------------------- */
-
-typedef struct blocking {
-    _Atomic bool go;
-    _Atomic int ran;
-} blocking;
-
-static error block_until_told(void *arg)
-{
-    blocking *b = arg;
-    while (!b->go)
-        usleep(100);
-    b->ran++;
-    return OK;
-}
-
-static error offload_blocking(void *arg)
-{
-    return offload(block_until_told, arg);
-}
-
-static error offload_failing(void *arg)
-{
-    (void)arg;
-    return offload(fail_with_detail, NULL);
-}
-
-static void test_offload_returns_the_error_with_its_detail(void **state)
-{
-    (void)state;
-    const error e = offload_failing(NULL);
-    assert_fails(BOOM, e);
-    assert_str_equal(error_detail_of(e)->text, STR("because of 3"));
-}
-
-static void test_offload_full_queue_refuses_and_queued_calls_can_time_out(void **state)
-{
-    (void)state;
-    blocking b = { 0 };
-    fiber *held[OFFLOAD_THREADS + OFFLOAD_QUEUE_MAX];
-    for (size_t i = 0; i < OFFLOAD_THREADS; i++)
-        held[i] = start(offload_blocking, &b, 0);
-    assert_ok(fiber_sleep(50)); /* the threads have taken theirs */
-    for (size_t i = OFFLOAD_THREADS; i < ARRAY_LEN(held); i++)
-        held[i] = start(offload_blocking, &b, 30);
-    assert_ok(fiber_yield());
-    assert_fails(OFFLOAD_FULL, offload_failing(NULL));
-    for (size_t i = OFFLOAD_THREADS; i < ARRAY_LEN(held); i++)
-        assert_fails(TIMED_OUT, fiber_join(&held[i]));
-    b.go = true;
-    for (size_t i = 0; i < OFFLOAD_THREADS; i++)
-        assert_ok(fiber_join(&held[i]));
-    assert_int_equal(b.ran, OFFLOAD_THREADS);
-}
-
-static void test_offload_running_call_is_waited_out_after_the_deadline(void **state)
-{
-    (void)state;
-    blocking b = { 0 };
-    fiber *f = start(offload_blocking, &b, 20);
-    assert_ok(fiber_sleep(60));
-    assert_int_equal(b.ran, 0);
-    b.go = true;
-    assert_ok(fiber_join(&f));
-    assert_int_equal(b.ran, 1);
-}
-
 /* --- many ------------------------------------------------------------------------------------ */
 
 static error nap(void *arg)
@@ -794,10 +725,6 @@ static int run(void)
         cmocka_unit_test_setup(test_wait_group_first_error_cancels_the_rest, setup),
         cmocka_unit_test_setup(test_wait_group_left_behind_is_canceled_and_joined, setup),
         cmocka_unit_test_setup(test_wait_group_is_canceled_with_its_waiter, setup),
-        cmocka_unit_test_setup(test_offload_returns_the_error_with_its_detail, setup),
-        cmocka_unit_test_setup(test_offload_full_queue_refuses_and_queued_calls_can_time_out,
-                               setup),
-        cmocka_unit_test_setup(test_offload_running_call_is_waited_out_after_the_deadline, setup),
         cmocka_unit_test_setup(test_fiber_thousands_park_at_once_and_their_stacks_are_reused,
                                setup),
         cmocka_unit_test_setup(test_fiber_park_is_forgotten_once_a_wait, setup),

@@ -354,10 +354,13 @@ static void test_query_that_begins_leaves_nobody_in_its_transaction(void **state
     assert_in_order();
 }
 
+/* Also when it is told to stop. */
 static error sleep_alone(void *arg)
 {
     (void)arg;
-    return pg_execute(db, NULL, "select pg_sleep(1.25)");
+    return pg_execute(db, NULL,
+                      "do $$ begin perform pg_sleep(2); exception when query_canceled then "
+                      "perform pg_sleep(2); end $$");
 }
 
 static void test_query_given_up_does_not_hold_up_others(void **state)
@@ -375,7 +378,7 @@ static void test_query_given_up_does_not_hold_up_others(void **state)
         int64_t sleeping = 0;
         assert_ok(pg_query(db, &rows,
                            "select count(*) from pg_stat_activity where state = 'active' and "
-                           "query = 'select pg_sleep(1.25)'"));
+                           "query like 'do $$ begin perform pg_sleep(2);%'"));
         assert_ok(pg_get(&rows, 0, 0, &sleeping));
         assert_int_equal(sleeping, 1); /* nobody is behind it */
     }
@@ -842,6 +845,69 @@ static void test_tx_commit_is_unknown_exactly_when_it_may_have_happened(void **s
     }
 }
 
+/* Messages that are well formed and come at the wrong time. */
+typedef struct misplaced {
+    const char *name;
+    str prepared;
+    str answered; /* to BEGIN and the statement */
+} misplaced;
+
+#define BYTES(literal)                  \
+    {                                   \
+        "" literal, sizeof(literal) - 1 \
+    }
+#define NO_ROW  "D\0\0\0\6\0\0"
+#define BOUND   "2\0\0\0\4"
+#define DONE    "C\0\0\0\17INSERT 0 1\0"
+#define REFUSED "E\0\0\0\40SERROR\0VERROR\0C42601\0Mnope\0\0"
+
+static const misplaced MISPLACED[] = {
+    { "BindComplete to Parse", BYTES(BOUND PARSED IDLE), { 0 } },
+    { "CommandComplete to Parse", BYTES(PARSED DONE IDLE), { 0 } },
+    { "EmptyQuery to Parse", BYTES("I\0\0\0\4" PARSED IDLE), { 0 } },
+    { "CopyIn to Parse", BYTES("G\0\0\0\7\0\0\0" PARSED IDLE), { 0 } },
+    { "a description after an error", BYTES(REFUSED PARSED IDLE), { 0 } },
+    { "nothing but a Sync", BYTES(IDLE), { 0 } },
+    { "ready after BEGIN alone", BYTES(PARSED IDLE), BYTES(BEGAN IN_TX) },
+    { "a row of BEGIN", BYTES(PARSED IDLE), BYTES(BOUND NO_ROW DONE INSERTED IN_TX) },
+    { "an empty BEGIN", BYTES(PARSED IDLE), BYTES(BOUND "I\0\0\0\4" INSERTED IN_TX) },
+    { "BEGIN done, not bound", BYTES(PARSED IDLE), BYTES(DONE INSERTED IN_TX) },
+    { "done, not bound", BYTES(PARSED IDLE), BYTES(BEGAN DONE IN_TX) },
+    { "a row, not bound", BYTES(PARSED IDLE), BYTES(BEGAN NO_ROW INSERTED IN_TX) },
+    { "bound twice", BYTES(PARSED IDLE), BYTES(BEGAN BOUND INSERTED IN_TX) },
+    { "done twice", BYTES(PARSED IDLE), BYTES(BEGAN INSERTED DONE IN_TX) },
+    { "done after an error", BYTES(PARSED IDLE), BYTES(BEGAN REFUSED DONE IN_TX) },
+    { "a row after an error", BYTES(PARSED IDLE), BYTES(BEGAN BOUND REFUSED NO_ROW IN_TX) },
+    { "ParseComplete to Bind", BYTES(PARSED IDLE), BYTES("1\0\0\0\4" BEGAN INSERTED IN_TX) },
+    { "a copy after the end", BYTES(PARSED IDLE), BYTES(BEGAN INSERTED "c\0\0\0\4" IN_TX) },
+};
+
+static void test_client_message_at_the_wrong_time_ends_the_connection(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(MISPLACED); i++) {
+        const mock_pg_step script[] = {
+            MOCK_ACCEPT,          MOCK_SEND(MOCK_WELCOME),
+            MOCK_EXPECT("PDS"),   { .action = MOCK_DO_SEND, .bytes = MISPLACED[i].prepared },
+            MOCK_EXPECT("PDS"),   MOCK_SEND(PARSED IDLE),
+            MOCK_EXPECT("BEBES"), { .action = MOCK_DO_SEND, .bytes = MISPLACED[i].answered },
+        };
+        mock_pg m;
+        pg_pool *own;
+        mock_pg_start(&m, &(mock_pg_options){ script, ARRAY_LEN(script) });
+        const pg_pool_options options = { .conninfo = str_from_c(m.conninfo),
+                                          .connections_max = 1 };
+        assert_ok(pg_pool_open(&options, &own));
+        const error e =
+            scope_call(&(scope_options){ .deadline_ms = 20000 }, insert_and_commit, &own);
+        if (!error_is(e, &PG_PROTOCOL_VIOLATION))
+            fail_msg("%s: %s", MISPLACED[i].name, e.kind ? e.kind->name : "OK");
+        assert_int_equal(pg_pool_stats_of(own).leased, 0);
+        pg_pool_close(&own);
+        (void)mock_pg_stop(&m);
+    }
+}
+
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
@@ -887,6 +953,7 @@ static int run(void)
         cmocka_unit_test(test_pool_closed_at_any_moment_fails_who_uses_it),
         cmocka_unit_test(test_pool_server_that_leaves_at_once_is_a_failed_connection),
         cmocka_unit_test(test_tx_commit_is_unknown_exactly_when_it_may_have_happened),
+        cmocka_unit_test(test_client_message_at_the_wrong_time_ends_the_connection),
     };
     return cmocka_run_group_tests_name("pg faults", tests, NULL, NULL);
 }

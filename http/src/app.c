@@ -34,10 +34,6 @@ static const config_entry SETTINGS[] = {
       .offset = AT(write_timeout_ms) },
     { "HTTP_IDLE_TIMEOUT", CONFIG_DURATION, "75s", .min = 1, .max = DAY_MS,
       .meaning = "time a connection may wait for its next request", .offset = AT(idle_timeout_ms) },
-    { "HTTP_SEND_TIMEOUT", CONFIG_DURATION, "30s", .min = 1, .max = DAY_MS,
-      .meaning =
-          "longest pause of a client that takes an answer, on a connection that ends with it",
-      .offset = AT(send_timeout_ms) },
     { "HTTP_DRAIN_TIMEOUT", CONFIG_DURATION, "30s", .min = 0, .max = DAY_MS,
       .meaning = "time requests in flight have after SIGTERM", .offset = AT(drain_timeout_ms) },
     { "HTTP_RETIRE_TIMEOUT", CONFIG_DURATION, "2s", .min = 0, .max = DAY_MS,

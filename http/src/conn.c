@@ -432,7 +432,7 @@ void http_server_accept(int fd, void *arg)
     const stream_options options = {
         .input_bytes_max = INPUT_BYTES_MAX,
         .output_bytes_high = HTTP_OUTPUT_BYTES_HIGH,
-        .send_timeout_ms = (uint32_t)server->settings->send_timeout_ms,
+        .send_timeout_ms = (uint32_t)server->settings->write_timeout_ms,
     };
     const error e = stream_from_fd(server->loop, fd, &CONN_HANDLER, &options, c, &c->stream);
     if (e.kind) {

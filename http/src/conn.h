@@ -35,7 +35,6 @@ typedef struct http_settings {
     int64_t body_timeout_ms;
     int64_t write_timeout_ms;
     int64_t idle_timeout_ms;
-    int64_t send_timeout_ms;
     int64_t drain_timeout_ms;
     int64_t retire_timeout_ms;
     int64_t connections_max;

@@ -1121,7 +1121,7 @@ static void test_client_that_never_reads_is_not_waited_for(void **state)
     (void)state;
     peer p[2];
     server_kill(&server);
-    serve(ENVIRONMENT("WORKERS=1", "HTTP_SEND_TIMEOUT=500ms", "HTTP_IDLE_TIMEOUT=1s"));
+    serve(ENVIRONMENT("WORKERS=1", "HTTP_WRITE_TIMEOUT=500ms", "HTTP_IDLE_TIMEOUT=1s"));
     peer_connect(&p[0], server.port);
     peer_connect(&p[1], server.port);
     peer_send(&p[0], STR("GET /big/30000000 HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n"));

@@ -180,9 +180,9 @@ bool stream_wants_input(const stream *s)
         return false;
     if (s->state == STREAM_LINGERING)
         return true;
-    if (is_opening(s))
-        return !s->layer->blocked && (s->state == STREAM_OPEN || s->state == STREAM_ENDING);
-    return takes_input(s) && !(s->layer && s->layer->blocked);
+    if (s->layer && (s->layer->blocked || s->layer->holding))
+        return false; /* stream_read_again sees to these first */
+    return is_opening(s) ? s->state == STREAM_OPEN || s->state == STREAM_ENDING : takes_input(s);
 }
 
 /* --- the end --------------------------------------------------------------------------------- */
@@ -610,10 +610,18 @@ void stream_write_block(stream *s, block *b, str bytes)
     queued_more(s, bytes.len);
 }
 
+/* Whoever calls it sends what it adds. */
+static void fill_wire(stream *s)
+{
+    s->layer->filling = true;
+    s->layer->ops->fill(s->layer);
+    s->layer->filling = false;
+}
+
 int stream_output(stream *s, struct iovec iov[STREAM_IOV_MAX])
 {
     if (s->layer) {
-        s->layer->ops->fill(s->layer);
+        fill_wire(s);
         return s->state == STREAM_GONE ? 0 : s->layer->ops->output(s->layer, iov, STREAM_IOV_MAX);
     }
     int count = 0;
@@ -650,7 +658,7 @@ static void queue_drop(stream *s, size_t bytes)
 static void sent_all(stream *s)
 {
     if (s->layer) {
-        s->layer->ops->fill(s->layer);
+        fill_wire(s);
         if (s->queued > 0 || s->layer->opening || s->state == STREAM_GONE)
             return;
     }
@@ -770,7 +778,8 @@ void stream_layer_taken(stream *s, size_t bytes)
 void stream_layer_queued(stream *s, size_t bytes)
 {
     s->queued += bytes;
-    loop_at_turn_end(s->loop, &s->flush);
+    if (!s->layer->filling)
+        loop_at_turn_end(s->loop, &s->flush);
 }
 
 void stream_layer_opened(stream *s)

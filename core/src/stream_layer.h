@@ -44,7 +44,9 @@ struct stream_layer {
     bool fresh;    /* begun inside `data`: input left over is not of the layer */
     bool opening;  /* reads and writes on its own account; the owner's bytes wait */
     bool blocked;  /* reads nothing more before what it has to say is sent */
+    bool holding;  /* has bytes of the wire left, for `advance`, which the owner did not take */
     bool wire_end; /* the socket's end was read */
+    bool filling;  /* in `fill` */
 };
 
 /* --- what a stream offers to its layer -------------------------------------------------------- */
@@ -72,7 +74,7 @@ void stream_layer_deliver(stream *s, bool at_end);
 /* The oldest bytes of the queue that lie together, and their removal. */
 str stream_layer_queue(const stream *s);
 void stream_layer_taken(stream *s, size_t bytes);
-/* `bytes` were added to the wire, to be sent at the turn's end. */
+/* `bytes` were added to the wire, to be sent at the turn's end or, in `fill`, after it. */
 void stream_layer_queued(stream *s, size_t bytes);
 /* The layer is through with opening. */
 void stream_layer_opened(stream *s);

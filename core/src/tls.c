@@ -191,6 +191,7 @@ static void raw_drop(stream_layer *y)
 {
     tls_session *t = session_of(y);
     t->raw_from = t->raw_to;
+    y->holding = false;
     block_release(&t->raw);
 }
 
@@ -342,11 +343,11 @@ static void read_on(tls_session *t)
         if (stream_is_gone(s))
             return;
         if (added > 0 || p == PROGRESS_END)
-            stream_layer_deliver(s, p == PROGRESS_END);
+            stream_layer_deliver(s, added == 0);
         else
             stream_input_idle(s);
-        if (p == PROGRESS_DONE)
-            continue;
+        if (p == PROGRESS_DONE || p == PROGRESS_END)
+            continue; /* the end comes alone, after the last bytes */
         if (p == PROGRESS_BROKEN)
             input_broke(t);
         else if (p == PROGRESS_FULL)
@@ -364,6 +365,7 @@ static void advance(stream_layer *y)
         handshake(t);
     read_on(t);
     raw_received(y, 0);
+    y->holding = t->raw_from < t->raw_to;
 }
 
 static void begin(stream_layer *y, size_t left)

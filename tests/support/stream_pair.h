@@ -137,13 +137,17 @@ typedef struct pair_kind {
     const char *name;
     bool is_unix;
     bool is_client; /* the stream connects; else it is accepted */
+    /* What runs over the connection: begun on the stream, and spoken for the peer by whoever stands
+     * before the bare socket that is returned. NULL: nothing. */
+    error (*start)(stream *s, bool is_client);
+    int (*dress)(int peer, bool is_client, int buffer_bytes);
 } pair_kind;
 
 static const pair_kind PAIR_KINDS[] = {
-    { "tcp server", false, false },
-    { "tcp client", false, true },
-    { "unix server", true, false },
-    { "unix client", true, true },
+    { .name = "tcp server" },
+    { .name = "tcp client", .is_client = true },
+    { .name = "unix server", .is_unix = true },
+    { .name = "unix client", .is_unix = true, .is_client = true },
 };
 
 /* A fresh address to listen on: a free port, or an abstract name. */
@@ -216,14 +220,21 @@ static inline int pair_open(const pair_kind *kind, const stream_options *options
     int peer;
     if (kind->is_client) {
         assert_ok(stream_connect(loop_self(), &at, &SIDE_HANDLER, options, s, &s->stream));
+        if (kind->start)
+            assert_ok(kind->start(s->stream, true));
         peer = peer_accept(listening);
-        eventually(s->opened);
     } else {
         peer = peer_connect(&at, buffer_bytes);
         const int fd = peer_accept(listening);
         assert_ok(stream_from_fd(loop_self(), fd, &SIDE_HANDLER, options, s, &s->stream));
+        if (kind->start)
+            assert_ok(kind->start(s->stream, false));
     }
     close(listening);
+    if (kind->dress)
+        peer = kind->dress(peer, kind->is_client, buffer_bytes);
+    if (kind->dress || kind->is_client)
+        eventually(s->opened && (!s->stream || stream_queued(s->stream) == 0));
     peer_small_steps(peer, kind->is_unix);
     return peer;
 }

@@ -34,11 +34,29 @@ static unsigned char lower(char c)
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
 }
 
+/* Eight bytes, A-Z made lower case: what stands between 'A' and 'Z' and is ASCII gets bit 5. */
+static uint64_t lower8(const char *p)
+{
+    const uint64_t ones = 0x0101010101010101U;
+    uint64_t bytes;
+    memcpy(&bytes, p, sizeof bytes);
+    const uint64_t low7 = bytes & 0x7F * ones;
+    const uint64_t from_a = low7 + (0x80 - 'A') * ones, past_z = low7 + (0x7F - 'Z') * ones;
+    return bytes | ((from_a ^ past_z) & ~bytes & 0x80 * ones) >> 2;
+}
+
 bool str_eq_nocase(str a, str b)
 {
     if (a.len != b.len)
         return false;
-    for (size_t i = 0; i < a.len; i++) {
+    size_t i = 0;
+    for (; i + 8 <= a.len; i += 8) {
+        if (lower8(a.ptr + i) != lower8(b.ptr + i))
+            return false;
+    }
+    if (i > 0 && i < a.len) /* the last eight, some of them again */
+        return lower8(a.ptr + a.len - 8) == lower8(b.ptr + a.len - 8);
+    for (; i < a.len; i++) {
         if (lower(a.ptr[i]) != lower(b.ptr[i]))
             return false;
     }

@@ -191,19 +191,21 @@ static http_head_result take_coding(http_head *h, str value, gathered *g)
     return HTTP_HEAD_INCOMPLETE;
 }
 
-/* Few lengths are interesting, so most fields cost one comparison. */
-static http_head_result take_field(http_head *h, const http_field *f, gathered *g)
+static http_head_result take_field(http_head *h, uint32_t index, gathered *g)
 {
-    const str name = f->name;
-    if (name.len == 4 && str_eq_nocase(name, STR("host")))
+    const http_field *f = &h->fields[index];
+    const http_field_name name = http_field_name_of(f->name);
+    if (name != HTTP_FIELD_OTHER && h->first[name] == 0)
+        h->first[name] = (uint8_t)(index + 1);
+    if (name == HTTP_FIELD_HOST)
         return take_host(h, f->value, g);
-    if (name.len == 6 && str_eq_nocase(name, STR("expect")))
+    if (name == HTTP_FIELD_EXPECT)
         return take_expect(h, f->value);
-    if (name.len == 14 && str_eq_nocase(name, STR("content-length")))
+    if (name == HTTP_FIELD_CONTENT_LENGTH)
         return take_length(h, f->value, g);
-    if (name.len == 17 && str_eq_nocase(name, STR("transfer-encoding")))
+    if (name == HTTP_FIELD_TRANSFER_ENCODING)
         return take_coding(h, f->value, g);
-    if (name.len == 10 && str_eq_nocase(name, STR("connection"))) {
+    if (name == HTTP_FIELD_CONNECTION) {
         take_connection(h, f->value);
         g->close |= !h->keep_alive && h->minor_version == 1;
     }
@@ -220,7 +222,7 @@ static http_head_result finish(http_head *h, const char *base)
         http_field *f = &h->fields[i];
         f->name = (str){ base + h->offsets[i].name_at, h->offsets[i].name_len };
         f->value = (str){ base + h->offsets[i].value_at, h->offsets[i].value_len };
-        if (take_field(h, f, &g) == HTTP_HEAD_BAD)
+        if (take_field(h, i, &g) == HTTP_HEAD_BAD)
             return HTTP_HEAD_BAD;
     }
     if (g.close)
@@ -294,6 +296,9 @@ http_head_result http_head_parse(http_head *h, str bytes, const http_limits *lim
 
 str http_head_find(const http_head *h, str name)
 {
+    const http_field_name known = http_field_name_of(name);
+    if (known != HTTP_FIELD_OTHER)
+        return h->first[known] ? h->fields[h->first[known] - 1].value : STR_NONE;
     for (uint32_t i = 0; i < h->field_count; i++) {
         if (str_eq_nocase(h->fields[i].name, name))
             return h->fields[i].value;

@@ -6,6 +6,7 @@
 #ifndef HTTP_SRC_HEAD_H
 #define HTTP_SRC_HEAD_H
 
+#include "field_names.h"
 #include "scan.h"
 
 #include "core/str.h"
@@ -42,7 +43,9 @@ typedef struct http_head {
     bool expects_continue;
     uint64_t content_length; /* 0 without one */
     uint32_t field_count;
-    size_t bytes; /* of the whole head, its empty line included */
+    uint8_t
+        first[HTTP_FIELD_NAMES]; /* of a known name: the index of its first field and 1; 0: none */
+    size_t bytes;                /* of the whole head, its empty line included */
     /* valid when BAD */
     uint16_t status;
     const char *reason;

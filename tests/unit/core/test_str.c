@@ -114,6 +114,33 @@ static void test_str_compare_and_equality_agree(void **state)
     assert_false(str_ends_with(STR("c"), STR("bc")));
 }
 
+static int ascii_lower(int c)
+{
+    return c >= 'A' && c <= 'Z' ? c + 32 : c;
+}
+
+static void test_str_eq_nocase_knows_letters_at_every_place(void **state)
+{
+    (void)state;
+    char a[20], b[20];
+    for (size_t len = 1; len <= sizeof a; len++) {
+        for (size_t at = 0; at < len; at++) {
+            memset(a, 'x', len);
+            memset(b, 'X', len);
+            for (int c = 0; c < 256; c++) {
+                const int others[] = { c, c ^ 0x20, c + 1, c ^ 0x80 };
+                for (size_t i = 0; i < 4; i++) {
+                    const int d = others[i] & 0xFF;
+                    a[at] = (char)c;
+                    b[at] = (char)d;
+                    assert_int_equal(str_eq_nocase((str){ a, len }, (str){ b, len }),
+                                     ascii_lower(c) == ascii_lower(d));
+                }
+            }
+        }
+    }
+}
+
 static void test_str_copies_live_in_the_arena(void **state)
 {
     (void)state;
@@ -210,6 +237,7 @@ int main(void)
         cmocka_unit_test(test_str_is_utf8_refuses_every_malformed_class),
         cmocka_unit_test(test_str_hash_differs_by_seed_and_by_every_byte),
         cmocka_unit_test(test_str_compare_and_equality_agree),
+        cmocka_unit_test(test_str_eq_nocase_knows_letters_at_every_place),
         cmocka_unit_test(test_str_copies_live_in_the_arena),
         cmocka_unit_test(test_str_none_is_taken_everywhere),
         cmocka_unit_test(test_str_to_uint64_takes_exactly_the_range),

@@ -68,8 +68,9 @@ struct http_next {
     const http_layer *rest; /* those inside it */
 };
 /* Runs what is inside: further layers, then guard and handler, and returns their result. At most
- * once a layer. A request that no route wants meets the app's layers too; its result is
- * HTTP_NOT_FOUND. */
+ * once a layer. A request that no route wants meets the app's layers too, and those of the group
+ * when its path has routes of other methods; its result is HTTP_NOT_FOUND, or
+ * HTTP_METHOD_NOT_ALLOWED. */
 YIELDS error http_proceed(http_request *req, const http_next *next);
 
 #define HTTP_LAYERS_MAX 16
@@ -117,5 +118,7 @@ typedef struct http_app {
  *   app NAME …       runs a command
  * Returns the exit status: 0, 1 for a failure, 2 for wrong usage or configuration. */
 int http_main(int argc, char **argv, const http_app *app);
+
+#include "http/layers.h" // IWYU pragma: export
 
 #endif

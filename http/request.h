@@ -199,6 +199,16 @@ YIELDS error http_event_keep_alive(http_request *req);
  * a control character; and past 8 KiB of fields */
 error http_set_header(http_request *req, str name, str value);
 extern const error_kind HTTP_BAD_HEADER; /* INTERNAL */
+/* The value of the first field of that name that was set so far, or STR_NONE; valid until the next
+ * field is set. */
+str http_reply_header(const http_request *req, str name);
+/* Sets the field in the place of all of that name.
+ *   fails  as http_set_header; then nothing has changed */
+error http_replace_header(http_request *req, str name, str value);
+/* A field for the answer unless one of that name is set before it leaves. A later default replaces
+ * an earlier one. Both texts must live as long as the request; a bad one fails the request when the
+ * answer leaves, as http_set_header says. */
+void http_default_header(http_request *req, str name, str value);
 
 /* --- values between middleware and handler ---------------------------------------------------- */
 

@@ -156,6 +156,9 @@ struct http_request {
 void http_server_accept(int fd, void *arg);
 /* Closes idle connections in a moment, and the others with their next response. */
 void http_server_drain(http_server *server);
+/* Turns defaults into header fields: the head is about to leave.
+ *   fails  as http_set_header */
+error http_reply_seal(http_request *req);
 /* Sends the staged head, for a body that follows in pieces. */
 void http_conn_start_reply(http_request *req);
 /* The client has taken what was queued; it has not for too long. */

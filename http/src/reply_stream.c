@@ -23,6 +23,7 @@ error http_reply_start(http_request *req, int status, str content_type)
     TRY(http_reply_bytes(req, status, content_type, STR("")));
     if (!req->conn->stream)
         return error_set(&HTTP_CLIENT_GONE, "before the response began");
+    TRY(http_reply_seal(req));
     req->streaming = true;
     http_conn_start_reply(req);
     return OK;

@@ -122,8 +122,14 @@ error http_request_run(void *arg)
             log_error("response broken off", LOG_CSTR("route", req->match.pattern), LOG_ERR(e));
         return e;
     }
-    if (e.kind)
+    if (error_is_ok(e))
+        e = http_reply_seal(req);
+    if (e.kind) {
         http_problem_stage(req, e);
+        const error late = http_reply_seal(req);
+        if (late.kind)
+            log_error("answer without its defaults", LOG_ERR(late));
+    }
     return OK;
 }
 

@@ -4,6 +4,7 @@
  * Invariant: a node's literals are sorted, its parameters stand in the order of param_type. */
 #include "router.h"
 
+#include "layer.h"
 #include "target.h"
 
 #include <stdlib.h>
@@ -205,6 +206,18 @@ static size_t count_layers(const http_layer *layers)
     return count;
 }
 
+/* A copy of `layers` that is ready to run. */
+static error prepare_layers(arena *a, http_prepared **known, const http_layer *layers,
+                            const http_layer **out)
+{
+    const size_t count = count_layers(layers);
+    http_layer *ready = ARENA_NEW_ARRAY(a, http_layer, count + 1);
+    for (size_t i = 0; i < count; i++)
+        TRY(http_layer_prepare(a, known, &layers[i], &ready[i]));
+    *out = ready;
+    return OK;
+}
+
 /* The outer layers, then the inner ones. */
 static const http_layer *join_layers(arena *a, const http_layer *outer, const http_layer *inner)
 {
@@ -236,10 +249,13 @@ error http_router_build(arena *a, const http_layer *outer, const http_group *gro
                         size_t group_count, router **out)
 {
     router *r = ARENA_NEW(a, router);
-    r->outer = join_layers(a, outer ? outer : NO_LAYERS, NO_LAYERS);
-    for (size_t i = 0; i < group_count; i++)
-        TRY(add_routes(a, r, groups[i].prefix, groups[i].routes,
-                       join_layers(a, r->outer, groups[i].layers)));
+    http_prepared *known = NULL;
+    TRY(prepare_layers(a, &known, outer ? outer : NO_LAYERS, &r->outer));
+    for (size_t i = 0; i < group_count; i++) {
+        const http_layer *inner;
+        TRY(prepare_layers(a, &known, groups[i].layers, &inner));
+        TRY(add_routes(a, r, groups[i].prefix, groups[i].routes, join_layers(a, r->outer, inner)));
+    }
     *out = r;
     return OK;
 }
@@ -278,6 +294,16 @@ static uint32_t allowed_methods(const node *n)
     return allowed;
 }
 
+/* Of a node that has routes. */
+static const router_endpoint *first_route(const node *n)
+{
+    for (uint32_t m = HTTP_GET; m < METHODS; m++) {
+        if (n->routes[m])
+            return n->routes[m];
+    }
+    unreachable();
+}
+
 typedef struct search {
     arena *arena;
     http_method method;
@@ -290,10 +316,12 @@ static bool arrive(const search *s, const node *n)
     const uint32_t allowed = allowed_methods(n);
     if (!allowed)
         return false;
-    s->out->allowed |= allowed;
     const router_endpoint *e = n->routes[s->method];
     if (!e && s->method == HTTP_HEAD)
         e = n->routes[HTTP_GET];
+    if (!e && s->out->allowed == 0) /* what its group says of other methods: preflights, say */
+        s->out->layers = first_route(n)->layers;
+    s->out->allowed |= allowed;
     if (!e)
         return false;
     s->out->route = e->route;

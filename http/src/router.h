@@ -33,7 +33,7 @@ typedef struct router_endpoint {
 typedef struct router_match {
     const http_route *route; /* NULL: none for this method */
     const char *pattern;     /* NULL without a route */
-    const http_layer *layers;
+    const http_layer *layers; /* without a route: of the path's first one, or the outer ones */
     uint32_t allowed; /* bit m: the path has a route of http_method m; 0: no such path */
     uint32_t param_count;
     router_param params[ROUTER_PARAMS_MAX];
@@ -41,7 +41,7 @@ typedef struct router_match {
 
 /* Builds a router in `a`, which must outlive it; several groups are merged.
  *   outer  the layers around all of them, ended by a NULL function; NULL: none
- *   fails  HTTP_ROUTES_INVALID, naming the routes */
+ *   fails  HTTP_ROUTES_INVALID, naming the routes; HTTP_LAYER_INVALID */
 error http_router_build(arena *a, const http_layer *outer, const http_group *groups,
                         size_t group_count, router **out);
 /* Adds routes that have no layers at all, not even the outer ones.

@@ -1,0 +1,59 @@
+/* Layers that come with the engine, for http_app.layers and http_group.layers:
+ *
+ *   static const http_cors_options CORS = { .origins = { "https://app.example" } };
+ *   …
+ *   .layers = { { http_security_headers }, { http_cors, &CORS } }
+ *
+ * Each takes a pointer to its options, which must live as long as the program; NULL stands for all
+ * defaults where there are such. Options are checked when the program starts, which fails with
+ * HTTP_LAYER_INVALID and says what is wrong. */
+#ifndef HTTP_LAYERS_H
+#define HTTP_LAYERS_H
+
+#include "http/http.h"
+
+extern const error_kind HTTP_LAYER_INVALID; /* INVALID: a layer's options */
+
+/* --- security headers ------------------------------------------------------------------------- */
+
+/* Of each text NULL is the default and "" leaves the field out. */
+typedef struct http_security_options {
+    const char *referrer_policy;         /* Referrer-Policy: no-referrer */
+    const char *frame_options;           /* X-Frame-Options: DENY; or SAMEORIGIN */
+    const char *content_security_policy; /* Content-Security-Policy: frame-ancestors 'none' */
+    const char *opener_policy;           /* Cross-Origin-Opener-Policy: same-origin */
+    const char *resource_policy;         /* Cross-Origin-Resource-Policy: same-origin */
+    /* Strict-Transport-Security, for names that are served over TLS alone: browsers that have seen
+     * it come back over TLS only, for so long. 0: none. */
+    uint32_t hsts_max_age_s;
+    bool hsts_subdomains;
+} http_security_options;
+
+/* Sets these fields and X-Content-Type-Options: nosniff, each unless the handler sets it itself. */
+YIELDS error http_security_headers(http_request *req, const http_next *next);
+
+/* --- CORS ------------------------------------------------------------------------------------- */
+
+#define HTTP_CORS_ORIGINS_MAX 32
+#define HTTP_CORS_NAMES_MAX   32
+
+/* Lists end with NULL. */
+typedef struct http_cors_options {
+    /* Whose pages may read the answers: "https://app.example", "http://localhost:3000"; a name that
+     * begins with "*." stands for every name below it, but not itself; "*" alone for everybody. At
+     * least one. */
+    const char *origins[HTTP_CORS_ORIGINS_MAX];
+    const char *methods[HTTP_CORS_NAMES_MAX]; /* none: those that the path has */
+    const char *headers[HTTP_CORS_NAMES_MAX]; /* of requests; none: Authorization, Content-Type */
+    const char *exposed[HTTP_CORS_NAMES_MAX]; /* of answers, beside those that are always shown */
+    bool credentials;   /* cookies and such go along; not with the origin or a header "*" */
+    uint32_t max_age_s; /* how long a browser remembers a preflight; 0: its own 5 s */
+} http_cors_options;
+
+/* Cross-origin requests as the Fetch standard has them: answers preflights itself, for each path,
+ * and adds the Access-Control- fields to the other answers, errors as well. A request of an origin
+ * that is not listed, or of none, is handled as ever and gets no such field. Every answer gets
+ * Vary: Origin. Needs options. */
+YIELDS error http_cors(http_request *req, const http_next *next);
+
+#endif

@@ -1,0 +1,95 @@
+/* A server with the layers that come with the engine: what test_builtin_layers.c talks to. */
+#include <brio/http.h>
+
+static error hello(http_request *req)
+{
+    return http_reply_text(req, 200, STR("hello"));
+}
+
+static error fails(http_request *req)
+{
+    (void)req;
+    return error_set(&HTTP_BAD_REQUEST, "told to");
+}
+
+/* Knows better than the layer. */
+static error framed(http_request *req)
+{
+    TRY(http_set_header(req, STR("x-frame-options"), STR("SAMEORIGIN")));
+    return hello(req);
+}
+
+static error streamed(http_request *req)
+{
+    TRY(http_set_header(req, STR("Referrer-Policy"), STR("origin")));
+    TRY(http_reply_start(req, 200, STR("text/plain")));
+    return http_reply_write(req, STR("hello"));
+}
+
+/* Sets, replaces and reads fields. */
+static error replaced(http_request *req)
+{
+    TRY(http_set_header(req, STR("X-A"), STR("1")));
+    TRY(http_set_header(req, STR("X-B"), STR("2")));
+    TRY(http_set_header(req, STR("x-a"), STR("3")));
+    TRY(http_replace_header(req, STR("X-A"), STR("4")));
+    TRY(http_replace_header(req, STR("X-C"), STR("5")));
+    const error e = http_replace_header(req, STR("X-B"), STR("a\nb"));
+    if (!error_is(e, &HTTP_BAD_HEADER))
+        return http_reply_text(req, 500, STR("a line break was taken"));
+    http_default_header(req, STR("X-B"), STR("6"));
+    http_default_header(req, STR("X-D"), STR("7"));
+    http_default_header(req, STR("X-D"), STR("8"));
+    const str missing = http_reply_header(req, STR("X-E"));
+    return http_reply_text(
+        req, 200, missing.ptr ? STR("there is an X-E") : http_reply_header(req, STR("x-b")));
+}
+
+static const http_route plain[] = {
+    { HTTP_GET, "/hello", hello, http_public },
+    { HTTP_GET, "/fails", fails, http_public },
+    { HTTP_GET, "/framed", framed, http_public },
+    { HTTP_GET, "/streamed", streamed, http_public },
+    { HTTP_GET, "/replaced", replaced, http_public },
+};
+
+static const http_security_options CAREFUL = { .referrer_policy = "",
+                                               .frame_options = "SAMEORIGIN",
+                                               .hsts_max_age_s = 31536000,
+                                               .hsts_subdomains = true };
+static const http_route careful[] = {
+    { HTTP_GET, "/hello", hello, http_public },
+};
+
+static const http_cors_options LISTED = {
+    .origins = { "https://app.example", "http://*.dev.example:3000" },
+    .exposed = { "X-Total", "ETag" },
+    .credentials = true,
+    .max_age_s = 600,
+};
+static const http_cors_options EVERYBODY = {
+    .origins = { "*" },
+    .methods = { "GET", "PURGE" },
+    .headers = { "*" },
+};
+static const http_route shared[] = {
+    { HTTP_GET, "/hello", hello, http_public },
+    { HTTP_DELETE, "/hello", hello, http_public },
+    { HTTP_GET, "/fails", fails, http_public },
+    { HTTP_GET, "/streamed", streamed, http_public },
+};
+
+static const http_group groups[] = {
+    { "/careful", HTTP_ROUTES(careful), { { http_security_headers, &CAREFUL } } },
+    { "/listed", HTTP_ROUTES(shared), { { http_cors, &LISTED } } },
+    { "/everybody", HTTP_ROUTES(shared), { { http_cors, &EVERYBODY } } },
+};
+
+int main(int argc, char **argv)
+{
+    return http_main(argc, argv,
+                     &(http_app){ .name = "shielded",
+                                  .routes = HTTP_ROUTES(plain),
+                                  .groups = HTTP_GROUPS(groups),
+                                  .layers = { { http_security_headers } } });
+}

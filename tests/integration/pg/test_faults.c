@@ -9,6 +9,7 @@
 #include "tests/support/mock_pg.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 static pg_pool *db;
 
@@ -773,21 +774,31 @@ static void test_pool_closed_at_any_moment_fails_who_uses_it(void **state)
     assert_ok(fiber_sleep(200)); /* they have gone by themselves */
 }
 
+static void leave_at_once(const mock_pg_step *steps, size_t count, uint32_t stall_ms)
+{
+    mock_pg m;
+    pg_pool *own;
+    mock_pg_start(&m, &(mock_pg_options){ steps, count });
+    assert_ok(pg_pool_open(&(pg_pool_options){ .conninfo = str_from_c(m.conninfo) }, &own));
+    assert_ok(fiber_sleep(10));
+    (void)usleep(stall_ms * 1000); /* the last words and the reset come together */
+    const error e = pg_execute(own, NULL, "select 1");
+    assert_int_equal(error_class_of(e), ERROR_UNAVAILABLE);
+    pg_pool_close(&own);
+    (void)mock_pg_stop(&m);
+}
+
 static void test_pool_server_that_leaves_at_once_is_a_failed_connection(void **state)
 {
     (void)state;
     static const mock_pg_step RESETS[] = { MOCK_ACCEPT, MOCK_SEND(MOCK_WELCOME), MOCK_RESET };
     static const mock_pg_step CLOSES[] = { MOCK_ACCEPT, MOCK_SEND(MOCK_WELCOME), MOCK_CLOSE };
-    for (int i = 0; i < 50; i++) {
-        mock_pg m;
-        mock_pg_start(&m, i % 2 ? &(mock_pg_options){ RESETS, ARRAY_LEN(RESETS) }
-                                : &(mock_pg_options){ CLOSES, ARRAY_LEN(CLOSES) });
-        pg_pool *own;
-        assert_ok(pg_pool_open(&(pg_pool_options){ .conninfo = str_from_c(m.conninfo) }, &own));
-        const error e = pg_execute(own, NULL, "select 1");
-        assert_int_equal(error_class_of(e), ERROR_UNAVAILABLE);
-        pg_pool_close(&own);
-        (void)mock_pg_stop(&m);
+    static const mock_pg_step LATER[] = { MOCK_ACCEPT, MOCK_SEND(MOCK_AUTH_OK MOCK_UTF8 MOCK_KEY),
+                                          MOCK_PAUSE(20), MOCK_SEND(MOCK_READY), MOCK_RESET };
+    for (uint32_t i = 0; i < 10; i++) {
+        leave_at_once(RESETS, ARRAY_LEN(RESETS), i);
+        leave_at_once(CLOSES, ARRAY_LEN(CLOSES), i);
+        leave_at_once(LATER, ARRAY_LEN(LATER), 30);
     }
 }
 

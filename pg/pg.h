@@ -157,7 +157,7 @@ pg_cell pg_cell_of(const pg_rows *rows, size_t row, size_t column);
  * ends without pg_commit, it is rolled back. BEGIN travels with the first statement.
  *   fails  as pg_query */
 YIELDS error pg_begin(pg_pool *pool, pg_tx **out);
-/* Commits and gives the connection back. Nulls the pointer also on failure.
+/* Commits and gives the connection back. Nulls the pointer also on failure; it must not be NULL.
  *   fails  PG_COMMIT_UNKNOWN when COMMIT was sent and not answered; PG_ROLLED_BACK when the server
  *          rolled back instead; as pg_query: certainly not committed */
 YIELDS error pg_commit(pg_tx **owner);

@@ -127,7 +127,9 @@ static error open_on_fiber(void *arg)
     const error e = pg_conn_open(c);
     if (!e.kind || c->pool->closed)
         return e;
-    error_describe(e, c->pool->last_error, sizeof c->pool->last_error);
+    const error_detail *detail = error_detail_of(e);
+    (void)snprintf(c->pool->last_error, sizeof c->pool->last_error, "%.*s",
+                   STR_ARG(detail ? detail->text : str_from_c(e.kind->name)));
     log_warn("cannot connect to PostgreSQL", LOG_ERR(e),
              LOG_UINT("attempt", c->pool->failures + 1));
     return e;
@@ -158,6 +160,9 @@ static void open_ended(fiber *f, error result, void *arg)
         pool->failures = 0;
         pool->open++;
         count(pool, PG_METRIC_CONNECTIONS, 1);
+        if (pool->open == 1)
+            log_info("connected to PostgreSQL", LOG_STR("host", pool->info.host),
+                     LOG_STR("database", pool->info.database));
         pg_conn_start(c);
     }
     serve(pool);

@@ -156,7 +156,7 @@ error pg_commit(pg_tx **owner)
     pg_tx *tx = *owner;
     pg_result result;
     *owner = NULL;
-    invariant(tx->conn != NULL);
+    invariant(tx && tx->conn); /* and not committed twice */
     if (!tx->begun)
         return commit_nothing(tx);
     const error e =

@@ -1,6 +1,6 @@
-/* The database goes away under load, in good order and by a crash, and comes back. Until it does,
- * who asks gets a 503 at once; afterwards the program serves by itself. Nothing that was answered
- * with success is lost, and nothing is done twice.
+/* The database goes away under load, in good order and by a crash, or stands still, and comes back.
+ * Until it does, who asks gets a 503 at once, or at its deadline a 504; afterwards the program
+ * serves by itself. Nothing that was answered with success is lost, and nothing is done twice.
  *
  * The clients go in step: each round every one of them has a request under way, while the
  * database's stop or start runs beside them. */
@@ -26,6 +26,7 @@ static client clients[CLIENTS];
 static int64_t ids[CLIENTS][SEQUENCE_MAX]; /* of notes that were answered 201; 0: it was not */
 static char token[TOKEN_BYTES_MAX];
 static own_postgres postgres;
+static bool frozen; /* then requests end with their deadline */
 static unsigned long written, refused;
 
 /* --- one client ------------------------------------------------------------------------------ */
@@ -95,7 +96,9 @@ static void check_unavailable(const answer *a)
     assert_str_equal(answer_header(a, "content-type"), STR("application/problem+json"));
     assert_true(json_matches(
         a->body,
-        "{'type':'about:blank','title':'Service Unavailable','status':503,'detail':'<text>'}"));
+        a->status == 503
+            ? "{'type':'about:blank','title':'Service Unavailable','status':503,'detail':'<text>'}"
+            : "{'type':'about:blank','title':'Gateway Timeout','status':504,'detail':'<text>'}"));
     refused++;
 }
 
@@ -106,7 +109,8 @@ static void read_turn(client *c, int number)
     answer a;
     peer_read(&c->p, false, &a);
     check_discreet("under load", &a);
-    if (a.status == 503 && kind != TURN_HEALTH && kind != TURN_USERS) {
+    if ((a.status == 503 || (frozen && a.status == 504)) && kind != TURN_HEALTH &&
+        kind != TURN_USERS) {
         check_unavailable(&a);
     } else {
         check_status("under load", &a, SUCCESS[kind]);
@@ -151,8 +155,20 @@ static void run_until_more(const unsigned long *counter)
 
 /* --- the story ------------------------------------------------------------------------------- */
 
+static void stop_clients(void)
+{
+    for (int i = 0; i < CLIENTS; i++)
+        peer_close(&clients[i].p);
+    kill(server.pid, SIGTERM);
+    assert_int_equal(server_wait(&server), 0);
+}
+
 static void start_clients(void)
 {
+    open_database();
+    assert_ok(pg_execute(db, NULL, "truncate accounts, notes"));
+    pg_pool_close(&db);
+    memset(ids, 0, sizeof ids);
     sign_up(ADA, token);
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = (client){ .turn = i };
@@ -260,10 +276,7 @@ static void test_outage_under_load_refuses_then_recovers_and_loses_nothing(void 
     check_notes();
     check_diaries();
     pg_pool_close(&db);
-    for (int i = 0; i < CLIENTS; i++)
-        peer_close(&clients[i].p);
-    kill(server.pid, SIGTERM);
-    assert_int_equal(server_wait(&server), 0);
+    stop_clients();
 }
 
 static void test_outage_at_the_start_serves_when_the_database_comes(void **state)
@@ -289,11 +302,71 @@ static void test_outage_at_the_start_serves_when_the_database_comes(void **state
     }
 }
 
+/* --- a database that stands still ------------------------------------------------------------- */
+
+/* One line of a file that the directory of the database names. */
+static void read_line(const char *path, char *line, size_t bytes)
+{
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_non_null(fgets(line, (int)bytes, file));
+    assert_int_equal(fclose(file), 0);
+    line[strcspn(line, "\n")] = '\0';
+}
+
+/* Tells all processes of the database. */
+static void signal_database(int signo)
+{
+    char path[256], home[128], line[4096];
+    (void)snprintf(path, sizeof path, "%s/home", postgres.dir);
+    read_line(path, home, sizeof home);
+    (void)snprintf(path, sizeof path, "%s/data/postmaster.pid", home);
+    read_line(path, line, sizeof line);
+    const pid_t postmaster = (pid_t)strtol(line, NULL, 10);
+    assert_int_equal(kill(postmaster, signo), 0); /* first: it makes no more of them */
+    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)postmaster,
+                   (int)postmaster);
+    read_line(path, line, sizeof line);
+    str rest = str_from_c(line);
+    while (rest.len > 0) {
+        int64_t pid;
+        if (str_to_int64(str_cut(&rest, ' '), &pid))
+            (void)kill((pid_t)pid, signo); /* it may just have ended */
+    }
+}
+
+/* Also when the test has failed: who stands still cannot be stopped. */
+static int thaw(void **state)
+{
+    signal_database(SIGCONT);
+    return server_teardown(state);
+}
+
+static void test_outage_of_a_frozen_database_meets_the_deadline_and_loses_nothing(void **state)
+{
+    (void)state;
+    serve_notes("WORKERS=2", "HTTP_HANDLER_TIMEOUT=1s", "PG_CONNECT_TIMEOUT=2s");
+    start_clients();
+    run_until_more(&written);
+    frozen = true;
+    signal_database(SIGSTOP);
+    for (int i = 0; i < 4; i++)
+        run_round();
+    signal_database(SIGCONT);
+    run_until_more(&written);
+    open_database();
+    check_notes();
+    pg_pool_close(&db);
+    stop_clients();
+}
+
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_outage_under_load_refuses_then_recovers_and_loses_nothing,
                                   server_teardown),
+        cmocka_unit_test_teardown(
+            test_outage_of_a_frozen_database_meets_the_deadline_and_loses_nothing, thaw),
         cmocka_unit_test_teardown(test_outage_at_the_start_serves_when_the_database_comes,
                                   server_teardown),
     };

@@ -31,10 +31,10 @@ typedef struct router_endpoint {
 } router_endpoint;
 
 typedef struct router_match {
-    const http_route *route; /* NULL: none for this method */
-    const char *pattern;     /* NULL without a route */
+    const http_route *route;  /* NULL: none for this method */
+    const char *pattern;      /* NULL without a route */
     const http_layer *layers; /* without a route: of the path's first one, or the outer ones */
-    uint32_t allowed; /* bit m: the path has a route of http_method m; 0: no such path */
+    uint32_t allowed;         /* bit m: the path has a route of http_method m; 0: no such path */
     uint32_t param_count;
     router_param params[ROUTER_PARAMS_MAX];
 } router_match;

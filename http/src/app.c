@@ -1,4 +1,5 @@
 /* The program around an application: configuration, commands, help, and serving. */
+#include "environment.h"
 #include "worker.h"
 
 #include <stdio.h>
@@ -13,10 +14,25 @@ static const char *const FORMATS[] = { "auto", "logfmt", "json", NULL };
 #define AT(member) offsetof(http_settings, member)
 #define DAY_MS     86400000
 static const config_entry SETTINGS[] = {
+    { "CONFIG_FILE", CONFIG_TEXT, .min = 1, .max = 4096,
+      .meaning = "file of more variables, NAME=value a line; the environment wins. Read again by "
+                 "SIGHUP",
+      .offset = AT(config_file) },
+    { "LISTEN", CONFIG_TEXT, .min = 1, .max = 4096,
+      .meaning = "addresses to listen on instead of HOST and PORT, with spaces between: "
+                 "127.0.0.1:80 [::1]:80 unix:/run/app.sock?mode=660",
+      .offset = AT(listen) },
     { "HOST", CONFIG_TEXT, "127.0.0.1", .min = 1, .max = 64, .meaning = "IP address to listen on",
       .offset = AT(host) },
     { "PORT", CONFIG_INT, "8080", .min = 0, .max = 65535,
       .meaning = "TCP port to listen on; 0 takes a free one", .offset = AT(port) },
+    { "HTTP_BACKLOG", CONFIG_INT, "4096", .min = 1, .max = 65535,
+      .meaning = "connections that may wait to be accepted, a socket; net.core.somaxconn bounds it",
+      .offset = AT(backlog), .unit = "connections" },
+    { "HTTP_DEFER_ACCEPT", CONFIG_DURATION, "0", .min = 0, .max = 60000,
+      .meaning = "time the kernel keeps a TCP connection to itself until its first bytes, in whole "
+                 "seconds; 0: none",
+      .offset = AT(defer_accept_ms) },
     { "WORKERS", CONFIG_INT, "-1", .min = -1, .max = 256,
       .meaning = "worker processes; -1: one per core, 0: none, all in one process",
       .offset = AT(workers) },
@@ -105,7 +121,7 @@ static error build_router(const http_app *app, arena *a, router **out)
     return http_router_add_bare(a, *out, HTTP_BUILT_IN);
 }
 
-static int serve(const http_app *app)
+static int serve(const http_app *app, char *const *arguments, char *const *environment)
 {
     static http_settings settings; /* as long as the process, like the routes */
     arena a;
@@ -117,17 +133,16 @@ static int serve(const http_app *app)
         return complain(e, 2);
     arena_init(&a, APP_ARENA_BYTES_MAX);
     e = build_router(app, &a, &r);
-    const int status = e.kind ? complain(e, 1) : http_supervisor_run(app, &settings, r);
+    const supervisor_start start = {
+        .app = app, .settings = &settings, .router = r, .program = { arguments, environment }
+    };
+    const int status = e.kind ? complain(e, 1) : http_supervisor_run(&start);
     arena_deinit(&a);
     return status;
 }
 
-int http_main(int argc, char **argv, const http_app *app)
+static int run_command(int argc, char **argv, const http_app *app)
 {
-    if (argc < 2)
-        return serve(app);
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
-        return print_help(app);
     for (size_t i = 0; i < HTTP_APP_COMMANDS_MAX && app->commands[i].name; i++) {
         const command *c = &app->commands[i];
         if (strcmp(argv[1], c->name) != 0)
@@ -138,4 +153,17 @@ int http_main(int argc, char **argv, const http_app *app)
     (void)fprintf(stderr, "%s: unknown command \"%s\"; see %s --help\n", app->name, argv[1],
                   app->name);
     return 2;
+}
+
+int http_main(int argc, char **argv, const http_app *app)
+{
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0))
+        return print_help(app);
+    char **environment;
+    const error loaded = http_environment_load(&environment);
+    if (loaded.kind)
+        return complain(loaded, 2);
+    const int status = argc < 2 ? serve(app, argv, environment) : run_command(argc, argv, app);
+    memory_free(environment);
+    return status;
 }

@@ -18,6 +18,7 @@
  * connection that has just been made one surely is. */
 #define DRAIN_IDLE_MS         100
 #define DRAIN_NEW_MS          1000
+#define DRAIN_CALM_MS         5000 /* either, when there is no hurry */
 
 static const http_limits LIMITS = {
     .request_line_bytes_max = 8192,
@@ -447,12 +448,13 @@ void http_server_accept(int fd, void *arg)
     stream_set_timeout(c->stream, (uint32_t)server->settings->idle_timeout_ms);
 }
 
-void http_server_drain(http_server *server)
+void http_server_drain(http_server *server, bool hurry)
 {
     server->draining = true;
     LIST_EACH (http_conn, c, &server->conns, node) {
+        const uint32_t ms = c->request_count > 0 ? DRAIN_IDLE_MS : DRAIN_NEW_MS;
         if (!c->request && c->stream)
-            stream_set_timeout(c->stream, c->request_count > 0 ? DRAIN_IDLE_MS : DRAIN_NEW_MS);
+            stream_set_timeout(c->stream, hurry ? ms : DRAIN_CALM_MS);
     }
     if (server->conn_count == 0 && server->on_drained)
         server->on_drained(server);

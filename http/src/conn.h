@@ -26,8 +26,12 @@
 #define HTTP_OUTPUT_BYTES_HIGH      ((size_t)256 << 10) /* queued, past which writers wait */
 
 typedef struct http_settings {
+    str config_file;
+    str listen; /* STR_NONE: host and port */
     str host;
     int64_t port;
+    int64_t backlog;
+    int64_t defer_accept_ms;
     int64_t workers; /* -1: one per core */
     int64_t body_bytes_max;
     int64_t handler_timeout_ms;
@@ -67,8 +71,6 @@ typedef struct http_server {
     const http_app *app;
     const http_settings *settings;
     const router *router;
-    listener *listener;
-    int listen_fd;
     list conns;
     uint32_t conn_count;
     bool draining; /* no connection outlives its request */
@@ -154,8 +156,9 @@ struct http_request {
 };
 
 void http_server_accept(int fd, void *arg);
-/* Closes idle connections in a moment, and the others with their next response. */
-void http_server_drain(http_server *server);
+/* Closes idle connections in a moment, or without `hurry` in a while, and the others with their
+ * next response. */
+void http_server_drain(http_server *server, bool hurry);
 /* Turns defaults into header fields: the head is about to leave.
  *   fails  as http_set_header */
 error http_reply_seal(http_request *req);

@@ -1,12 +1,22 @@
-/* The supervisor: binds one listening socket a worker, forks the workers, and never touches a
- * request. A worker that dies is replaced on the same socket, whose accept queue survives.
+/* The supervisor: binds the listening sockets, forks the workers, and never touches a request. A
+ * worker that dies is replaced on the same sockets, whose accept queues survive.
  *
  * It waits in sigtimedwait: SIGCHLD when a worker has gone, SIGUSR2 when one retires because of a
- * fault, SIGTERM or SIGINT to stop; and every TICK_MS it looks at the heartbeats. A worker that has
- * been in one fiber for longer than a handler may run is sent SIGUSR1, which its crash containment
- * turns into the end of that fiber; one that does not react is killed.
+ * fault, SIGHUP to reload, SIGTERM or SIGINT to stop; and every TICK_MS it looks at the heartbeats.
+ * A worker that has been in one fiber for longer than a handler may run is sent SIGUSR1, which its
+ * crash containment turns into the end of that fiber; one that does not react is killed.
  *
- * Invariant: each socket has at most one worker that accepts. */
+ *   reload:  SIGHUP -> rehearsal -> exec -> new workers serve -> old workers finish
+ *
+ * The rehearsal is the program started anew as a child, on the configuration as it is now: it does
+ * all that a start does but serve. Only when it has succeeded does the supervisor replace itself by
+ * the program, in the same process, so that whoever minds its pid notices nothing. Its workers stay
+ * its children and go on accepting beside the new ones, from the same sockets; when every new one
+ * serves, the old ones are told to finish (SIGUSR2).
+ *
+ * Invariant: each TCP socket has at most one worker of a program that accepts, and while it is open
+ * somebody does or soon will. */
+#include "reload.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -14,6 +24,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -26,12 +37,15 @@
 #define TICK_MS          20
 #define STALL_GRACE_MS   200  /* past the handler's own deadline */
 #define KILL_GRACE_MS    2000 /* after SIGUSR1 */
-#define RESPAWN_PAUSE_MS 500  /* after a worker that could not start */
-#define FILES_BESIDE     200  /* a worker may open, beside its connections */
+#define RELOAD_BYTES_MAX ((size_t)16 << 20)
+#define RESPAWN_PAUSE_MS 500   /* after a worker that could not start */
+#define FILES_BESIDE     200   /* a worker may open, beside its connections */
+#define REHEARSAL_MS     40000 /* on_worker_start has 30 s of it */
+#define OLD_WORKERS_MAX  1024  /* that have yet to finish; past it a reload waits */
 
 typedef struct child {
-    pid_t pid; /* 0: free */
-    uint32_t socket;
+    pid_t pid;            /* 0: free */
+    uint32_t place;       /* among the workers */
     uint64_t turns;       /* heartbeat seen last */
     uint64_t turns_at_ms; /* and since when */
     uint64_t told_at_ms;  /* SIGUSR1 was sent; 0: not */
@@ -41,18 +55,27 @@ typedef struct supervisor {
     const http_app *app;
     const http_settings *settings;
     const router *router;
+    const http_program *program;
+    arena arena;        /* of what lasts as long as the supervisor */
     worker_slot *slots; /* shared; one a child */
     child *children;
     uint32_t child_count;
-    int listen_fds[WORKERS_MAX];
+    http_listening listening;
     uint64_t respawn_at_ms[WORKERS_MAX]; /* 0: none is due */
     uint32_t workers;
     bool stopping;
-    bool served; /* every worker has served once */
+    bool has_served[WORKERS_MAX]; /* a worker at that place */
+    bool served;                  /* and at every place */
     int exit_status;
     uint64_t kill_at_ms;  /* when stopping */
     sigset_t worker_mask; /* of signals */
     pid_t pid;            /* of the supervisor itself */
+
+    http_inheritance inherited;
+    bool settled; /* the workers of the former program were told to finish */
+    bool reload_wanted;
+    pid_t rehearsal; /* 0: none */
+    uint64_t rehearsal_end_ms;
 } supervisor;
 
 static uint64_t clock_ms(void)
@@ -78,58 +101,73 @@ static void pin_to_core(uint32_t index)
     }
 }
 
-NORETURN static void become_worker(const supervisor *s, uint32_t at)
+/* The sockets of `place`, in a new array; all others are closed. NULL without memory. */
+static int *take_sockets(supervisor *s, uint32_t place, uint32_t *count)
 {
-    const uint32_t socket = s->children[at].socket;
-    sigprocmask(SIG_SETMASK, &s->worker_mask, NULL);
-    for (uint32_t i = 0; i < s->workers; i++) {
-        if (i != socket)
-            close(s->listen_fds[i]);
+    int *fds = MEMORY_NEW_ARRAY(int, s->listening.socket_count);
+    if (!fds)
+        return NULL;
+    *count = 0;
+    for (uint32_t i = 0; i < s->listening.socket_count; i++) {
+        const http_socket *one = &s->listening.sockets[i];
+        if (http_socket_is_of(&s->listening, one, place, s->workers))
+            fds[(*count)++] = one->fd;
+        else
+            close(one->fd);
     }
-    pin_to_core(socket);
+    return fds;
+}
+
+NORETURN static void become_worker(supervisor *s, uint32_t at)
+{
+    worker_start start = { .app = s->app,
+                           .settings = s->settings,
+                           .router = s->router,
+                           .slot = &s->slots[at],
+                           .index = s->children[at].place,
+                           .supervisor = s->pid };
+    (void)signal(SIGHUP, SIG_IGN); /* a terminal sends it to all */
+    sigprocmask(SIG_SETMASK, &s->worker_mask, NULL);
+    start.listen_fds = take_sockets(s, start.index, &start.listen_count);
+    if (!start.listen_fds)
+        exit(WORKER_EXIT_START);
+    pin_to_core(start.index);
     metrics_use_slot(at);
-    const worker_start start = { .app = s->app,
-                                 .settings = s->settings,
-                                 .router = s->router,
-                                 .slot = &s->slots[at],
-                                 .index = socket,
-                                 .listen_fd = s->listen_fds[socket],
-                                 .supervisor = s->pid };
     exit(http_worker_run(&start));
 }
 
-static bool spawn(supervisor *s, uint32_t socket)
+static bool spawn(supervisor *s, uint32_t place)
 {
     uint32_t at = 0;
     while (at < s->child_count && s->children[at].pid != 0)
         at++;
-    s->respawn_at_ms[socket] = 0;
+    s->respawn_at_ms[place] = 0;
     if (at == s->child_count) {
-        s->respawn_at_ms[socket] = clock_ms() + RESPAWN_PAUSE_MS; /* too many still retire */
+        s->respawn_at_ms[place] = clock_ms() + RESPAWN_PAUSE_MS; /* too many still retire */
         return true;
     }
-    s->children[at] = (child){ .socket = socket, .turns_at_ms = clock_ms() };
+    s->children[at] = (child){ .place = place, .turns_at_ms = clock_ms() };
     atomic_store(&s->slots[at].state, WORKER_STARTING);
     atomic_store(&s->slots[at].heartbeat.busy_since_ms, 0);
     const pid_t pid = fork();
     if (pid == 0)
         become_worker(s, at);
     if (pid < 0) {
-        s->respawn_at_ms[socket] = clock_ms() + RESPAWN_PAUSE_MS;
+        s->respawn_at_ms[place] = clock_ms() + RESPAWN_PAUSE_MS;
         return false;
     }
     s->children[at].pid = pid;
     return true;
 }
 
-static bool socket_has_worker(const supervisor *s, uint32_t socket)
+static bool place_has_worker(const supervisor *s, uint32_t place)
 {
     for (uint32_t i = 0; i < s->child_count; i++) {
-        if (s->children[i].pid && s->children[i].socket == socket &&
+        if (s->children[i].pid && s->children[i].place == place &&
             atomic_load(&s->slots[i].state) != WORKER_RETIRING)
             return true;
     }
-    return s->respawn_at_ms[socket] != 0;
+    return s->respawn_at_ms[place] != 0;
 }
 
 static void replace_missing(supervisor *s)
@@ -138,7 +176,7 @@ static void replace_missing(supervisor *s)
     for (uint32_t i = 0; i < s->workers && !s->stopping; i++) {
         if (s->respawn_at_ms[i] && now_ms >= s->respawn_at_ms[i])
             s->respawn_at_ms[i] = 0;
-        if (!socket_has_worker(s, i))
+        if (!place_has_worker(s, i))
             spawn(s, i);
     }
 }
@@ -156,8 +194,140 @@ static void stop(supervisor *s, int exit_status)
         if (s->children[i].pid)
             kill(s->children[i].pid, SIGTERM);
     }
+    for (uint32_t i = 0; i < s->inherited.worker_count; i++) {
+        if (s->inherited.workers[i].pid)
+            kill(s->inherited.workers[i].pid, SIGTERM);
+    }
+    if (s->rehearsal)
+        kill(s->rehearsal, SIGKILL);
+    http_listening_close(&s->listening);
+}
+
+/* --- reloading ------------------------------------------------------------------------------- */
+
+static const char *inheritance(supervisor *s, arena *a, bool rehearsal)
+{
+    const uint32_t max = s->child_count + s->inherited.worker_count;
+    http_old_worker *workers = ARENA_NEW_ARRAY(a, http_old_worker, max);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->child_count; i++) {
+        if (s->children[i].pid)
+            workers[count++].pid = s->children[i].pid;
+    }
+    for (uint32_t i = 0; i < s->inherited.worker_count; i++) {
+        if (s->inherited.workers[i].pid)
+            workers[count++] = s->inherited.workers[i];
+    }
+    return http_inheritance_text(a, rehearsal, s->pid, &s->listening, workers, count);
+}
+
+static void start_program(supervisor *s, bool rehearsal)
+{
+    arena a;
+    arena_init(&a, RELOAD_BYTES_MAX);
+    const char *text = inheritance(s, &a, rehearsal);
+    if (text)
+        http_program_exec(s->program, &a, &s->listening, text);
+    else
+        errno = E2BIG;
+    log_error("reload failed", LOG_CSTR("program", s->program->arguments[0]),
+              LOG_CSTR("why", strerror(errno)));
+    arena_deinit(&a);
+}
+
+static void begin_rehearsal(supervisor *s)
+{
+    log_info("reload begins", LOG_CSTR("app", s->app->name));
+    s->reload_wanted = false;
+    s->rehearsal_end_ms = clock_ms() + REHEARSAL_MS;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        sigprocmask(SIG_SETMASK, &s->worker_mask, NULL);
+        if (getppid() == s->pid)
+            start_program(s, true);
+        _exit(127);
+    }
+    if (pid < 0)
+        log_error("reload failed", LOG_CSTR("why", strerror(errno)));
+    else
+        s->rehearsal = pid;
+}
+
+static void rehearsal_ended(supervisor *s, int status)
+{
+    s->rehearsal = 0;
+    if (s->stopping)
+        return;
+    if (status != 0) {
+        log_error("reload refused: the program would not start; the present one goes on",
+                  LOG_INT(WIFSIGNALED(status) ? "signal" : "status",
+                          WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)));
+        return;
+    }
+    if (!s->reload_wanted) /* else what was rehearsed may be out of date */
+        start_program(s, false);
+}
+
+/* The old workers let go, now that there are others. */
+static void settle(supervisor *s)
+{
+    s->settled = true;
+    for (uint32_t i = 0; i < s->inherited.worker_count; i++) {
+        http_old_worker *old = &s->inherited.workers[i];
+        if (!old->pid || old->kill_at_ms)
+            continue;
+        old->kill_at_ms = clock_ms() + (uint64_t)s->settings->drain_timeout_ms + KILL_GRACE_MS;
+        kill(old->pid, SIGUSR2);
+    }
+    if (s->inherited.given)
+        log_info("reloaded", LOG_CSTR("app", s->app->name), LOG_UINT("workers", s->workers));
+}
+
+static uint32_t watch_old_workers(const supervisor *s)
+{
+    uint32_t left = 0;
+    const uint64_t now_ms = clock_ms();
+    for (uint32_t i = 0; i < s->inherited.worker_count; i++) {
+        const http_old_worker *old = &s->inherited.workers[i];
+        left += old->pid != 0;
+        if (old->pid && old->kill_at_ms && now_ms > old->kill_at_ms)
+            kill(old->pid, SIGKILL);
+    }
+    return left;
+}
+
+static bool every_place_serves(const supervisor *s)
+{
+    uint32_t serving = 0;
+    for (uint32_t i = 0; i < s->child_count; i++)
+        serving += s->children[i].pid && atomic_load(&s->slots[i].state) == WORKER_SERVING;
+    return serving == s->workers; /* a place has at most one that serves */
+}
+
+static void mind_reload(supervisor *s)
+{
+    const uint32_t old_workers = watch_old_workers(s);
+    if (s->stopping)
+        return;
+    if (!s->settled && every_place_serves(s))
+        settle(s);
+    if (s->rehearsal && clock_ms() > s->rehearsal_end_ms)
+        kill(s->rehearsal, SIGKILL);
+    if (s->reload_wanted && s->settled && !s->rehearsal && old_workers < OLD_WORKERS_MAX)
+        begin_rehearsal(s);
+}
+
+/* --- ended processes ------------------------------------------------------------------------- */
+
+static void note_served(supervisor *s, uint32_t child_index)
+{
+    if (s->served || atomic_load(&s->slots[child_index].state) == WORKER_STARTING)
+        return;
+    s->has_served[s->children[child_index].place] = true;
+    s->served = true;
     for (uint32_t i = 0; i < s->workers; i++)
-        close(s->listen_fds[i]);
+        s->served &= s->has_served[i];
 }
 
 static void tell_end(const supervisor *s, pid_t pid, int status)
@@ -169,8 +339,38 @@ static void tell_end(const supervisor *s, pid_t pid, int status)
         log_error("worker ended", LOG_INT("pid", pid), LOG_INT("status", WEXITSTATUS(status)));
 }
 
+static bool old_worker_ended(supervisor *s, pid_t pid, int status)
+{
+    for (uint32_t i = 0; i < s->inherited.worker_count; i++) {
+        http_old_worker *old = &s->inherited.workers[i];
+        if (old->pid != pid)
+            continue;
+        old->pid = 0;
+        if (WIFSIGNALED(status) ||
+            (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != WORKER_EXIT_RETIRED))
+            tell_end(s, pid, status);
+        return true;
+    }
+    return false;
+}
+
+static bool some_old_worker_accepts(const supervisor *s)
+{
+    for (uint32_t i = 0; i < s->inherited.worker_count; i++) {
+        if (s->inherited.workers[i].pid && s->inherited.workers[i].kill_at_ms == 0)
+            return true;
+    }
+    return false;
+}
+
 static void child_ended(supervisor *s, pid_t pid, int status)
 {
+    if (pid == s->rehearsal) {
+        rehearsal_ended(s, status);
+        return;
+    }
+    if (old_worker_ended(s, pid, status))
+        return;
     for (uint32_t i = 0; i < s->child_count; i++) {
         child *c = &s->children[i];
         if (c->pid != pid)
@@ -178,11 +378,12 @@ static void child_ended(supervisor *s, pid_t pid, int status)
         c->pid = 0;
         metrics_use_slot(i); /* what it held is gone: its gauges are zero */
         const bool could_not_start = atomic_load(&s->slots[i].state) == WORKER_STARTING;
+        note_served(s, i);
         tell_end(s, pid, status);
-        if (could_not_start && !s->served)
+        if (could_not_start && !s->served && !some_old_worker_accepts(s))
             stop(s, 1);
         else if (could_not_start)
-            s->respawn_at_ms[c->socket] = clock_ms() + RESPAWN_PAUSE_MS;
+            s->respawn_at_ms[c->place] = clock_ms() + RESPAWN_PAUSE_MS;
         return;
     }
 }
@@ -224,17 +425,15 @@ static void watch_child(supervisor *s, uint32_t i, uint64_t now_ms)
 static void watch_children(supervisor *s)
 {
     const uint64_t now_ms = clock_ms();
-    bool all_served = true;
     for (uint32_t i = 0; i < s->child_count; i++) {
         if (!s->children[i].pid)
             continue;
         if (s->settings->contain_faults)
             watch_child(s, i, now_ms);
-        all_served &= atomic_load(&s->slots[i].state) != WORKER_STARTING;
+        note_served(s, i);
         if (s->stopping && now_ms > s->kill_at_ms)
             kill(s->children[i].pid, SIGKILL);
     }
-    s->served |= all_served;
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -245,6 +444,8 @@ static void wait_for_signal(supervisor *s, const sigset_t *set)
     const int signo = sigtimedwait(set, NULL, &tick);
     if (signo == SIGTERM || signo == SIGINT)
         stop(s, 0);
+    if (signo == SIGHUP)
+        s->reload_wanted = true;
 }
 
 static int mind(supervisor *s, const sigset_t *set)
@@ -256,45 +457,30 @@ static int mind(supervisor *s, const sigset_t *set)
             return s->exit_status;
         watch_children(s);
         replace_missing(s);
+        mind_reload(s);
     }
 }
 
-static error bind_all(supervisor *s, address at)
+/* What a former program leaves, then what is missing. */
+static error open_sockets(supervisor *s)
 {
-    if (s->settings->port != 0) {
-        /* Without SO_REUSEPORT: what another server has bound would be shared with it, unnoticed.
-         */
-        int probe;
-        TRY(listener_bind(&at, false, &probe));
-        close(probe);
+    http_listening *l = &s->listening;
+    TRY(http_listening_parse(&s->arena, s->settings, l));
+    TRY(http_listening_open(l, s->workers, s->inherited.socket_count));
+    for (uint32_t i = 0; i < s->inherited.socket_count; i++) {
+        const http_heir_socket *heir = &s->inherited.sockets[i];
+        if (!http_listening_adopt(l, heir->fd, heir->text))
+            log_info("no longer listening", LOG_STR("address", heir->text));
     }
-    for (uint32_t i = 0; i < s->workers; i++) {
-        TRY(listener_bind(&at, true, &s->listen_fds[i]));
-        if (i == 0)
-            at = listener_address(s->listen_fds[0]); /* port 0: all share the one that was chosen */
-    }
-    return OK;
-}
-
-static error bind_sockets(supervisor *s)
-{
-    arena a;
-    arena_init(&a, 65536);
-    address at;
-    const str host = s->settings->host;
-    const bool is_ipv6 = str_index(host, ':') < host.len;
-    const str text =
-        str_format(&a, is_ipv6 ? "[%.*s]:%ld" : "%.*s:%ld", STR_ARG(host), (long)s->settings->port);
-    error e = address_parse(text, &at) ? bind_all(s, at)
-                                       : error_set(&CONFIG_INVALID, "HOST must be an IP address");
-    if (error_is(e, &SYSTEM_FAILED))
-        e = error_wrap(e, &SYSTEM_FAILED, "listening on %.*s", STR_ARG(text));
-    arena_deinit(&a);
-    return e;
+    return s->inherited.rehearsal ? http_listening_rehearse(l)
+                                  : http_listening_bind(l, s->settings, s->workers);
 }
 
 static error supervisor_open(supervisor *s)
 {
+    TRY(http_inheritance_take(&s->arena, &s->inherited));
+    if (s->inherited.given && s->settings->workers == 0)
+        return error_set(&CONFIG_INVALID, "WORKERS cannot become 0 by a reload");
     s->child_count = s->workers * SLOTS_PER_WORKER;
     s->children = MEMORY_NEW_ARRAY(child, s->child_count);
     void *slots = mmap(NULL, s->child_count * sizeof(worker_slot), PROT_READ | PROT_WRITE,
@@ -307,7 +493,7 @@ static error supervisor_open(supervisor *s)
     for (size_t i = 0; i < HTTP_APP_METRICS_MAX && s->app->metrics[i]; i++)
         tables[count++] = s->app->metrics[i];
     TRY(metrics_open(tables, count, s->child_count));
-    return bind_sockets(s);
+    return open_sockets(s);
 }
 
 /* The 1,024 open files that shells give are for programs that use select. */
@@ -324,41 +510,60 @@ static void raise_file_limit(const http_settings *settings)
                  LOG_UINT("open_files_max", limit.rlim_max));
 }
 
-static void tell_address(const supervisor *s)
+static void tell_addresses(const supervisor *s)
 {
     arena a;
     arena_init(&a, 65536);
-    const address at = listener_address(s->listen_fds[0]);
-    log_info("serving", LOG_CSTR("app", s->app->name), LOG_STR("address", address_text(&a, &at)),
-             LOG_UINT("workers", s->workers));
+    for (uint32_t i = 0; i < s->listening.socket_count; i++) {
+        const http_socket *one = &s->listening.sockets[i];
+        if (one->turn > 0)
+            continue;
+        const address at = listener_address(one->fd);
+        log_info("serving", LOG_CSTR("app", s->app->name),
+                 LOG_STR("address", address_text(&a, &at)), LOG_UINT("workers", s->workers));
+    }
     arena_deinit(&a);
 }
 
+/* Everything in one process; also how a rehearsal tries a worker's start, which has no sockets. */
 static int run_alone(supervisor *s)
 {
     metrics_use_slot(0);
-    const worker_start start = { .app = s->app,
-                                 .settings = s->settings,
-                                 .router = s->router,
-                                 .slot = &s->slots[0],
-                                 .listen_fd = s->listen_fds[0] };
-    return http_worker_run(&start) == 0 ? 0 : 1;
+    worker_start start = { .app = s->app,
+                           .settings = s->settings,
+                           .router = s->router,
+                           .slot = &s->slots[0],
+                           .rehearsal = s->inherited.rehearsal };
+    if (!start.rehearsal)
+        start.listen_fds = take_sockets(s, 0, &start.listen_count);
+    const int status = start.rehearsal || start.listen_fds ? http_worker_run(&start) : 1;
+    memory_free(start.listen_fds);
+    s->listening.socket_count = 0; /* closed */
+    return status == 0 ? 0 : 1;
 }
 
-static int run_workers(supervisor *s)
+/* All that waits for the supervisor's own loop. */
+static sigset_t supervisor_signals(void)
 {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGUSR2);
+    return set;
+}
+
+static int run_workers(supervisor *s)
+{
+    const sigset_t set = supervisor_signals();
     sigprocmask(SIG_BLOCK, &set, NULL);
     return mind(s, &set);
 }
 
 /* From here on a signal to stop waits for the loop that will hear it: that of the supervisor, and
- * in a worker its own. */
+ * in a worker its own. After a reload the former program's mask is in force. */
 static void hold_stop_signals(supervisor *s)
 {
     sigset_t set;
@@ -367,37 +572,54 @@ static void hold_stop_signals(supervisor *s)
     sigaddset(&set, SIGINT);
     sigprocmask(SIG_BLOCK, &set, NULL);
     sigprocmask(SIG_BLOCK, NULL, &s->worker_mask);
+    sigdelset(&s->worker_mask, SIGCHLD);
+    sigdelset(&s->worker_mask, SIGHUP);
+    sigdelset(&s->worker_mask, SIGUSR2);
 }
 
-int http_supervisor_run(const http_app *app, const http_settings *settings, const router *routes)
+static uint32_t workers_wanted(const http_settings *settings)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const int64_t wanted = settings->workers >= 0 ? settings->workers : (int64_t)cores;
+    return wanted < 1 ? 1 : wanted > WORKERS_MAX ? WORKERS_MAX : (uint32_t)wanted;
+}
+
+static int run(supervisor *s)
+{
+    const error e = supervisor_open(s);
+    if (e.kind) {
+        log_error("cannot start", LOG_ERR(e));
+        return 1;
+    }
+    if (s->inherited.rehearsal)
+        return run_alone(s);
+    tell_addresses(s);
+    return s->settings->workers == 0 ? run_alone(s) : run_workers(s);
+}
+
+int http_supervisor_run(const supervisor_start *start)
 {
     supervisor *s = MEMORY_NEW(supervisor);
     if (!s)
         return 1;
-    s->app = app;
+    const http_settings *settings = start->settings;
+    s->app = start->app;
     s->settings = settings;
-    s->router = routes;
+    s->router = start->router;
+    s->program = &start->program;
     s->pid = getpid();
+    s->workers = workers_wanted(settings);
+    arena_init(&s->arena, RELOAD_BYTES_MAX);
     log_set_direct(STDERR_FILENO, (log_level)settings->log_level, (log_format)settings->log_format);
     (void)signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to die */
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    s->workers = settings->workers > 0                ? (uint32_t)settings->workers
-                 : settings->workers < 0 && cores > 1 ? (uint32_t)cores
-                                                      : 1;
-    if (s->workers > WORKERS_MAX)
-        s->workers = WORKERS_MAX;
     raise_file_limit(settings);
     hold_stop_signals(s);
-    const error e = supervisor_open(s);
-    if (e.kind) {
-        log_error("cannot start", LOG_ERR(e));
-        memory_free(s->children);
-        memory_free(s);
-        return 1;
-    }
-    tell_address(s);
-    const int status = settings->workers == 0 ? run_alone(s) : run_workers(s);
+    const int status = run(s);
+    http_listening_close(&s->listening);
+    http_listening_unlink(&s->listening);
+    memory_free(s->listening.sockets);
     memory_free(s->children);
+    arena_deinit(&s->arena);
     memory_free(s);
     return status;
 }

@@ -16,8 +16,15 @@
 
 #define STOP_START_MS 1000 /* for on_worker_start, when told to stop meanwhile */
 
+typedef struct worker_socket {
+    listener *listener; /* NULL: not accepting */
+    int fd;             /* -1: closed */
+} worker_socket;
+
 typedef struct worker_process {
     http_server server;
+    worker_socket *sockets;
+    uint32_t socket_count;
     const worker_start *start;
     fiber *starter;   /* runs on_worker_start; NULL when that is done */
     bool stop_wanted; /* told so while it ran */
@@ -79,39 +86,46 @@ static void drain_deadline(timer *t)
 /* Takes what has already been connected, so that nobody who was accepted by the kernel is lost. */
 static void accept_rest(worker_process *p)
 {
-    for (;;) {
-        const int fd = accept4(p->server.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0)
-            return;
-        http_server_accept(fd, &p->server);
+    for (uint32_t i = 0; i < p->socket_count; i++) {
+        int fd;
+        while ((fd = accept4(p->sockets[i].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+            http_server_accept(fd, &p->server);
     }
 }
 
-/* The socket lives on where the supervisor still holds it; where it does not, the next client is
+/* The sockets live on where the supervisor still holds them; where it does not, the next client is
  * refused at once instead of waiting in a queue that nobody serves. */
 static void stop_accepting(worker_process *p)
 {
-    listener_stop(&p->server.listener);
-    close(p->server.listen_fd);
-    p->server.listen_fd = -1;
+    for (uint32_t i = 0; i < p->socket_count; i++) {
+        listener_stop(&p->sockets[i].listener);
+        close(p->sockets[i].fd);
+    }
+    p->socket_count = 0;
 }
 
+/* Told to stop, or by SIGUSR2 to make way for the worker of another program, which accepts from the
+ * same sockets: then there is no hurry with those who may be about to send a request. */
 static void stop_gracefully(int signo, void *arg)
 {
-    (void)signo;
     worker_process *p = arg;
-    if (p->server.draining)
-        return;
+    const bool hurry = signo != SIGUSR2;
     if (p->starter) { /* clients may wait for it in the queue already: it gets a moment more */
         if (!p->stop_wanted)
             loop_timer_arm(p->server.loop, &p->deadline, STOP_START_MS);
         p->stop_wanted = true;
         return;
     }
-    accept_rest(p);
-    stop_accepting(p);
-    loop_timer_arm(p->server.loop, &p->deadline, (uint32_t)p->server.settings->drain_timeout_ms);
-    http_server_drain(&p->server);
+    if (!p->server.draining) {
+        if (hurry)
+            accept_rest(p);
+        stop_accepting(p);
+        loop_timer_arm(p->server.loop, &p->deadline,
+                       (uint32_t)p->server.settings->drain_timeout_ms);
+    } else if (!hurry || p->stopping) {
+        return;
+    }
+    http_server_drain(&p->server, hurry);
 }
 
 /* --- faults ---------------------------------------------------------------------------------- */
@@ -168,7 +182,7 @@ static void crashed(const crash_report *report, void *arg)
         http_conn_crashed(req, report->signo == SIGUSR1 ? 504 : 500);
     retire(p);
     if (p->exit_status == WORKER_EXIT_RETIRED)
-        http_server_drain(&p->server);
+        http_server_drain(&p->server, true);
 }
 
 /* --- the start ------------------------------------------------------------------------------- */
@@ -177,6 +191,14 @@ static error run_worker_start(void *arg)
 {
     const worker_process *p = arg;
     return p->server.app->on_worker_start ? p->server.app->on_worker_start() : OK;
+}
+
+static error start_accepting(worker_process *p)
+{
+    for (uint32_t i = 0; i < p->socket_count; i++)
+        TRY(listener_start(p->server.loop, p->sockets[i].fd, http_server_accept, &p->server,
+                           &p->sockets[i].listener));
+    return OK;
 }
 
 static void worker_started(fiber *f, error result, void *arg)
@@ -191,8 +213,7 @@ static void worker_started(fiber *f, error result, void *arg)
         return;
     }
     if (error_is_ok(e))
-        e = listener_start(p->server.loop, p->server.listen_fd, http_server_accept, &p->server,
-                           &p->server.listener);
+        e = start_accepting(p);
     if (e.kind) {
         log_error("worker cannot start", LOG_ERR(e));
         p->exit_status = WORKER_EXIT_START;
@@ -200,7 +221,9 @@ static void worker_started(fiber *f, error result, void *arg)
         return;
     }
     atomic_store(&p->start->slot->state, WORKER_SERVING);
-    if (p->stop_wanted)
+    if (p->start->rehearsal)
+        drained(&p->server);
+    else if (p->stop_wanted)
         stop_gracefully(SIGTERM, p);
 }
 
@@ -219,6 +242,12 @@ static error worker_open(worker_process *p)
     const loop_options options = { .heartbeat = &p->start->slot->heartbeat };
     TRY(loop_new(&options, &server->loop));
     list_init(&server->conns);
+    p->sockets =
+        MEMORY_NEW_ARRAY(worker_socket, p->start->listen_count ? p->start->listen_count : 1);
+    if (!p->sockets)
+        return error_set(&OUT_OF_MEMORY, "no memory for sockets");
+    for (; p->socket_count < p->start->listen_count; p->socket_count++)
+        p->sockets[p->socket_count].fd = p->start->listen_fds[p->socket_count];
     server->metrics = metrics_cells_of(&HTTP_METRICS);
     if (getrandom(&server->request_seed, sizeof server->request_seed, 0) < 0)
         server->request_seed = http_clock_us();
@@ -226,6 +255,8 @@ static error worker_open(worker_process *p)
         TRY(crash_contain(server->loop, crashed, p));
     TRY(loop_on_signal(server->loop, SIGTERM, stop_gracefully, p));
     TRY(loop_on_signal(server->loop, SIGINT, stop_gracefully, p));
+    if (p->start->supervisor)
+        TRY(loop_on_signal(server->loop, SIGUSR2, stop_gracefully, p));
     const fiber_options start = {
         .name = "on_worker_start", .ended = worker_started, .ended_arg = p, .deadline_ms = 30000
     };
@@ -242,7 +273,6 @@ int http_worker_run(const worker_start *start)
     p->server.app = start->app;
     p->server.settings = start->settings;
     p->server.router = start->router;
-    p->server.listen_fd = start->listen_fd;
     p->server.on_drained = drained;
     if (start->supervisor) {
         prctl(PR_SET_PDEATHSIG, SIGTERM); /* a supervisor that was killed takes its workers along */
@@ -265,6 +295,7 @@ int http_worker_run(const worker_start *start)
     log_close();
     if (status == 0 && p->server.conn_count == 0 && error_is_ok(e))
         loop_free(&p->server.loop);
+    memory_free(p->sockets);
     memory_free(p);
     return status;
 }

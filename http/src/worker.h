@@ -2,7 +2,7 @@
 #ifndef HTTP_SRC_WORKER_H
 #define HTTP_SRC_WORKER_H
 
-#include "conn.h"
+#include "reload.h"
 
 #include <stdatomic.h>
 #include <sys/types.h>
@@ -31,14 +31,23 @@ typedef struct worker_start {
     const router *router;
     worker_slot *slot;
     uint32_t index;
-    int listen_fd;
+    int *listen_fds; /* to accept from; they become the worker's */
+    uint32_t listen_count;
     pid_t supervisor; /* 0: alone in its process */
+    bool rehearsal;   /* starts, serves nobody, and stops */
 } worker_start;
 
 /* Serves until told to stop; returns the exit status. */
 int http_worker_run(const worker_start *start);
 
+typedef struct supervisor_start {
+    const http_app *app;
+    const http_settings *settings;
+    const router *router;
+    http_program program;
+} supervisor_start;
+
 /* Binds, forks and minds the workers until SIGTERM or SIGINT; returns the exit status. */
-int http_supervisor_run(const http_app *app, const http_settings *settings, const router *routes);
+int http_supervisor_run(const supervisor_start *start);
 
 #endif

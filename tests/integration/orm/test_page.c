@@ -21,6 +21,12 @@ ORM_TABLE(word, "page_test.group", WORD_FIELDS)
 /* The same columns, another table. */
 ORM_TABLE(other, "page_test.other", WORD_FIELDS)
 
+/* Nothing that an insert must give. */
+#define COUNTER_FIELDS(F)                               \
+    F(id, int8, .primary_key = true, .generated = true) \
+    F(note, opt_text)
+ORM_TABLE(counter, "page_test.counter", COUNTER_FIELDS)
+
 static pg_pool *db;
 
 #define ROWS 61
@@ -63,7 +69,11 @@ static int open_pool(void **state)
                 "key, \"order\" smallint not null, \"limit\" int not null, \"user\" text not null,"
                 "\"table\" float8 not null, \"select\" timestamptz not null, \"where\" uuid not "
                 "null, \"from\" boolean not null, \"end\" bytea not null, \"null\" bigint);"
-                "create table page_test.other (like page_test.\"group\" including all)")));
+                "create table page_test.other (like page_test.\"group\" including all);"
+                "create table page_test.counter (id bigint generated always as identity primary "
+                "key, note text default 'made');"
+                "create function page_test.keep_out() returns trigger language plpgsql as "
+                "'begin return null; end';")));
     for (int64_t i = 0; i < ROWS; i++) {
         word w = row_of(i);
         assert_ok(orm_insert(tx, word, &w));
@@ -283,6 +293,30 @@ static void test_page_words_of_sql_are_names_like_others(void **state)
     assert_fails(ORM_NOT_FOUND, orm_delete(db, word, this));
 }
 
+static void test_page_rows_that_give_or_change_nothing(void **state)
+{
+    (void)state;
+    counter c = { 0 };
+    uint64_t affected = 7;
+    assert_ok(orm_insert(db, counter, &c));
+    assert_int_equal(c.id, 1);
+    assert_str_equal(c.note.value, STR("made"));
+    assert_ok(orm_update_rows(pg_target_pool(db), &counter_table, &affected,
+                              orm_all_of(counter).node, NULL));
+    assert_int_equal(affected, 0);
+    assert_ok(orm_update_row(pg_target_pool(db), &counter_table, &c,
+                             orm_where(counter, id, EQ, 1).node, NULL));
+    assert_ok(orm_update_all(db, counter, &affected, orm_all_of(counter),
+                             orm_set(counter, note, STR("new"))));
+    assert_int_equal(affected, 1);
+    assert_ok(pg_execute(db, NULL,
+                         "create trigger keep_out before insert on page_test.counter for each row "
+                         "execute function page_test.keep_out()"));
+    assert_fails(ORM_NOT_FOUND, orm_insert(db, counter, &c));
+    assert_ok(orm_delete_all(db, counter, &affected, orm_all_of(counter)));
+    assert_int_equal(affected, 1);
+}
+
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +326,7 @@ static int run(void)
         cmocka_unit_test(test_page_keys_too_long_for_a_cursor_do_not_end_the_list),
         cmocka_unit_test(test_page_filters_and_null),
         cmocka_unit_test(test_page_words_of_sql_are_names_like_others),
+        cmocka_unit_test(test_page_rows_that_give_or_change_nothing),
     };
     return cmocka_run_group_tests_name("orm pages", tests, open_pool, close_pool);
 }

@@ -804,28 +804,43 @@ static void test_email_taken_is_409(void **state)
     refuse(NULL, "POST /login", "{'email':'" ADA "','password':'another password'}", 401);
 }
 
-static void test_email_registered_by_many_at_once_is_taken_once(void **state)
+/* The same question by many at once: one gets `first`, all others `later`. */
+static void ask_by_many(const question *q, int first, int later)
 {
-    (void)state;
     peer crowd[12];
-    int made = 0, taken = 0;
-    const question q =
-        with_json(NULL, "POST /register", "{'email':'race@example.com','password':'" PASSWORD "'}");
+    int firsts = 0, laters = 0;
     for (size_t i = 0; i < ARRAY_LEN(crowd); i++) {
         peer_connect(&crowd[i], server.port);
-        send_question(&crowd[i], &q);
+        send_question(&crowd[i], q);
     }
     for (size_t i = 0; i < ARRAY_LEN(crowd); i++) {
         answer a;
         peer_read(&crowd[i], false, &a);
-        made += a.status == 201;
-        taken += a.status == 409;
+        check_discreet(q->request, &a);
+        firsts += a.status == first;
+        laters += a.status == later;
         answer_free(&a);
         peer_close(&crowd[i]);
     }
-    assert_int_equal(made, 1);
-    assert_int_equal(taken, ARRAY_LEN(crowd) - 1);
+    assert_int_equal(firsts, 1);
+    assert_int_equal(laters, ARRAY_LEN(crowd) - 1);
+}
+
+static void test_email_registered_by_many_at_once_is_taken_once(void **state)
+{
+    (void)state;
+    const question q =
+        with_json(NULL, "POST /register", "{'email':'race@example.com','password':'" PASSWORD "'}");
+    ask_by_many(&q, 201, 409);
     assert_int_equal(count_of("select count(*) from accounts where email = 'race@example.com'"), 1);
+}
+
+static void test_note_deleted_by_many_at_once_is_deleted_once(void **state)
+{
+    (void)state;
+    const int64_t id = make_note(ada, "Short-lived", "");
+    ask_by_many(&(question){ .token = ada, .request = on_note("DELETE", id) }, 204, 404);
+    refuse(ada, on_note("PATCH", id), "{'title':'Undead'}", 404);
 }
 
 /* --- afterwards ------------------------------------------------------------------------------ */
@@ -879,6 +894,7 @@ static int run(void)
         cmocka_unit_test(test_cursor_tampered_is_400_or_a_page_of_ones_own),
         cmocka_unit_test(test_email_taken_is_409),
         cmocka_unit_test(test_email_registered_by_many_at_once_is_taken_once),
+        cmocka_unit_test(test_note_deleted_by_many_at_once_is_deleted_once),
         cmocka_unit_test(test_log_at_its_finest_tells_no_secrets),
     };
     return cmocka_run_group_tests(tests, setup, notes_teardown);

@@ -23,7 +23,8 @@ typedef struct fiber fiber;
 /* Work for a fiber. The error it returns is the fiber's result. */
 typedef error (*fiber_fn)(void *arg);
 
-extern const error_kind FIBER_TOO_MANY; /* UNAVAILABLE: loop_options.fibers_max reached */
+/* UNAVAILABLE: loop_options.fibers_max reached, or 16,384 where Linux is older than 6.13 */
+extern const error_kind FIBER_TOO_MANY;
 
 #define FIBER_STACK_BYTES     131072   /* reserved a fiber, the guard at its low end included */
 #define FIBER_ARENA_BYTES_MAX 67108864 /* default cap of a fiber's arena: 64 MiB */

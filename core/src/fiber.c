@@ -147,6 +147,8 @@ error fiber_start(loop *l, const fiber_options *options, fiber_fn fn, void *arg,
     invariant(!o->joinable || (out && !o->ended));
     if (l->fiber_stats.running >= l->fibers_max)
         return error_set(&FIBER_TOO_MANY, "%u fibers are running", l->fiber_stats.running);
+    if (stack_pool_is_full(l->stacks))
+        return error_set(&FIBER_TOO_MANY, "%u fibers use up the mappings", l->fiber_stats.running);
     stack *s = stack_acquire(l->stacks);
     if (!s)
         return error_set(&OUT_OF_MEMORY, "no stack for fiber %u", l->fiber_stats.running + 1);

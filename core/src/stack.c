@@ -104,9 +104,14 @@ static bool guard(stack_pool *pool, char *low)
     return mprotect(low, pool->guard_bytes, PROT_NONE) == 0;
 }
 
+bool stack_pool_is_full(const stack_pool *pool)
+{
+    return pool->pooled == 0 && pool->mprotect && pool->total + SLAB_STACKS > MPROTECT_STACKS_MAX;
+}
+
 static bool slab_add(stack_pool *pool)
 {
-    if (pool->mprotect && pool->total + SLAB_STACKS > MPROTECT_STACKS_MAX)
+    if (stack_pool_is_full(pool))
         return false;
     slab *s = calloc(1, sizeof *s);
     if (!s)

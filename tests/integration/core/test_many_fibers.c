@@ -191,7 +191,7 @@ static void test_fiber_stacks_guarded_by_mprotect_are_capped(void **state)
     run_many(&found, 1);
     fault_clear();
     assert_true(found.by_mprotect);
-    assert_fails(OUT_OF_MEMORY, found.refused);
+    assert_fails(FIBER_TOO_MANY, found.refused);
     assert_int_equal(found.started, CAPPED - 1); /* and the one that starts them */
     assert_int_equal(found.parked_at_once, found.started);
     assert_int_equal(found.unguarded, 0);

@@ -28,8 +28,7 @@ extern const error_kind ORM_NOT_FOUND;  /* NOT_FOUND: no row meets the condition
 extern const error_kind ORM_MANY_ROWS;  /* INTERNAL: several rows where one was meant */
 extern const error_kind ORM_BAD_CURSOR; /* INVALID: not a cursor of this list */
 
-/* --- tables ------------------------------------------------------------------------------------
- */
+/* --- tables ----------------------------------------------------------------------------------- */
 
 /* Expands to SHAPE(name, FIELDS) and the types NAME_filter, NAME_order and NAME_change, which keep
  * the conditions, orders and changes of one table from being used with another. */
@@ -87,8 +86,7 @@ extern const error_kind ORM_BAD_CURSOR; /* INVALID: not a cursor of this list */
         return e_;                                                                                 \
     }
 
-/* --- conditions --------------------------------------------------------------------------------
- */
+/* --- conditions ------------------------------------------------------------------------------- */
 
 /* One condition: orm_where(note, id, EQ, 7). A NAME_filter.
  *   op     EQ NE LT LE GT GE; IN with an X_list; LIKE, ILIKE with a text pattern
@@ -110,8 +108,7 @@ extern const error_kind ORM_BAD_CURSOR; /* INVALID: not a cursor of this list */
 #define orm_any_of(name_, ...)  ORM_JOIN_(name_, ORM_ANY, __VA_ARGS__)
 #define orm_not(name_, filter_) name_##_join(ORM_NOT, (const name_##_filter[]){ (filter_) }, 1)
 
-/* --- orders ------------------------------------------------------------------------------------
- */
+/* --- orders ----------------------------------------------------------------------------------- */
 
 /* A NAME_order: rising, falling; several, the first counting most (at most ORM_ORDER_MAX); any.
  * NULLs come last in both directions. */
@@ -124,8 +121,7 @@ extern const error_kind ORM_BAD_CURSOR; /* INVALID: not a cursor of this list */
                    sizeof((const name_##_order[]){ __VA_ARGS__ }) / sizeof(name_##_order))
 #define orm_any_order(name_) ((name_##_order){ 0 })
 
-/* --- changes -----------------------------------------------------------------------------------
- */
+/* --- changes ---------------------------------------------------------------------------------- */
 
 /* A NAME_change: the column gets the value. */
 #define orm_set(name_, column_, value_)                            \
@@ -138,8 +134,7 @@ extern const error_kind ORM_BAD_CURSOR; /* INVALID: not a cursor of this list */
                     sizeof((const name_##_change[]){ ORM_SOME_(name_, in_, __VA_ARGS__) }) / \
                         sizeof(name_##_change))
 
-/* --- reading -----------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* The one row that meets all the conditions.
  *   fails  ORM_NOT_FOUND; ORM_MANY_ROWS; as pg_query */
@@ -165,8 +160,7 @@ extern const error_kind ORM_BAD_CURSOR; /* INVALID: not a cursor of this list */
 #define orm_count(on_, name_, out_, ...) \
     orm_count_rows(PG_TARGET(on_), &name_##_table, orm_all_of(name_, __VA_ARGS__).node, (out_))
 
-/* --- writing -----------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 /* Inserts the row and reads it back, with what the database generated. Fields marked `.generated`
  * and opt_X that hold neither a value nor null are left to the database.
@@ -193,8 +187,7 @@ extern const error_kind ORM_BAD_CURSOR; /* INVALID: not a cursor of this list */
 #define orm_delete_all(on_, name_, affected_, filter_) \
     orm_delete_rows(PG_TARGET(on_), &name_##_table, (affected_), orm_all_of(name_, filter_).node)
 
-/* --- what the macros expand to ------------------------------------------------------------------
- */
+/* --- what the macros expand to ---------------------------------------------------------------- */
 
 typedef struct orm_table {
     str name;

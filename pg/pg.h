@@ -164,8 +164,7 @@ YIELDS error pg_commit(pg_tx **owner);
 /* Rolls back and gives the connection back. Nulls the pointer; NULL is allowed. */
 YIELDS error pg_rollback(pg_tx **owner);
 
-/* --- what the macros expand to ------------------------------------------------------------------
- */
+/* --- what the macros expand to ---------------------------------------------------------------- */
 
 #define PG_DECODER_(out) \
     _Generic((out), bool *                           \

@@ -132,8 +132,7 @@ error auth_token_read(arena *a, const auth_policy *policy, str token, int64_t no
     return OK;
 }
 
-/* --- by the settings, now ----------------------------------------------------------------------
- */
+/* --- by the settings, now --------------------------------------------------------------------- */
 
 static int64_t clock_s(void)
 {

@@ -19,8 +19,7 @@ static void body_settled(http_request *req, body_state state)
     }
 }
 
-/* --- piece by piece -----------------------------------------------------------------------------
- */
+/* --- piece by piece --------------------------------------------------------------------------- */
 
 /* What the waiter asked for is there: a piece, the end, or a reason why neither will come. */
 static void piece_settled(http_request *req, body_state state, str piece)
@@ -75,8 +74,7 @@ static size_t take_piece(http_request *req, str bytes)
     return taken;
 }
 
-/* --- whole --------------------------------------------------------------------------------------
- */
+/* --- whole ------------------------------------------------------------------------------------ */
 
 static size_t take_known_length(http_request *req, str bytes)
 {

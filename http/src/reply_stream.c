@@ -88,8 +88,7 @@ error http_reply_write(http_request *req, str bytes)
     return wait_for_client(req);
 }
 
-/* --- items --------------------------------------------------------------------------------------
- */
+/* --- items ------------------------------------------------------------------------------------ */
 
 error http_reply_items_start(http_request *req, int status)
 {
@@ -126,8 +125,7 @@ error http_reply_finish(http_request *req)
     return flush_items(req);
 }
 
-/* --- events -------------------------------------------------------------------------------------
- */
+/* --- events ----------------------------------------------------------------------------------- */
 
 error http_events_start(http_request *req)
 {

@@ -28,8 +28,7 @@ static uint64_t fingerprint(const orm_sql *sql, orm_order order)
     return hash;
 }
 
-/* --- cursors ------------------------------------------------------------------------------------
- */
+/* --- cursors ---------------------------------------------------------------------------------- */
 
 /* Bytes of a key that is kept as it stands in the struct; 0 for text and bytes. */
 static size_t fixed_bytes(const shape_field *field)
@@ -155,8 +154,7 @@ static error read_cursor(const orm_sql *sql, orm_order order, str cursor, char *
     return rest.len == 0 ? OK : bad_cursor(sql->table);
 }
 
-/* --- pages --------------------------------------------------------------------------------------
- */
+/* --- pages ------------------------------------------------------------------------------------ */
 
 /* (a, b) > ($1, $2): the rows behind the cursor's. */
 static void put_behind(orm_sql *sql, orm_order order, const char *row)

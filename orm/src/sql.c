@@ -69,8 +69,7 @@ void orm_sql_put_table(orm_sql *sql)
     orm_sql_put_name(sql, sql->table->name);
 }
 
-/* --- conditions ---------------------------------------------------------------------------------
- */
+/* --- conditions ------------------------------------------------------------------------------- */
 
 static void put_comparison(orm_sql *sql, const orm_filter *f)
 {
@@ -156,8 +155,7 @@ void orm_sql_put_limit(orm_sql *sql, uint64_t limit)
     orm_sql_put_value(sql, pg_param_int8((int64_t)limit));
 }
 
-/* --- running ------------------------------------------------------------------------------------
- */
+/* --- running ---------------------------------------------------------------------------------- */
 
 static error check(const orm_sql *sql)
 {

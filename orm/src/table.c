@@ -26,8 +26,7 @@ static void put_returning(orm_sql *sql)
     orm_sql_put_columns(sql);
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 error orm_find_row(pg_target on, const orm_table *table, void *out, bool *known,
                    const orm_filter *filter)
@@ -92,8 +91,7 @@ error orm_count_rows(pg_target on, const orm_table *table, const orm_filter *fil
     return pg_get(&rows, 0, 0, out);
 }
 
-/* --- inserting ----------------------------------------------------------------------------------
- */
+/* --- inserting -------------------------------------------------------------------------------- */
 
 static bool is_inserted(const shape_field *field, const char *row)
 {
@@ -149,8 +147,7 @@ error orm_insert_row(pg_target on, const orm_table *table, void *row)
     return orm_read_row(&sql, &rows, 0, row);
 }
 
-/* --- changing -----------------------------------------------------------------------------------
- */
+/* --- changing --------------------------------------------------------------------------------- */
 
 /* Whether the filter lets only rows pass in which the column equals one value. */
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as ORM_FILTER_DEPTH_MAX */

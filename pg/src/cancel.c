@@ -53,23 +53,16 @@ void pg_cancel_go_on(pg_conn *c)
     c->cancel.target = NULL;
 }
 
-/* --- the stream ---------------------------------------------------------------------------------
- */
-
-static void put32(char *to, uint32_t value)
-{
-    for (int i = 0; i < 4; i++)
-        to[i] = (char)(uint8_t)(value >> (24 - 8 * i));
-}
+/* --- the stream ------------------------------------------------------------------------------- */
 
 static void on_opened(stream *s)
 {
     pg_conn *c = stream_owner(s);
     char bytes[16];
-    put32(bytes, sizeof bytes);
-    put32(bytes + 4, CANCEL_CODE);
-    put32(bytes + 8, c->cancel.process);
-    put32(bytes + 12, c->cancel.key);
+    char *at = pg_put32(bytes, sizeof bytes);
+    at = pg_put32(at, CANCEL_CODE);
+    at = pg_put32(at, c->cancel.process);
+    pg_put32(at, c->cancel.key);
     c->cancel.sent = true;
     stream_write(s, (str){ bytes, sizeof bytes });
 }
@@ -132,8 +125,7 @@ static void patience_ended(timer *t)
         wait_ms(c, PATIENCE_MS);
 }
 
-/* --- the end ------------------------------------------------------------------------------------
- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 void pg_cancel_stop(pg_conn *c)
 {

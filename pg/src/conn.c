@@ -42,8 +42,7 @@ void pg_conn_release(pg_conn **owner)
     memory_free(c);
 }
 
-/* --- the end of a request -----------------------------------------------------------------------
- */
+/* --- the end of a request --------------------------------------------------------------------- */
 
 static void wake_preparing(pg_statement *s)
 {
@@ -108,8 +107,7 @@ static void violation(pg_conn *c, const char *what)
     pg_conn_end(c, false, &PG_PROTOCOL_VIOLATION, what);
 }
 
-/* --- answers ------------------------------------------------------------------------------------
- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 static void fail(const pg_request *r, const error_kind *kind, const char *text)
 {
@@ -385,8 +383,7 @@ static void on_message(pg_conn *c, const pg_message *m)
     }
 }
 
-/* --- the stream ---------------------------------------------------------------------------------
- */
+/* --- the stream ------------------------------------------------------------------------------- */
 
 /* Only this stream failed: the opener may try another address. */
 static void opening_failed(pg_conn *c, const char *text)
@@ -541,8 +538,7 @@ void pg_conn_start(pg_conn *c)
     stream_resume(c->stream);
 }
 
-/* --- requests -----------------------------------------------------------------------------------
- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static void request_forgotten(void *arg)
 {

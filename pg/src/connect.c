@@ -40,8 +40,7 @@ static error unexpected(const pg_message *m)
                      (unsigned char)m->type);
 }
 
-/* --- finding and connecting ---------------------------------------------------------------------
- */
+/* --- finding and connecting ------------------------------------------------------------------- */
 
 static error connect_to(pg_conn *c, const address *to)
 {
@@ -90,8 +89,7 @@ static void write_startup(pg_writer *w, const void *arg)
     pg_write_startup(w, pairs, ARRAY_LEN(pairs));
 }
 
-/* --- authentication -----------------------------------------------------------------------------
- */
+/* --- authentication --------------------------------------------------------------------------- */
 
 typedef struct derivation {
     pg_scram *scram;
@@ -186,8 +184,7 @@ static error authenticate(pg_conn *c)
     return e;
 }
 
-/* --- ready --------------------------------------------------------------------------------------
- */
+/* --- ready ------------------------------------------------------------------------------------ */
 
 static error check_parameter(const pg_message *m)
 {

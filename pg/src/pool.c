@@ -67,8 +67,7 @@ typedef struct pg_waiter {
 static void serve(pg_pool *pool);
 static void open_another(pg_pool *pool);
 
-/* --- requests -----------------------------------------------------------------------------------
- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 struct pg_request_chunk {
     struct pg_request_chunk *next;
@@ -94,8 +93,7 @@ void pg_pool_give_request(pg_pool *pool, pg_request *request)
     list_prepend(&pool->spare_requests, &request->node);
 }
 
-/* --- opening ------------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 /* `n`: -1 for what a gauge lost. */
 static void count(const pg_pool *pool, uint32_t which, int64_t n)
@@ -192,8 +190,7 @@ static void open_another(pg_pool *pool)
     pool->opening++;
 }
 
-/* --- handing out --------------------------------------------------------------------------------
- */
+/* --- handing out ------------------------------------------------------------------------------ */
 
 /* Not where a statement still runs for somebody who has stopped waiting: it may be one that hangs,
  * and a cancel may be on its way. */
@@ -325,8 +322,7 @@ void pg_pool_serve(pg_pool *pool)
     serve(pool);
 }
 
-/* --- what connections tell ----------------------------------------------------------------------
- */
+/* --- what connections tell -------------------------------------------------------------------- */
 
 void pg_pool_conn_served(pg_conn *c)
 {
@@ -365,8 +361,7 @@ void pg_pool_conn_closed(pg_conn *c)
     pg_conn_release(&c);
 }
 
-/* --- life ---------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 error pg_pool_open(const pg_pool_options *options, pg_pool **out)
 {

@@ -10,8 +10,7 @@
 
 #include <string.h>
 
-/* --- answers ------------------------------------------------------------------------------------
- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 /* The error that the answer is, if it is one. */
 static error result_error(const pg_result *result)
@@ -66,8 +65,7 @@ static error collect_rows(const pg_result *result, const pg_statement *s, pg_row
     return OK;
 }
 
-/* --- preparing ----------------------------------------------------------------------------------
- */
+/* --- preparing -------------------------------------------------------------------------------- */
 
 typedef struct preparation {
     str name;
@@ -144,8 +142,7 @@ static error prepared(pg_conn *c, bool leased, str sql, pg_values values, pg_sta
     }
 }
 
-/* --- running ------------------------------------------------------------------------------------
- */
+/* --- running ---------------------------------------------------------------------------------- */
 
 typedef struct execution {
     pg_statement *begin; /* NULL: none */

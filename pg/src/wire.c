@@ -16,8 +16,7 @@
 #define COLUMNS_MAX    1664 /* PostgreSQL's MaxTupleAttributeNumber */
 #define SQLSTATE_BYTES 5
 
-/* --- reading -----------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 pg_frame pg_frame_read(str input, pg_message *out, size_t *bytes)
 {
@@ -201,8 +200,7 @@ uint64_t pg_tag_rows(str tag)
     return str_to_uint64(str_slice(tag, at, tag.len), &rows) ? rows : 0;
 }
 
-/* --- writing -----------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static void put8(pg_writer *w, uint8_t value)
 {

@@ -12,8 +12,7 @@
 #define PG_MESSAGE_BYTES_MAX ((uint32_t)64 << 20)
 #define PG_HEADER_BYTES      5 /* type and length */
 
-/* --- what the server says ----------------------------------------------------------------------
- */
+/* --- what the server says --------------------------------------------------------------------- */
 
 typedef enum pg_message_type {
     PG_MSG_AUTHENTICATION = 'R',
@@ -78,8 +77,7 @@ bool pg_row_read(str body, str *cells, uint32_t count);
 /* The rows of a command tag: "INSERT 0 5" is 5, "CREATE TABLE" is 0. */
 uint64_t pg_tag_rows(str tag);
 
-/* --- what we say -------------------------------------------------------------------------------
- */
+/* --- what we say ------------------------------------------------------------------------------ */
 
 /* A row of messages: first their size is counted, then they are written in one piece. A writer
  * without memory counts. */

@@ -223,8 +223,7 @@ static void test_stream_expectation_is_answered_when_the_body_is_wanted(void **s
     peer_close(&p);
 }
 
-/* --- responses ----------------------------------------------------------------------------------
- */
+/* --- responses -------------------------------------------------------------------------------- */
 
 static void test_stream_response_is_chunked_and_the_connection_lives(void **state)
 {

@@ -82,8 +82,7 @@ static void yield_times(uint32_t times)
         assert_ok(fiber_yield());
 }
 
-/* --- transactions and who shares their connection ----------------------------------------------
- */
+/* --- transactions and who shares their connection --------------------------------------------- */
 
 static error insert_two(void *arg)
 {
@@ -289,8 +288,7 @@ static void test_query_goes_on_after_the_server_forgot_all_statements(void **sta
     assert_ok(pg_execute(db, NULL, "drop table fault_test"));
 }
 
-/* --- COPY, and what clients must not send ------------------------------------------------------
- */
+/* --- COPY, and what clients must not send ----------------------------------------------------- */
 
 static error copy_in(void *arg)
 {
@@ -385,8 +383,7 @@ static void test_query_given_up_does_not_hold_up_others(void **state)
     }
 }
 
-/* --- limits -------------------------------------------------------------------------------------
- */
+/* --- limits ----------------------------------------------------------------------------------- */
 
 static str list_of(const char *start, const char *format, int count, const char *end)
 {
@@ -481,8 +478,7 @@ static void test_query_heavy_traffic_both_ways_does_not_stand_still(void **state
     assert_in_order();
 }
 
-/* --- memory -------------------------------------------------------------------------------------
- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 typedef struct small_fiber {
     size_t leave; /* bytes free in the newest block of its arena */
@@ -598,8 +594,7 @@ static void test_client_anything_that_fails_is_a_clean_error(void **state)
     }
 }
 
-/* --- fibers that crash ---------------------------------------------------------------------------
- */
+/* --- fibers that crash ------------------------------------------------------------------------ */
 
 static void crashed(const crash_report *report, void *arg)
 {
@@ -652,8 +647,7 @@ static void test_client_fiber_that_crashes_leaves_no_transaction_and_no_answer(v
     assert_int_equal(count(), 0);
 }
 
-/* --- told to stop at any moment -----------------------------------------------------------------
- */
+/* --- told to stop at any moment --------------------------------------------------------------- */
 
 static error ask_own_number(void *arg)
 {

@@ -698,8 +698,7 @@ static void test_mock_answer_too_many_never_becomes_the_next_querys(void **state
     assert_string_equal(out.problem, "");
 }
 
-/* --- coming and going ---------------------------------------------------------------------------
- */
+/* --- coming and going ------------------------------------------------------------------------- */
 
 static void test_mock_pool_comes_back_after_a_reset(void **state)
 {

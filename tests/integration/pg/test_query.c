@@ -309,8 +309,7 @@ static void test_query_more_statements_than_the_cache_holds(void **state)
     assert_true(prepared <= 300);
 }
 
-/* --- many fibers -------------------------------------------------------------------------------
- */
+/* --- many fibers ------------------------------------------------------------------------------ */
 
 static error ask_for_own_number(void *arg)
 {

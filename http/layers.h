@@ -56,4 +56,15 @@ typedef struct http_cors_options {
  * Vary: Origin. Needs options. */
 YIELDS error http_cors(http_request *req, const http_next *next);
 
+/* --- request ids ------------------------------------------------------------------------------ */
+
+typedef struct http_request_ids_options {
+    const char *header;     /* NULL: X-Request-Id */
+    bool from_proxies_only; /* takes over only what HTTP_TRUSTED_PROXIES send */
+} http_request_ids_options;
+
+/* Takes the id that a request brings along for its own, when it has 1 to 128 letters, digits and
+ * -_.:+/=~@, and shows the id in the answer. From here on log lines have it. */
+YIELDS error http_request_ids(http_request *req, const http_next *next);
+
 #endif

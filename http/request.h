@@ -49,8 +49,23 @@ const http_route *http_request_route(const http_request *req);
 /* Its pattern behind its group's prefix, which is what metrics and logs name; NULL without a route.
  */
 const char *http_request_pattern(const http_request *req);
-/* The request's id in the log. */
+/* The request's id in the log: the engine's, or what http_request_ids has taken over. */
 str http_request_id(const http_request *req);
+/* The client's IP address: the peer's, or, when that is one of HTTP_TRUSTED_PROXIES, the one that
+ * these proxies vouch for. STR_NONE when there is none, as for a Unix socket. */
+str http_client_address(http_request *req);
+
+/* Where a request stands in a journey through several services (W3C Trace Context). */
+typedef struct http_trace {
+    str trace_id;  /* of the journey: 32 hexadecimal digits; new when none came, or a bad one */
+    str parent_id; /* of the caller's step: 16 of them; STR_NONE when the journey begins here */
+    str span_id;   /* of this step */
+    bool sampled;  /* the caller records it */
+    str parent;    /* the header traceparent for calls that this request makes */
+    str state;     /* their tracestate, or STR_NONE */
+} http_trace;
+/* What the header traceparent says. Never NULL; the same for the whole request. */
+const http_trace *http_request_trace(http_request *req);
 /* The request's memory. */
 arena *http_request_arena(const http_request *req);
 

@@ -10,6 +10,9 @@
 
 static const char *const LEVELS[] = { "debug", "info", "warn", "error", "off", NULL };
 static const char *const FORMATS[] = { "auto", "logfmt", "json", NULL };
+static const char *const PROXY_HEADERS[] = {
+    [HTTP_PROXY_X_FORWARDED_FOR] = "x-forwarded-for", [HTTP_PROXY_FORWARDED] = "forwarded", NULL
+};
 
 #define AT(member) offsetof(http_settings, member)
 #define DAY_MS     86400000
@@ -64,6 +67,11 @@ static const config_entry SETTINGS[] = {
     { "HTTP_CONTAIN_FAULTS", CONFIG_BOOL, "on",
       .meaning = "off: a fault in a handler ends the worker, for debuggers",
       .offset = AT(contain_faults) },
+    { "HTTP_TRUSTED_PROXIES", CONFIG_TEXT, "", .max = 4096,
+      .meaning = "addresses, networks and \"unix\", whose word on the client's address counts",
+      .offset = AT(trusted_proxies) },
+    { "HTTP_PROXY_HEADER", CONFIG_CHOICE, "x-forwarded-for", .choices = PROXY_HEADERS,
+      .meaning = "the header that these proxies write", .offset = AT(proxy_field) },
     { "LOG_LEVEL", CONFIG_CHOICE, "info", .choices = LEVELS,
       .meaning = "least level that is logged", .offset = AT(log_level) },
     { "LOG_FORMAT", CONFIG_CHOICE, "auto", .choices = FORMATS,
@@ -110,6 +118,13 @@ static bool settings_are_valid(const http_app *app)
     return good;
 }
 
+static error read_trust(http_settings *settings)
+{
+    const error e = http_trust_parse(settings->trusted_proxies, &settings->trust);
+    settings->trust.field = (http_proxy_field)settings->proxy_field;
+    return e.kind ? error_wrap(e, &CONFIG_INVALID, "HTTP_TRUSTED_PROXIES") : e;
+}
+
 /* The app's own routes are a group without a prefix. */
 static error build_router(const http_app *app, arena *a, router **out)
 {
@@ -129,6 +144,8 @@ static int serve(const http_app *app, char *const *arguments, char *const *envir
     if (!settings_are_valid(app))
         return 2;
     error e = config_read(SETTINGS, &settings);
+    if (error_is_ok(e))
+        e = read_trust(&settings);
     if (e.kind)
         return complain(e, 2);
     arena_init(&a, APP_ARENA_BYTES_MAX);

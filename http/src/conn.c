@@ -217,7 +217,7 @@ static bool may_be_reused(const http_conn *c, const http_request *req)
 
 static void log_access(const http_request *req, int status)
 {
-    log_set_request_id((str){ req->id, sizeof req->id });
+    log_set_request_id(req->shown_id);
     log_info("request", LOG_STR("method", req->head.method_name),
              LOG_STR("target", req->head.target), LOG_INT("status", status),
              LOG_UINT("us", http_clock_us() - req->started_us));
@@ -310,6 +310,7 @@ static void name_request(http_request *req)
     uint64_t id = (server->request_seed + ++server->request_count) * 0x9E3779B97F4A7C15U;
     for (size_t i = 0; i < sizeof req->id; i++, id <<= 4)
         req->id[i] = hex[id >> 60];
+    req->shown_id = (str){ req->id, sizeof req->id };
 }
 
 /* A request for the first bytes of one; NULL without memory. */

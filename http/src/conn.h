@@ -10,6 +10,7 @@
 
 #include "chunked.h"
 #include "head.h"
+#include "proxy.h"
 #include "router.h"
 #include "target.h"
 
@@ -47,6 +48,9 @@ typedef struct http_settings {
     bool contain_faults;
     int64_t log_level;
     int64_t log_format;
+    str trusted_proxies;
+    int64_t proxy_field; /* an http_proxy_field */
+    http_trust trust;    /* what these two say */
 } http_settings;
 
 enum {
@@ -128,6 +132,7 @@ struct http_request {
     fiber *fiber;      /* NULL before and after */
     uint64_t started_us;
     char id[16];
+    str shown_id; /* what the log and the client know it by: `id`, or one that came along */
 
     body_state body_state;
     uint64_t body_left; /* of a body with Content-Length */

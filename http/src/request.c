@@ -110,7 +110,7 @@ static error route_and_handle(http_request *req)
 error http_request_run(void *arg)
 {
     http_request *req = arg;
-    log_set_request_id((str){ req->id, sizeof req->id });
+    log_set_request_id(req->shown_id);
     buf_init_arena(&req->headers, &req->conn->arena, HTTP_HEADERS_BYTES_MAX);
     error e = route_and_handle(req);
     if (!e.kind && req->streaming)
@@ -171,7 +171,7 @@ const char *http_request_pattern(const http_request *req)
 
 str http_request_id(const http_request *req)
 {
-    return (str){ req->id, sizeof req->id };
+    return req->shown_id;
 }
 
 arena *http_request_arena(const http_request *req)

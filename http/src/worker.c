@@ -133,7 +133,7 @@ static void stop_gracefully(int signo, void *arg)
 /* `req` is NULL when the fiber was not a request's. */
 static void log_fault(const http_request *req, const crash_report *report)
 {
-    log_set_request_id(req ? (str){ req->id, sizeof req->id } : STR_NONE);
+    log_set_request_id(req ? req->shown_id : STR_NONE);
     log_error(report->signo == SIGUSR1 ? "stopped: it did not yield" : "crashed",
               LOG_CSTR("fiber", fiber_name(report->fiber)),
               LOG_CSTR("route", req ? req->match.pattern : NULL),

@@ -79,7 +79,28 @@ static const http_route shared[] = {
     { HTTP_GET, "/streamed", streamed, http_public },
 };
 
+/* What the engine knows of where the request came from. */
+static error whence(http_request *req)
+{
+    const http_trace *trace = http_request_trace(req);
+    log_info("asked", LOG_CSTR("what", "whence"));
+    TRY(http_set_header(req, STR("X-Client"), http_client_address(req)));
+    TRY(http_set_header(req, STR("X-Trace"), trace->trace_id));
+    TRY(http_set_header(req, STR("X-Caller"), trace->parent_id.ptr ? trace->parent_id : STR("-")));
+    TRY(http_set_header(req, STR("X-State"), trace->state.ptr ? trace->state : STR("-")));
+    TRY(http_set_header(req, STR("X-Parent"), http_request_trace(req)->parent));
+    return http_reply_text(req, 200, http_request_id(req));
+}
+
+static const http_request_ids_options PROXIED_IDS = { .header = "X-Correlation-Id",
+                                                      .from_proxies_only = true };
+static const http_route whences[] = {
+    { HTTP_GET, "/whence", whence, http_public },
+};
+
 static const http_group groups[] = {
+    { "/named", HTTP_ROUTES(whences), { { http_request_ids } } },
+    { "/proxied", HTTP_ROUTES(whences), { { http_request_ids, &PROXIED_IDS } } },
     { "/careful", HTTP_ROUTES(careful), { { http_security_headers, &CAREFUL } } },
     { "/listed", HTTP_ROUTES(shared), { { http_cors, &LISTED } } },
     { "/everybody", HTTP_ROUTES(shared), { { http_cors, &EVERYBODY } } },

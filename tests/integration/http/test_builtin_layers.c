@@ -170,6 +170,161 @@ static void test_cors_answers_by_origin(void **state)
     }
 }
 
+/* --- where a request comes from --------------------------------------------------------------- */
+
+static bool is_own_id(str id)
+{
+    return id.len == 16 && str_trim(id, STR("0123456789abcdef")).len == 0;
+}
+
+typedef struct id_case {
+    const char *path;
+    const char *field;
+    const char *value; /* NULL: none */
+    bool taken;
+} id_case;
+
+#define LONGEST                                                        \
+    "0123456789012345678901234567890123456789012345678901234567890123" \
+    "0123456789012345678901234567890123456789012345678901234567890123"
+
+static const id_case IDS[] = {
+    { "/named/whence", "X-Request-Id", "a-B_9.:+/=~@", true },
+    { "/named/whence", "X-Request-Id", LONGEST, true },
+    { "/named/whence", "X-Request-Id", NULL, false },
+    { "/named/whence", "X-Request-Id", "", false },
+    { "/named/whence", "X-Request-Id", LONGEST "0", false },
+    { "/named/whence", "X-Request-Id", "a b", false },
+    { "/named/whence", "X-Request-Id", "a\"b", false },
+    { "/named/whence", "X-Request-Id", "a\xC3\xBC", false },
+    { "/proxied/whence", "X-Correlation-Id", "from-anybody", false },
+};
+
+static void test_request_id_that_is_harmless_is_taken_over(void **state)
+{
+    (void)state;
+    begin(ENVIRONMENT("WORKERS=1"));
+    for (size_t i = 0; i < ARRAY_LEN(IDS); i++) {
+        const id_case *c = &IDS[i];
+        char line[256] = "";
+        answer a;
+        if (c->value)
+            (void)snprintf(line, sizeof line, "%s: %s\r\n", c->field, c->value);
+        ask("GET", c->path, line, &a);
+        check_status(c->path, &a, 200);
+        if (c->taken != !is_own_id(a.body) || (c->taken && !str_eq(a.body, str_from_c(c->value))))
+            fail_msg("%s%s: %.*s", line, c->path, STR_ARG(a.body));
+        assert_true(str_eq(answer_header(&a, c->field), a.body));
+        answer_free(&a);
+    }
+    assert_true(server_logged(&server, "a-B_9.:+/=~@"));
+    assert_false(server_logged(&server, "from-anybody"));
+}
+
+static void test_request_id_of_a_trusted_proxy_is_taken_over(void **state)
+{
+    (void)state;
+    answer a;
+    begin(ENVIRONMENT("WORKERS=1", "HTTP_TRUSTED_PROXIES=127.0.0.0/8"));
+    ask("GET", "/proxied/whence", "X-Correlation-Id: from-a-proxy\r\n", &a);
+    assert_true(str_eq(a.body, STR("from-a-proxy")));
+    check_field("proxied", &a, "X-Correlation-Id", "from-a-proxy");
+    answer_free(&a);
+}
+
+#define TRACE_ID "0af7651916cd43dd8448eb211c80319c"
+#define SPAN_ID  "b7ad6b7169203331"
+
+static void test_trace_that_is_valid_goes_on_and_another_begins(void **state)
+{
+    (void)state;
+    answer a;
+    char parent[64];
+    begin(ENVIRONMENT("WORKERS=1"));
+    ask("GET", "/named/whence",
+        "traceparent: 00-" TRACE_ID "-" SPAN_ID "-01\r\ntracestate: a=1\r\ntracestate: b=2\r\n",
+        &a);
+    check_field("valid", &a, "X-Trace", TRACE_ID);
+    check_field("valid", &a, "X-Caller", SPAN_ID);
+    check_field("valid", &a, "X-State", "a=1,b=2");
+    (void)snprintf(parent, sizeof parent, "00-" TRACE_ID "-%.*s-01", STR_ARG(a.body));
+    check_field("valid", &a, "X-Parent", parent);
+    answer_free(&a);
+    ask("GET", "/named/whence", "traceparent: 00-" TRACE_ID "-" SPAN_ID "\r\ntracestate: a=1\r\n",
+        &a);
+    const str fresh = answer_header(&a, "X-Trace");
+    assert_true(fresh.len == 32 && !str_eq(fresh, STR(TRACE_ID)));
+    check_field("invalid", &a, "X-Caller", "-");
+    check_field("invalid", &a, "X-State", "-");
+    (void)snprintf(parent, sizeof parent, "00-%.*s-%.*s-00", STR_ARG(fresh), STR_ARG(a.body));
+    check_field("invalid", &a, "X-Parent", parent);
+    answer_free(&a);
+}
+
+typedef struct client_case {
+    const char *fields;
+    const char *client;
+} client_case;
+
+static void check_clients(const client_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        answer a;
+        ask("GET", "/named/whence", cases[i].fields, &a);
+        check_status(cases[i].fields, &a, 200);
+        check_field(cases[i].fields, &a, "X-Client", cases[i].client);
+        answer_free(&a);
+    }
+}
+
+static void test_client_address_is_what_trusted_proxies_say(void **state)
+{
+    static const client_case cases[] = {
+        { "", "127.0.0.1" },
+        { "X-Forwarded-For: 192.0.2.1\r\n", "192.0.2.1" },
+        { "X-Forwarded-For: 203.0.113.9, 192.0.2.1\r\nX-Forwarded-For: 10.0.0.1\r\n", "192.0.2.1" },
+        { "X-Forwarded-For: 192.0.2.1, rubbish\r\n", "127.0.0.1" },
+        { "Forwarded: for=192.0.2.1\r\n", "127.0.0.1" },
+    };
+    (void)state;
+    begin(ENVIRONMENT("WORKERS=1", "HTTP_TRUSTED_PROXIES=127.0.0.1, 10.0.0.0/8"));
+    check_clients(cases, ARRAY_LEN(cases));
+}
+
+static void test_client_address_from_forwarded_when_told_so(void **state)
+{
+    static const client_case cases[] = {
+        { "Forwarded: for=\"[2001:db8::7]:80\";proto=https\r\n", "2001:db8::7" },
+        { "X-Forwarded-For: 192.0.2.1\r\n", "127.0.0.1" },
+    };
+    (void)state;
+    begin(
+        ENVIRONMENT("WORKERS=1", "HTTP_TRUSTED_PROXIES=127.0.0.1", "HTTP_PROXY_HEADER=forwarded"));
+    check_clients(cases, ARRAY_LEN(cases));
+}
+
+static void test_client_address_of_an_untrusted_peer_is_its_own(void **state)
+{
+    static const client_case cases[] = {
+        { "X-Forwarded-For: 192.0.2.1\r\nForwarded: for=192.0.2.1\r\n", "127.0.0.1" },
+    };
+    (void)state;
+    begin(ENVIRONMENT("WORKERS=1", "HTTP_TRUSTED_PROXIES=10.0.0.0/8"));
+    check_clients(cases, ARRAY_LEN(cases));
+}
+
+static void test_trusted_proxies_that_are_bad_refuse_to_start(void **state)
+{
+    (void)state;
+    char log[4096];
+    assert_int_equal(server_run_to_end(getenv("SHIELDED"),
+                                       ENVIRONMENT("HTTP_TRUSTED_PROXIES=10.0.0.1/8"), log,
+                                       sizeof log),
+                     2);
+    assert_non_null(strstr(log, "HTTP_TRUSTED_PROXIES"));
+    assert_non_null(strstr(log, "10.0.0.1/8"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +332,17 @@ int main(void)
         cmocka_unit_test_teardown(test_header_fields_replaced_and_defaulted_stand_once,
                                   server_teardown),
         cmocka_unit_test_teardown(test_cors_answers_by_origin, server_teardown),
+        cmocka_unit_test_teardown(test_request_id_that_is_harmless_is_taken_over, server_teardown),
+        cmocka_unit_test_teardown(test_request_id_of_a_trusted_proxy_is_taken_over,
+                                  server_teardown),
+        cmocka_unit_test_teardown(test_trace_that_is_valid_goes_on_and_another_begins,
+                                  server_teardown),
+        cmocka_unit_test_teardown(test_client_address_is_what_trusted_proxies_say, server_teardown),
+        cmocka_unit_test_teardown(test_client_address_from_forwarded_when_told_so, server_teardown),
+        cmocka_unit_test_teardown(test_client_address_of_an_untrusted_peer_is_its_own,
+                                  server_teardown),
+        cmocka_unit_test_teardown(test_trusted_proxies_that_are_bad_refuse_to_start,
+                                  server_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

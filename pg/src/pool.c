@@ -107,6 +107,7 @@ static void conn_failed(pg_pool *pool)
     if (pool->failures < 5)
         pause_ms = BACKOFF_FIRST_MS << pool->failures;
     pool->failures++;
+    pool->away = pool->open == 0;
     count(pool, PG_METRIC_CONNECT_FAILURES, 1);
     if (getrandom(&jitter, sizeof jitter, GRND_NONBLOCK) != sizeof jitter)
         jitter = 0;
@@ -155,12 +156,13 @@ static void open_ended(fiber *f, error result, void *arg)
         else
             pg_pool_conn_closed(c);
     } else {
+        if (pool->away)
+            log_info("connected to PostgreSQL", LOG_STR("host", pool->info.host),
+                     LOG_STR("database", pool->info.database));
+        pool->away = false;
         pool->failures = 0;
         pool->open++;
         count(pool, PG_METRIC_CONNECTIONS, 1);
-        if (pool->open == 1)
-            log_info("connected to PostgreSQL", LOG_STR("host", pool->info.host),
-                     LOG_STR("database", pool->info.database));
         pg_conn_start(c);
     }
     serve(pool);
@@ -342,6 +344,7 @@ void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why)
         count(pool, PG_METRIC_CONNECTIONS_LOST, 1);
     if (!pool->closed)
         log_warn("PostgreSQL connection lost", LOG_CSTR("why", why));
+    pool->away = pool->open == 0;
     if (pool->open == 0)
         open_another(pool);
     serve(pool);

@@ -49,6 +49,7 @@ struct pg_pool {
     list spare_requests;
     pg_request_chunk *request_chunks; /* all memory of requests */
     uint32_t failures;                /* attempts to connect since the last that succeeded */
+    bool away; /* the server, and the log has said so: it will say when it is back */
     timer retry;
     char last_error[256]; /* why the last attempt failed */
     bool closed;

@@ -87,7 +87,8 @@ const char *tls_reason(void)
 {
     const unsigned long code = ERR_get_error();
     ERR_clear_error();
-    const char *reason = code ? ERR_reason_error_string(code) : NULL;
+    const char *reason = ERR_SYSTEM_ERROR(code) ? strerrordesc_np(ERR_GET_REASON(code)) :
+                                                  ERR_reason_error_string(code);
     return reason ? reason : "no reason given";
 }
 

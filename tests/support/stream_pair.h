@@ -51,6 +51,7 @@ struct side {
     uint32_t calls_after_closed; /* must stay 0 */
     error why;
     int why_errno;
+    char why_text[200];
 
     /* What to do in `data` instead of taking everything; may be NULL. */
     size_t (*take)(side *s, str bytes);
@@ -101,6 +102,8 @@ static inline void side_closed(stream *st, error why)
     const error_detail *detail = error_detail_of(why);
     s->why = why;
     s->why_errno = detail ? detail->system_errno : 0;
+    if (detail)
+        snprintf(s->why_text, sizeof s->why_text, "%.*s", STR_ARG(detail->text));
     s->stream = NULL;
     side_note(s, SIDE_CLOSED);
     s->closed = true;

@@ -67,4 +67,29 @@ typedef struct http_request_ids_options {
  * -_.:+/=~@, and shows the id in the answer. From here on log lines have it. */
 YIELDS error http_request_ids(http_request *req, const http_next *next);
 
+/* --- rate limits ------------------------------------------------------------------------------ */
+
+extern const error_kind HTTP_RATE_LIMITED; /* TOO_MANY: 429 */
+
+/* Whom a request counts for: any bytes that live as long as it does; STR_NONE: nobody, so that it
+ * is not limited. Runs before guards. */
+typedef str http_rate_key(http_request *req);
+
+typedef struct http_rate_limit_options {
+    uint32_t requests;  /* so many, … */
+    uint32_t per_ms;    /* …in this time, on average; 0: a minute */
+    uint32_t burst;     /* at once, after a pause; 0: `requests` */
+    http_rate_key *key; /* NULL: http_client_address, of IPv6 its /64; those without share one */
+    uint32_t keys_max;  /* room for so many keys, 16 bytes each; 0: 65,536 */
+    const char *name;   /* in the answer's fields; NULL: default */
+} http_rate_limit_options;
+
+/* A token bucket a key, for all workers together; a reload begins with full ones. Every answer says
+ * how many requests are left (RateLimit, with the time until all are there again; of none, until
+ * there is one) and what the rule is (RateLimit-Policy). What is too much is answered with 429 and
+ * Retry-After, and not counted. When there are more keys than room, a new one takes over the bucket
+ * of the one that is nearest to being full, as it is. Layers with the same options share their
+ * buckets. Needs options. */
+YIELDS error http_rate_limit(http_request *req, const http_next *next);
+
 #endif

@@ -11,6 +11,7 @@ typedef error http_layer_prepare_fn(arena *a, const void *options, const void **
 
 http_layer_prepare_fn http_security_prepare;
 http_layer_prepare_fn http_cors_prepare;
+http_layer_prepare_fn http_rate_limit_prepare;
 http_layer_prepare_fn http_request_ids_prepare;
 
 /* Prepares a layer of a table: a copy of it, with what it needs for options. Another's layer stays

@@ -1,5 +1,6 @@
 /* A server with the layers that come with the engine: what test_builtin_layers.c talks to. */
 #include <brio/http.h>
+#include <unistd.h>
 
 static error hello(http_request *req)
 {
@@ -98,7 +99,30 @@ static const http_route whences[] = {
     { HTTP_GET, "/whence", whence, http_public },
 };
 
+static str key_of_query(http_request *req)
+{
+    return http_query(req, STR("key"));
+}
+
+static error which(http_request *req)
+{
+    return http_reply_text(req, 200, str_format(http_request_arena(req), "%d", (int)getpid()));
+}
+
+/* Nothing comes back while a test runs. */
+static const http_rate_limit_options BY_ADDRESS = { .requests = 1, .per_ms = 3600000, .burst = 20 };
+static const http_rate_limit_options BY_KEY = {
+    .requests = 2, .per_ms = 7200000, .key = key_of_query, .name = "keys"
+};
+static const http_route counted[] = {
+    { HTTP_GET, "/which", which, http_public },
+    { HTTP_GET, "/fails", fails, http_public },
+};
+
 static const http_group groups[] = {
+    { "/addresses", HTTP_ROUTES(counted), { { http_rate_limit, &BY_ADDRESS } } },
+    { "/also", HTTP_ROUTES(counted), { { http_rate_limit, &BY_ADDRESS } } },
+    { "/keys", HTTP_ROUTES(counted), { { http_rate_limit, &BY_KEY } } },
     { "/named", HTTP_ROUTES(whences), { { http_request_ids } } },
     { "/proxied", HTTP_ROUTES(whences), { { http_request_ids, &PROXIED_IDS } } },
     { "/careful", HTTP_ROUTES(careful), { { http_security_headers, &CAREFUL } } },

@@ -325,6 +325,100 @@ static void test_trusted_proxies_that_are_bad_refuse_to_start(void **state)
     assert_non_null(strstr(log, "10.0.0.1/8"));
 }
 
+/* --- rate limits ------------------------------------------------------------------------------ */
+
+static void test_rate_limit_holds_over_all_workers(void **state)
+{
+    (void)state;
+    int allowed = 0, refused = 0;
+    char first[16] = "", last[16] = "";
+    bool two_workers = false;
+    begin(ENVIRONMENT("WORKERS=2"));
+    for (int i = 0; i < 80; i++) {
+        answer a;
+        http_get(server.port, i % 3 == 0 ? "/also/which" : "/addresses/which", &a);
+        check_field("each", &a, "RateLimit-Policy", "\"default\";q=1;w=3600");
+        if (a.status == 200) {
+            char left[64];
+            (void)snprintf(left, sizeof left, "\"default\";r=%d;t=", 19 - allowed);
+            assert_true(str_starts_with(answer_header(&a, "RateLimit"), str_from_c(left)));
+            check_field("allowed", &a, "Retry-After", NULL);
+            (void)snprintf(last, sizeof last, "%.*s", STR_ARG(a.body));
+            if (allowed++ == 0)
+                memcpy(first, last, sizeof first);
+            two_workers = two_workers || strcmp(first, last) != 0;
+        } else {
+            uint64_t wait;
+            check_status("refused", &a, 429);
+            assert_true(str_to_uint64(answer_header(&a, "Retry-After"), &wait));
+            assert_in_range(wait, 3000, 3600);
+            assert_true(str_starts_with(answer_header(&a, "RateLimit"), STR("\"default\";r=0;t=")));
+            refused++;
+        }
+        answer_free(&a);
+    }
+    assert_int_equal(allowed, 20);
+    assert_int_equal(refused, 60);
+    assert_true(two_workers);
+}
+
+typedef struct key_case {
+    const char *path;
+    const char *fields;
+    int status;
+} key_case;
+
+static void check_statuses(const key_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        answer a;
+        ask("GET", cases[i].path, cases[i].fields, &a);
+        check_status(cases[i].path, &a, cases[i].status);
+        answer_free(&a);
+    }
+}
+
+static void test_rate_limit_counts_by_the_key_it_is_told(void **state)
+{
+    static const key_case cases[] = {
+        { "/keys/which?key=a", "", 200 }, { "/keys/fails?key=a", "", 400 },
+        { "/keys/which?key=a", "", 429 }, { "/keys/which?key=b", "", 200 },
+        { "/keys/which", "", 200 }, /* counts for nobody */
+        { "/keys/which", "", 200 },       { "/keys/which", "", 200 },
+    };
+    (void)state;
+    begin(ENVIRONMENT("WORKERS=1"));
+    check_statuses(cases, ARRAY_LEN(cases));
+    answer a;
+    http_get(server.port, "/keys/which", &a);
+    check_field("nobody", &a, "RateLimit", NULL);
+    answer_free(&a);
+}
+
+static void use_up(const char *fields)
+{
+    for (int i = 0; i < 20; i++) {
+        const key_case once = { "/addresses/which", fields, 200 };
+        check_statuses(&once, 1);
+    }
+}
+
+static void test_rate_limit_counts_by_the_address_that_proxies_tell(void **state)
+{
+    static const key_case cases[] = {
+        { "/addresses/which", "X-Forwarded-For: 192.0.2.1\r\n", 429 },
+        { "/addresses/which", "X-Forwarded-For: 192.0.2.2\r\n", 200 },
+        { "/addresses/which", "X-Forwarded-For: 2001:db8:1:2:ffff::1\r\n", 429 }, /* its /64 */
+        { "/addresses/which", "X-Forwarded-For: 2001:db8:1:3::1\r\n", 200 },
+        { "/addresses/which", "", 200 },
+    };
+    (void)state;
+    begin(ENVIRONMENT("WORKERS=1", "HTTP_TRUSTED_PROXIES=127.0.0.1"));
+    use_up("X-Forwarded-For: 192.0.2.1\r\n");
+    use_up("X-Forwarded-For: 2001:db8:1:2::1\r\n");
+    check_statuses(cases, ARRAY_LEN(cases));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +436,10 @@ int main(void)
         cmocka_unit_test_teardown(test_client_address_of_an_untrusted_peer_is_its_own,
                                   server_teardown),
         cmocka_unit_test_teardown(test_trusted_proxies_that_are_bad_refuse_to_start,
+                                  server_teardown),
+        cmocka_unit_test_teardown(test_rate_limit_holds_over_all_workers, server_teardown),
+        cmocka_unit_test_teardown(test_rate_limit_counts_by_the_key_it_is_told, server_teardown),
+        cmocka_unit_test_teardown(test_rate_limit_counts_by_the_address_that_proxies_tell,
                                   server_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,11 +20,11 @@ static struct {
 static void child_start(const char *const *arguments)
 {
     int in[2], out[2];
-    char *argv[ARGUMENTS_MAX] = { "timeout", "60", "openssl" };
+    const char *argv[ARGUMENTS_MAX] = { "timeout", "60", "openssl" };
     size_t count = 3;
     for (; *arguments; arguments++) {
         assert_true(count + 1 < ARGUMENTS_MAX);
-        argv[count++] = (char *)*arguments;
+        argv[count++] = *arguments;
     }
     assert_int_equal(pipe2(in, O_CLOEXEC), 0);
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
@@ -33,7 +33,8 @@ static void child_start(const char *const *arguments)
     posix_spawn_file_actions_adddup2(&actions, in[0], 0);
     posix_spawn_file_actions_adddup2(&actions, out[1], 1);
     posix_spawn_file_actions_adddup2(&actions, out[1], 2);
-    assert_int_equal(posix_spawnp(&child.pid, "timeout", &actions, NULL, argv, environ), 0);
+    assert_int_equal(
+        posix_spawnp(&child.pid, "timeout", &actions, NULL, (char *const *)argv, environ), 0);
     posix_spawn_file_actions_destroy(&actions);
     close(in[0]);
     close(out[1]);

@@ -17,6 +17,7 @@
 #include "core/fiber.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "http/multipart.h" // IWYU pragma: export
 #include "http/request.h"
 
 /* Handlers and guards. A guard runs before the handler and before the body is read; an error from

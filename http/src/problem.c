@@ -2,6 +2,8 @@
  * list of wrong fields; the details are for the log. */
 #include "conn.h"
 
+#include "http/multipart.h"
+
 #include <stdio.h>
 
 #define PROBLEM_BYTES_MAX 65536
@@ -39,7 +41,8 @@ static int status_of_class(error_class class)
 int http_status_of(error e)
 {
     const error_detail *detail = error_detail_of(e);
-    if (error_is(e, &HTTP_UNSUPPORTED_MEDIA) || error_is(e, &HTTP_FORM_EXPECTED))
+    if (error_is(e, &HTTP_UNSUPPORTED_MEDIA) || error_is(e, &HTTP_FORM_EXPECTED) ||
+        error_is(e, &HTTP_MULTIPART_EXPECTED))
         return 415;
     if (error_is(e, &HTTP_METHOD_NOT_ALLOWED))
         return 405;

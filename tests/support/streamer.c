@@ -37,6 +37,36 @@ static error glance(http_request *req)
     return http_reply_text(req, 200, piece.len > 0 ? STR("something") : STR("nothing"));
 }
 
+/* "name=bytes;" of each part, or "name:text;" of a field of at most ten bytes. */
+static error parts(http_request *req)
+{
+    http_multipart *form;
+    http_part part;
+    buf out;
+    buf_init_arena(&out, http_request_arena(req), 65536);
+    TRY(http_multipart_start(req, NULL, &form));
+    for (;;) {
+        TRY(http_multipart_next(form, &part));
+        if (!part.name.ptr)
+            break;
+        buf_append(&out, part.name);
+        if (!part.filename.ptr) {
+            str text;
+            TRY(http_part_bytes(form, 10, &text));
+            buf_append_format(&out, ":%.*s;", STR_ARG(text));
+            continue;
+        }
+        uint64_t bytes = 0;
+        str piece;
+        do {
+            TRY(http_part_read(form, &piece));
+            bytes += piece.len;
+        } while (piece.len > 0);
+        buf_append_format(&out, "=%llu;", (unsigned long long)bytes);
+    }
+    return http_reply_text(req, 200, buf_str(&out));
+}
+
 static error numbers(http_request *req)
 {
     const int64_t count = http_path_int8(req, "count");
@@ -106,6 +136,7 @@ static const http_route routes[] = {
     { HTTP_POST, "/upload", upload, http_public, .body_bytes_max = 20 * GIGABYTES,
       .timeout_ms = 600000 },
     { HTTP_POST, "/small", upload, http_public, .body_bytes_max = 1000 },
+    { HTTP_POST, "/parts", parts, http_public, .body_bytes_max = 20 * GIGABYTES },
     { HTTP_POST, "/glance", glance, http_public },
     { HTTP_GET, "/numbers/:count<int8>", numbers, http_public },
     { HTTP_GET, "/bytes/:count<int8>", bytes, http_public, .timeout_ms = 600000 },

@@ -223,6 +223,64 @@ static void test_stream_expectation_is_answered_when_the_body_is_wanted(void **s
     peer_close(&p);
 }
 
+static void send_parts(peer *p, const char *type, const char *body, int status, const char *answer_)
+{
+    answer a;
+    peer_sendf(
+        p, "POST /parts HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n%s",
+        type, strlen(body), body);
+    peer_read(p, false, &a);
+    check_status(type, &a, status);
+    if (answer_)
+        assert_str(answer_, a.body);
+    answer_free(&a);
+}
+
+static void test_stream_multipart_parts_arrive_one_by_one(void **state)
+{
+    (void)state;
+    static char block[100000];
+    const size_t blocks = 100;
+    peer p;
+    answer a;
+    serve_streams(ENVIRONMENT("WORKERS=1"));
+    peer_connect(&p, server.port);
+    send_parts(&p, "multipart/form-data; boundary=b",
+               "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--b--\r\n", 200, "a:1;");
+    send_parts(&p, "multipart/form-data; boundary=b", "nothing", 400, NULL);
+    peer_close(&p);
+    peer_connect(&p, server.port);
+    send_parts(&p, "application/json", "{}", 415, NULL);
+    peer_close(&p);
+    peer_connect(&p, server.port);
+    send_parts(&p, "multipart/form-data", "{}", 400, NULL);
+    peer_close(&p);
+    peer_connect(&p, server.port);
+    send_parts(&p, "multipart/form-data; boundary=b",
+               "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n12345678901\r\n--b--\r\n", 413,
+               NULL);
+    peer_close(&p);
+    peer_connect(&p, server.port);
+    const char *head = "--xx\r\nContent-Disposition: form-data; name=\"f\"; filename=\"big\"\r\n"
+                       "Content-Type: application/octet-stream\r\n\r\n";
+    const char *tail =
+        "\r\n--xx\r\nContent-Disposition: form-data; name=\"t\"\r\n\r\nend\r\n--xx--\r\n";
+    for (size_t i = 0; i < sizeof block; i++)
+        block[i] = (char)(i % 7 ? '\r' : '-');
+    peer_sendf(&p,
+               "POST /parts HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; "
+               "boundary=xx\r\nContent-Length: %zu\r\n\r\n%s",
+               strlen(head) + blocks * sizeof block + strlen(tail), head);
+    for (size_t i = 0; i < blocks; i++)
+        peer_send(&p, (str){ block, sizeof block });
+    peer_send(&p, str_from_c(tail));
+    peer_read(&p, false, &a);
+    check_status("big", &a, 200);
+    assert_str("f=10000000;t:end;", a.body);
+    answer_free(&a);
+    peer_close(&p);
+}
+
 /* --- responses -------------------------------------------------------------------------------- */
 
 static void test_stream_response_is_chunked_and_the_connection_lives(void **state)
@@ -381,6 +439,7 @@ int main(void)
         cmocka_unit_test_teardown(test_stream_body_left_unread_closes, server_teardown),
         cmocka_unit_test_teardown(test_stream_expectation_is_answered_when_the_body_is_wanted,
                                   server_teardown),
+        cmocka_unit_test_teardown(test_stream_multipart_parts_arrive_one_by_one, server_teardown),
         cmocka_unit_test_teardown(test_stream_response_is_chunked_and_the_connection_lives,
                                   server_teardown),
         cmocka_unit_test_teardown(test_stream_response_to_1_0_ends_with_the_connection,

@@ -92,4 +92,15 @@ typedef struct http_rate_limit_options {
  * buckets. Needs options. */
 YIELDS error http_rate_limit(http_request *req, const http_next *next);
 
+/* --- entity tags ------------------------------------------------------------------------------ */
+
+typedef struct http_etag_options {
+    size_t body_bytes_max; /* larger bodies get no tag, which takes reading them; 0: 1 MiB */
+} http_etag_options;
+
+/* Gives staged bodies of GET with status 200 a strong ETag, unless the handler sets its own or says
+ * Cache-Control: no-store. If-None-Match with that tag is answered with 304, If-Match without it
+ * with 412. Stands inside layers that change bodies: the tag is of what the handler staged. */
+YIELDS error http_etag(http_request *req, const http_next *next);
+
 #endif

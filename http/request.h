@@ -29,12 +29,13 @@ typedef enum http_method {
     HTTP_METHOD_OTHER,
 } http_method;
 
-extern const error_kind HTTP_BAD_REQUEST;        /* INVALID: 400 */
-extern const error_kind HTTP_BODY_TOO_LARGE;     /* TOO_LARGE: 413 */
-extern const error_kind HTTP_UNSUPPORTED_MEDIA;  /* INVALID: 415 */
-extern const error_kind HTTP_NOT_FOUND;          /* NOT_FOUND: 404 */
-extern const error_kind HTTP_METHOD_NOT_ALLOWED; /* INVALID: 405 */
-extern const error_kind HTTP_CLIENT_GONE;        /* CANCELED: nobody is there to answer */
+extern const error_kind HTTP_BAD_REQUEST;         /* INVALID: 400 */
+extern const error_kind HTTP_BODY_TOO_LARGE;      /* TOO_LARGE: 413 */
+extern const error_kind HTTP_UNSUPPORTED_MEDIA;   /* INVALID: 415 */
+extern const error_kind HTTP_NOT_FOUND;           /* NOT_FOUND: 404 */
+extern const error_kind HTTP_METHOD_NOT_ALLOWED;  /* INVALID: 405 */
+extern const error_kind HTTP_PRECONDITION_FAILED; /* INVALID: 412 */
+extern const error_kind HTTP_CLIENT_GONE;         /* CANCELED: nobody is there to answer */
 
 /* --- what came ------------------------------------------------------------------------------- */
 

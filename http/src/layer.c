@@ -22,6 +22,7 @@ static const struct {
 } OWN[] = {
     { http_security_headers, http_security_prepare },
     { http_cors, http_cors_prepare },
+    { http_etag, http_etag_prepare },
     { http_rate_limit, http_rate_limit_prepare },
     { http_request_ids, http_request_ids_prepare },
 };

@@ -11,6 +11,7 @@ typedef error http_layer_prepare_fn(arena *a, const void *options, const void **
 
 http_layer_prepare_fn http_security_prepare;
 http_layer_prepare_fn http_cors_prepare;
+http_layer_prepare_fn http_etag_prepare;
 http_layer_prepare_fn http_rate_limit_prepare;
 http_layer_prepare_fn http_request_ids_prepare;
 

@@ -48,6 +48,8 @@ int http_status_of(error e)
         return 405;
     if (error_is(e, &HTTP_BODY_LATE))
         return 408;
+    if (error_is(e, &HTTP_PRECONDITION_FAILED))
+        return 412;
     if (detail && detail->field_count > 0)
         return 422;
     return status_of_class(error_class_of(e));

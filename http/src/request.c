@@ -12,6 +12,8 @@ ERROR_KIND(HTTP_BAD_REQUEST, ERROR_INVALID, "The request is malformed.");
 ERROR_KIND(HTTP_BODY_TOO_LARGE, ERROR_TOO_LARGE, "The body is larger than this resource takes.");
 ERROR_KIND(HTTP_UNSUPPORTED_MEDIA, ERROR_INVALID, "The body must be of type application/json.");
 ERROR_KIND(HTTP_NOT_FOUND, ERROR_NOT_FOUND, "There is nothing at this address.");
+ERROR_KIND(HTTP_PRECONDITION_FAILED, ERROR_INVALID,
+           "The resource is not in the state the request expects.");
 ERROR_KIND(HTTP_CLIENT_GONE, ERROR_CANCELED, "The client has gone.");
 ERROR_KIND(HTTP_BAD_HEADER, ERROR_INTERNAL, "The server could not complete the request.");
 ERROR_KIND(HTTP_METHOD_NOT_ALLOWED, ERROR_INVALID, "This resource has no such method.");

@@ -119,7 +119,48 @@ static const http_route counted[] = {
     { HTTP_GET, "/fails", fails, http_public },
 };
 
+static error versioned(http_request *req)
+{
+    TRY(http_set_header(req, STR("ETag"), STR("W/\"v7\"")));
+    return hello(req);
+}
+
+static error secret(http_request *req)
+{
+    TRY(http_set_header(req, STR("Cache-Control"), STR("no-store")));
+    return hello(req);
+}
+
+static error typed(http_request *req)
+{
+    return http_reply_bytes(req, 200, STR("text/csv"), STR("hello"));
+}
+
+static error created(http_request *req)
+{
+    return http_reply_text(req, 201, STR("hello"));
+}
+
+static error large(http_request *req)
+{
+    return http_reply_text(req, 200, STR("hello, hello"));
+}
+
+static const http_etag_options SMALL = { .body_bytes_max = 8 };
+static const http_route tagged[] = {
+    { HTTP_GET, "/hello", hello, http_public },
+    { HTTP_POST, "/hello", hello, http_public },
+    { HTTP_GET, "/fails", fails, http_public },
+    { HTTP_GET, "/streamed", streamed, http_public },
+    { HTTP_GET, "/versioned", versioned, http_public },
+    { HTTP_GET, "/secret", secret, http_public },
+    { HTTP_GET, "/typed", typed, http_public },
+    { HTTP_GET, "/created", created, http_public },
+    { HTTP_GET, "/large", large, http_public },
+};
+
 static const http_group groups[] = {
+    { "/tagged", HTTP_ROUTES(tagged), { { http_etag, &SMALL } } },
     { "/addresses", HTTP_ROUTES(counted), { { http_rate_limit, &BY_ADDRESS } } },
     { "/also", HTTP_ROUTES(counted), { { http_rate_limit, &BY_ADDRESS } } },
     { "/keys", HTTP_ROUTES(counted), { { http_rate_limit, &BY_KEY } } },

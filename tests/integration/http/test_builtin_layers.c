@@ -419,6 +419,84 @@ static void test_rate_limit_counts_by_the_address_that_proxies_tell(void **state
     check_statuses(cases, ARRAY_LEN(cases));
 }
 
+/* --- entity tags ------------------------------------------------------------------------------ */
+
+/* "text/plain; charset=utf-8", NUL, "hello", by sha256sum. */
+#define TAG   "\"1e4f55df03e63805c74cb62285767914\""
+#define OTHER "\"00000000000000000000000000000000\""
+
+typedef struct tag_case {
+    const char *method, *path, *fields;
+    int status;
+    const char *tag; /* NULL: none */
+} tag_case;
+
+static const tag_case TAGS[] = {
+    { "GET", "/tagged/hello", "", 200, TAG },
+    { "GET", "/tagged/hello", "If-None-Match: " TAG "\r\n", 304, TAG },
+    { "GET", "/tagged/hello", "If-None-Match: W/" TAG "\r\n", 304, TAG },
+    { "GET", "/tagged/hello", "If-None-Match: *\r\n", 304, TAG },
+    { "GET", "/tagged/hello", "If-None-Match: " OTHER ", " TAG "\r\n", 304, TAG },
+    { "GET", "/tagged/hello", "If-None-Match: " OTHER "\r\nIf-None-Match: " TAG "\r\n", 304, TAG },
+    { "GET", "/tagged/hello", "If-None-Match: " OTHER "\r\n", 200, TAG },
+    { "GET", "/tagged/hello", "If-None-Match: rubbish\r\n", 200, TAG },
+    { "GET", "/tagged/hello", "If-None-Match: \r\n", 200, TAG },
+    { "GET", "/tagged/hello", "If-Match: " TAG "\r\n", 200, TAG },
+    { "GET", "/tagged/hello", "If-Match: *\r\n", 200, TAG },
+    { "GET", "/tagged/hello", "If-Match: W/" TAG "\r\n", 412, TAG },
+    { "GET", "/tagged/hello", "If-Match: " OTHER "\r\n", 412, TAG },
+    { "GET", "/tagged/hello", "If-Match: " TAG "\r\nIf-None-Match: " TAG "\r\n", 304, TAG },
+    { "POST", "/tagged/hello", "Content-Length: 0\r\nIf-Match: " OTHER "\r\n", 200, NULL },
+    { "GET", "/tagged/fails", "If-Match: " OTHER "\r\n", 400, NULL },
+    { "GET", "/tagged/streamed", "If-None-Match: *\r\n", 200, NULL },
+    { "GET", "/tagged/created", "If-None-Match: *\r\n", 201, NULL },
+    { "GET", "/tagged/secret", "If-None-Match: *\r\n", 200, NULL },
+    { "GET", "/tagged/large", "If-None-Match: *\r\n", 200, NULL },
+    { "GET", "/tagged/versioned", "If-None-Match: \"v7\"\r\n", 304, "W/\"v7\"" },
+    { "GET", "/tagged/versioned", "If-None-Match: \"v8\"\r\n", 200, "W/\"v7\"" },
+    { "GET", "/tagged/versioned", "If-Match: W/\"v7\"\r\n", 412, "W/\"v7\"" },
+};
+
+static void test_etag_names_the_bytes_and_saves_sending_them(void **state)
+{
+    (void)state;
+    begin(ENVIRONMENT("WORKERS=2"));
+    for (size_t i = 0; i < ARRAY_LEN(TAGS); i++) {
+        const tag_case *c = &TAGS[i];
+        char what[256];
+        answer a;
+        (void)snprintf(what, sizeof what, "%zu: %s %s %s", i, c->method, c->path, c->fields);
+        ask(c->method, c->path, c->fields, &a);
+        check_status(what, &a, c->status);
+        check_field(what, &a, "ETag", c->tag);
+        assert_true(c->status != 304 || a.body.len == 0);
+        answer_free(&a);
+    }
+}
+
+static void test_etag_differs_by_type_and_is_the_same_to_head(void **state)
+{
+    (void)state;
+    answer a;
+    peer p;
+    begin(ENVIRONMENT("WORKERS=1"));
+    http_get(server.port, "/tagged/typed", &a);
+    assert_int_equal(answer_header(&a, "ETag").len, strlen(TAG));
+    assert_false(str_eq(answer_header(&a, "ETag"), STR(TAG)));
+    answer_free(&a);
+    peer_connect(&p, server.port);
+    peer_sendf(&p, "HEAD /tagged/hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    peer_read(&p, true, &a);
+    check_status("HEAD", &a, 200);
+    check_field("HEAD", &a, "ETag", TAG);
+    answer_free(&a);
+    peer_sendf(&p, "HEAD /tagged/hello HTTP/1.1\r\nHost: x\r\nIf-None-Match: " TAG "\r\n\r\n");
+    peer_read(&p, true, &a);
+    check_status("HEAD", &a, 304);
+    answer_free(&a);
+    peer_close(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -440,6 +518,10 @@ int main(void)
         cmocka_unit_test_teardown(test_rate_limit_holds_over_all_workers, server_teardown),
         cmocka_unit_test_teardown(test_rate_limit_counts_by_the_key_it_is_told, server_teardown),
         cmocka_unit_test_teardown(test_rate_limit_counts_by_the_address_that_proxies_tell,
+                                  server_teardown),
+        cmocka_unit_test_teardown(test_etag_names_the_bytes_and_saves_sending_them,
+                                  server_teardown),
+        cmocka_unit_test_teardown(test_etag_differs_by_type_and_is_the_same_to_head,
                                   server_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

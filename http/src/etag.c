@@ -1,0 +1,93 @@
+/* Entity tags of staged bodies: a client that has the body already is told so instead of being sent
+ * it again. The tag is the beginning of a SHA-256 of type and body: the same on every worker and
+ * host and after every restart, and nobody can make two bodies that share one.
+ *
+ * What is saved is the transfer; the handler runs as ever. A handler that knows its version better
+ * sets ETag itself, and that is compared.
+ *
+ * Invariant: a 304 goes only to a client that named the tag of the very bytes it would have got. */
+#include "conditional.h"
+#include "conn.h"
+#include "layer.h"
+#include "sha256.h"
+
+#define BODY_BYTES_DEFAULT ((size_t)1 << 20)
+#define TAG_BYTES          16
+#define LIST_BYTES_MAX     32768
+
+error http_etag_prepare(arena *a, const void *given, const void **out)
+{
+    http_etag_options *options = ARENA_NEW(a, http_etag_options);
+    if (given)
+        *options = *(const http_etag_options *)given;
+    if (options->body_bytes_max == 0)
+        options->body_bytes_max = BODY_BYTES_DEFAULT;
+    *out = options;
+    return OK;
+}
+
+static str tag_of(const http_request *req)
+{
+    static const char hex[] = "0123456789abcdef";
+    uint8_t digest[HTTP_SHA256_BYTES];
+    http_sha256 h;
+    http_sha256_init(&h);
+    http_sha256_add(&h, req->content_type);
+    http_sha256_add(&h, (str){ "", 1 }); /* a NUL, which no type has */
+    http_sha256_add(&h, req->reply);
+    http_sha256_end(&h, digest);
+    char *tag = arena_alloc(&req->conn->arena, 2 * TAG_BYTES + 2, 1);
+    tag[0] = '"';
+    for (size_t i = 0; i < TAG_BYTES; i++) {
+        tag[1 + 2 * i] = hex[digest[i] >> 4];
+        tag[2 + 2 * i] = hex[digest[i] & 15];
+    }
+    tag[2 * TAG_BYTES + 1] = '"';
+    return (str){ tag, 2 * TAG_BYTES + 2 };
+}
+
+/* All fields of that name, with commas between; STR_NONE without one. */
+static str all_fields(const http_request *req, str name)
+{
+    buf all;
+    bool any = false;
+    buf_init_arena(&all, &req->conn->arena, LIST_BYTES_MAX);
+    for (uint32_t i = 0; i < req->head.field_count; i++) {
+        if (!str_eq_nocase(req->head.fields[i].name, name))
+            continue;
+        if (any)
+            buf_append_char(&all, ',');
+        any = true;
+        buf_append(&all, req->head.fields[i].value);
+    }
+    return any ? buf_str(&all) : STR_NONE;
+}
+
+/* Whether there is a whole body that a tag may stand for. */
+static bool is_tagged(const http_request *req, const http_etag_options *options)
+{
+    const bool is_get = req->head.method == HTTP_GET || req->head.method == HTTP_HEAD;
+    const str control = http_reply_header(req, STR("Cache-Control"));
+    return is_get && req->status == 200 && !req->streaming &&
+           req->reply.len <= options->body_bytes_max && !str_eq_nocase(control, STR("no-store"));
+}
+
+error http_etag(http_request *req, const http_next *next)
+{
+    TRY(http_proceed(req, next));
+    if (!is_tagged(req, next->options))
+        return OK;
+    str tag = http_reply_header(req, STR("ETag"));
+    if (!tag.ptr) {
+        tag = tag_of(req);
+        TRY(http_set_header(req, STR("ETag"), tag));
+    }
+    /* RFC 9110, 13.2.2; there is no date to compare. */
+    const str match = all_fields(req, STR("If-Match"));
+    if (match.ptr && !http_etags_have(match, tag, true))
+        return error_set(&HTTP_PRECONDITION_FAILED, "If-Match names another state");
+    const str none_match = all_fields(req, STR("If-None-Match"));
+    if (none_match.ptr && http_etags_have(none_match, tag, false))
+        return http_reply_empty(req, 304);
+    return OK;
+}

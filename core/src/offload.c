@@ -188,6 +188,7 @@ error offload(error (*fn)(void *arg), void *arg)
         return error_set(fuse, "before an offloaded call");
     struct offload *o = NULL;
     TRY(offload_of(f->loop, &o));
+    invariant(o != NULL);
     job *j = ARENA_NEW(f->arena, job); /* the details are too large for a frame */
     *j = (job){ .done.run = job_done,
                 .offload = o,

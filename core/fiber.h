@@ -53,6 +53,8 @@ arena *fiber_arena(void);
 /* The arena of a fiber that has not ended. */
 arena *fiber_arena_of(fiber *f);
 const char *fiber_name(const fiber *f);
+/* What a parked fiber waits for, as fiber_park was told; NULL while it does not. */
+const char *fiber_waits_for(const fiber *f);
 
 /* Waits for a joinable fiber's end, takes its result (details included) and frees the handle.
  * Always waits it out, whatever the caller's fuses: cancel it first to hurry it. */

@@ -24,6 +24,13 @@
  * it is the answer. */
 typedef error http_handler(http_request *req);
 
+/* Which requests a worker that cannot keep up answers with 503, before their body is read. */
+typedef enum http_priority {
+    HTTP_PRIORITY_NORMAL = 0, /* past HTTP_REQUESTS_MAX requests in flight */
+    HTTP_PRIORITY_LOW,        /* before: past HTTP_SHED_LAG or HTTP_SHED_REQUESTS too */
+    HTTP_PRIORITY_HIGH,       /* never */
+} http_priority;
+
 /* One route. Every one names its guard; http_public is the guard that lets everybody in. */
 struct http_route {
     http_method method;
@@ -36,6 +43,7 @@ struct http_route {
     size_t body_bytes_max; /* 0: HTTP_BODY_BYTES_MAX of the configuration */
     uint32_t timeout_ms;   /* 0: HTTP_HANDLER_TIMEOUT of the configuration, which is also how long
                               any handler may run without yielding */
+    http_priority priority;
 };
 
 /* Lets everybody in. */

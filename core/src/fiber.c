@@ -63,6 +63,11 @@ const char *fiber_name(const fiber *f)
     return f->name;
 }
 
+const char *fiber_waits_for(const fiber *f)
+{
+    return f->state == FIBER_PARKED ? f->waits_for : NULL;
+}
+
 fiber_stats fiber_stats_of(const loop *l)
 {
     fiber_stats stats = l->fiber_stats;

@@ -1,5 +1,7 @@
 /* The program around an application: configuration, commands, help, and serving. */
+#include "debug.h"
 #include "environment.h"
+#include "quarantine.h"
 #include "worker.h"
 
 #include <stdio.h>
@@ -60,6 +62,28 @@ static const config_entry SETTINGS[] = {
     { "HTTP_CONNECTIONS_MAX", CONFIG_INT, "16000", .min = 1, .max = 1000000,
       .meaning = "connections a worker holds", .offset = AT(connections_max),
       .unit = "connections" },
+    { "HTTP_REQUESTS_MAX", CONFIG_INT, "10000", .min = 1, .max = 1000000,
+      .meaning = "requests in flight in a worker; past it 503, but for routes of high priority",
+      .offset = AT(requests_max), .unit = "requests" },
+    { "HTTP_SHED_REQUESTS", CONFIG_INT, "1000", .min = 0, .max = 1000000,
+      .meaning = "requests in flight past which routes of low priority are answered with 503; "
+                 "0: any number",
+      .offset = AT(shed_requests), .unit = "requests" },
+    { "HTTP_SHED_LAG", CONFIG_DURATION, "250ms", .min = 0, .max = DAY_MS,
+      .meaning = "lag of the loop past which routes of low priority are answered with 503; 0: any",
+      .offset = AT(shed_lag_ms) },
+    { "HTTP_QUARANTINE_FAULTS", CONFIG_INT, "3", .min = 0, .max = HTTP_QUARANTINE_FAULTS_MAX,
+      .meaning = "faults of a route within HTTP_QUARANTINE_WINDOW after which it is answered with "
+                 "503 until a reload; 0: never",
+      .offset = AT(quarantine_faults), .unit = "faults" },
+    { "HTTP_QUARANTINE_WINDOW", CONFIG_DURATION, "60s", .min = 1, .max = DAY_MS,
+      .meaning = "time in which a route's faults count together",
+      .offset = AT(quarantine_window_ms) },
+    { "HTTP_DEBUG_PATH", CONFIG_TEXT, .min = 1, .max = 1024,
+      .meaning = "path that lists a worker's requests in flight; needs HTTP_DEBUG_TOKEN",
+      .offset = AT(debug_path) },
+    { "HTTP_DEBUG_TOKEN", CONFIG_SECRET, .min = 16, .max = 1024,
+      .meaning = "bearer token of those who may read HTTP_DEBUG_PATH", .offset = AT(debug_token) },
     { "HTTP_REQUEST_MEMORY_MAX", CONFIG_BYTES, "64M", .min = 65536, .max = (int64_t)1 << 34,
       .meaning = "memory a request may take", .offset = AT(arena_bytes_max) },
     { "HTTP_ACCESS_LOG", CONFIG_BOOL, "off", .meaning = "a line for each request",
@@ -126,14 +150,16 @@ static error read_trust(http_settings *settings)
 }
 
 /* The app's own routes are a group without a prefix. */
-static error build_router(const http_app *app, arena *a, router **out)
+static error build_router(const http_app *app, const http_settings *settings, arena *a,
+                          router **out)
 {
     http_group *groups = ARENA_NEW_ARRAY(a, http_group, app->groups.count + 1);
     groups[0].routes = app->routes;
     if (app->groups.count > 0)
         memcpy(groups + 1, app->groups.items, app->groups.count * sizeof *groups);
     TRY(http_router_build(a, app->layers, groups, app->groups.count + 1, out));
-    return http_router_add_bare(a, *out, HTTP_BUILT_IN);
+    TRY(http_router_add_bare(a, *out, HTTP_BUILT_IN));
+    return http_debug_add(a, settings, *out);
 }
 
 static int serve(const http_app *app, char *const *arguments, char *const *environment)
@@ -149,7 +175,7 @@ static int serve(const http_app *app, char *const *arguments, char *const *envir
     if (e.kind)
         return complain(e, 2);
     arena_init(&a, APP_ARENA_BYTES_MAX);
-    e = build_router(app, &a, &r);
+    e = build_router(app, &settings, &a, &r);
     const supervisor_start start = {
         .app = app, .settings = &settings, .router = r, .program = { arguments, environment }
     };

@@ -16,12 +16,21 @@ static const metric METRICS[HTTP_METRIC_COUNT] = {
                                            "Connections accepted." },
     [HTTP_METRIC_CONNECTIONS_REFUSED] = { "http_connections_refused_total", NULL, METRIC_COUNTER,
                                           "Connections closed for want of room." },
+    [HTTP_METRIC_CONNECTIONS_DISPLACED] = { "http_connections_displaced_total", NULL,
+                                            METRIC_COUNTER,
+                                            "Idle connections closed to make room for new ones." },
     [HTTP_METRIC_FAULTS] = { "http_faults_total", NULL, METRIC_COUNTER,
                              "Requests that crashed or never yielded." },
+    [HTTP_METRIC_QUARANTINED] = { "http_requests_quarantined_total", NULL, METRIC_COUNTER,
+                                  "Requests refused because their route keeps crashing." },
+    [HTTP_METRIC_SHED] = { "http_requests_shed_total", NULL, METRIC_COUNTER,
+                           "Requests refused because the worker was overloaded." },
     [HTTP_METRIC_LOG_DROPPED] = { "log_lines_dropped_total", NULL, METRIC_COUNTER,
                                   "Log lines lost to a stalled sink." },
     [HTTP_METRIC_DURATION] = { "http_request_duration_seconds", NULL, METRIC_HISTOGRAM,
                                "From the first byte of a request to its queued response." },
+    [HTTP_METRIC_LOOP_LAG] = { "http_loop_lag_seconds", NULL, METRIC_HISTOGRAM,
+                               "How late a timer fires while there are requests." },
 };
 
 const metrics_table HTTP_METRICS = { METRICS, HTTP_METRIC_COUNT };
@@ -46,8 +55,8 @@ static error metrics(http_request *req)
 }
 
 static const http_route routes[] = {
-    { HTTP_GET, "/health", health, http_public },
-    { HTTP_GET, "/metrics", metrics, http_public },
+    { HTTP_GET, "/health", health, http_public, .priority = HTTP_PRIORITY_HIGH },
+    { HTTP_GET, "/metrics", metrics, http_public, .priority = HTTP_PRIORITY_HIGH },
 };
 
 const http_routes HTTP_BUILT_IN = { routes, ARRAY_LEN(routes) };

@@ -3,7 +3,7 @@
  *
  * Invariant: a connection is freed when its stream is gone and no fiber works for it, whichever
  * comes last. */
-#include "conn.h"
+#include "room.h"
 
 #include <assert.h>
 #include <string.h>
@@ -72,6 +72,7 @@ static void conn_free_if_done(http_conn *c)
     request_free(c);
     list_remove(&c->node);
     server->conn_count--;
+    http_room_left(c);
     metrics_set(server->metrics, HTTP_METRIC_CONNECTIONS, server->conn_count);
     memory_free(c);
     if (server->draining && server->conn_count == 0 && server->on_drained)
@@ -93,6 +94,7 @@ static void conn_close(http_conn *c)
     if (c->closing || !c->stream)
         return;
     c->closing = true;
+    http_room_busy(c);
     stream_close(c->stream, LINGER_MS);
 }
 
@@ -204,6 +206,7 @@ static void refuse(http_conn *c, int status, const char *reason)
 
 static void wait_for_request(http_conn *c)
 {
+    http_room_idle(c);
     stream_set_timeout(c->stream, (uint32_t)c->server->settings->idle_timeout_ms);
     stream_resume(c->stream);
 }
@@ -327,6 +330,7 @@ static http_request *request_begin(http_conn *c)
     buf_init(&req->body_parts, (size_t)c->server->settings->body_bytes_max);
     c->request = req;
     c->request_count++;
+    http_room_busy(c);
     stream_set_timeout(c->stream, (uint32_t)c->server->settings->header_timeout_ms);
     return req;
 }
@@ -422,9 +426,7 @@ static const stream_handler CONN_HANDLER = {
 void http_server_accept(int fd, void *arg)
 {
     http_server *server = arg;
-    http_conn *c = server->conn_count < (uint64_t)server->settings->connections_max
-                       ? MEMORY_NEW(http_conn)
-                       : NULL;
+    http_conn *c = http_room_make(server) ? MEMORY_NEW(http_conn) : NULL;
     if (!c) {
         close(fd);
         metrics_add(server->metrics, HTTP_METRIC_CONNECTIONS_REFUSED, 1);
@@ -447,6 +449,8 @@ void http_server_accept(int fd, void *arg)
     metrics_add(server->metrics, HTTP_METRIC_CONNECTIONS_ACCEPTED, 1);
     metrics_set(server->metrics, HTTP_METRIC_CONNECTIONS, server->conn_count);
     stream_set_timeout(c->stream, (uint32_t)server->settings->idle_timeout_ms);
+    http_room_idle(c);
+    http_room_taken(server);
 }
 
 void http_server_drain(http_server *server, bool hurry)

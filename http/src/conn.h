@@ -43,6 +43,13 @@ typedef struct http_settings {
     int64_t drain_timeout_ms;
     int64_t retire_timeout_ms;
     int64_t connections_max;
+    int64_t quarantine_faults; /* 0: none */
+    int64_t quarantine_window_ms;
+    int64_t shed_lag_ms;   /* 0: none */
+    int64_t shed_requests; /* 0: none */
+    int64_t requests_max;
+    str debug_path;
+    str debug_token;
     int64_t arena_bytes_max;
     bool access_log;
     bool contain_faults;
@@ -62,9 +69,13 @@ enum {
     HTTP_METRIC_CONNECTIONS,
     HTTP_METRIC_CONNECTIONS_ACCEPTED,
     HTTP_METRIC_CONNECTIONS_REFUSED,
+    HTTP_METRIC_CONNECTIONS_DISPLACED,
     HTTP_METRIC_FAULTS,
+    HTTP_METRIC_QUARANTINED,
+    HTTP_METRIC_SHED,
     HTTP_METRIC_LOG_DROPPED,
     HTTP_METRIC_DURATION,
+    HTTP_METRIC_LOOP_LAG,
     HTTP_METRIC_COUNT,
 };
 extern const metrics_table HTTP_METRICS;
@@ -77,6 +88,13 @@ typedef struct http_server {
     const router *router;
     list conns;
     uint32_t conn_count;
+    list idle_conns; /* see room.c */
+    uint32_t connections_max;
+    uint32_t displaced;                          /* to make room, and not yet gone */
+    void (*on_full)(struct http_server *server); /* no connection can come */
+    void (*on_room)(struct http_server *server); /* one can */
+    struct http_quarantine *quarantine;
+    struct http_shed *shed;
     bool draining; /* no connection outlives its request */
     metrics_cells metrics;
     uint64_t request_seed;
@@ -95,6 +113,9 @@ typedef struct http_conn {
     arena arena;             /* of the request */
     loop_task crash_settled; /* frees the connection of a crashed fiber whose client has gone */
     uint32_t request_count;
+    list_node idle; /* in server->idle_conns */
+    uint64_t idle_since_ms;
+    bool displaced;
     bool closing;
 } http_conn;
 

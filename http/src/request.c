@@ -1,6 +1,6 @@
 /* A request on its fiber: routed, guarded, handled, and every error made into an answer. Also what
  * handlers ask of a request. */
-#include "conn.h"
+#include "shed.h"
 
 #include "core/scope.h"
 
@@ -106,6 +106,8 @@ static error route_and_handle(http_request *req)
         req->body_bytes_max = route->body_bytes_max;
     if (route && route->timeout_ms)
         options.deadline_ms = route->timeout_ms;
+    if (route && !http_shed_admit(req))
+        return OK;
     return scope_call(&options, handle, req);
 }
 

@@ -16,6 +16,7 @@
  *
  * Invariant: each TCP socket has at most one worker of a program that accepts, and while it is open
  * somebody does or soon will. */
+#include "quarantine.h"
 #include "reload.h"
 #include "worker.h"
 
@@ -61,6 +62,7 @@ typedef struct supervisor {
     child *children;
     uint32_t child_count;
     http_listening listening;
+    http_quarantine *quarantine;         /* shared */
     uint64_t respawn_at_ms[WORKERS_MAX]; /* 0: none is due */
     uint32_t workers;
     bool stopping;
@@ -124,6 +126,7 @@ NORETURN static void become_worker(supervisor *s, uint32_t at)
                            .settings = s->settings,
                            .router = s->router,
                            .slot = &s->slots[at],
+                           .quarantine = s->quarantine,
                            .index = s->children[at].place,
                            .supervisor = s->pid };
     (void)signal(SIGHUP, SIG_IGN); /* a terminal sends it to all */
@@ -492,6 +495,7 @@ static error supervisor_open(supervisor *s)
     uint32_t count = 1;
     for (size_t i = 0; i < HTTP_APP_METRICS_MAX && s->app->metrics[i]; i++)
         tables[count++] = s->app->metrics[i];
+    TRY(http_quarantine_new(&s->quarantine));
     TRY(metrics_open(tables, count, s->child_count));
     return open_sockets(s);
 }
@@ -533,6 +537,7 @@ static int run_alone(supervisor *s)
                            .settings = s->settings,
                            .router = s->router,
                            .slot = &s->slots[0],
+                           .quarantine = s->quarantine,
                            .rehearsal = s->inherited.rehearsal };
     if (!start.rehearsal)
         start.listen_fds = take_sockets(s, 0, &start.listen_count);

@@ -5,15 +5,22 @@
  *                                    SERVING --fault----> RETIRING --drained or 2 s-----> exit 3 */
 #include "worker.h"
 
+#include "quarantine.h"
+#include "room.h"
+#include "shed.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define FILES_BESIDE  200  /* a worker may open, beside its connections */
+#define ROOM_CHECK_MS 20   /* while accepting pauses */
 #define STOP_START_MS 1000 /* for on_worker_start, when told to stop meanwhile */
 
 typedef struct worker_socket {
@@ -23,6 +30,8 @@ typedef struct worker_socket {
 
 typedef struct worker_process {
     http_server server;
+    http_shed shed;
+    timer room_timer; /* while accepting pauses for want of room */
     worker_socket *sockets;
     uint32_t socket_count;
     const worker_start *start;
@@ -83,6 +92,47 @@ static void drain_deadline(timer *t)
     loop_stop(p->server.loop);
 }
 
+/* --- accepting ------------------------------------------------------------------------------- */
+
+static error start_accepting(worker_process *p)
+{
+    for (uint32_t i = 0; i < p->socket_count; i++) {
+        worker_socket *s = &p->sockets[i];
+        if (!s->listener)
+            TRY(listener_start(p->server.loop, s->fd, http_server_accept, &p->server,
+                               &s->listener));
+    }
+    return OK;
+}
+
+/* Clients wait in the queues until a connection has gone, or one has been idle for long enough. */
+static void pause_accepting(http_server *server)
+{
+    worker_process *p = process_of(server);
+    for (uint32_t i = 0; i < p->socket_count; i++)
+        listener_stop(&p->sockets[i].listener);
+    if (p->socket_count > 0)
+        loop_timer_arm(server->loop, &p->room_timer, ROOM_CHECK_MS);
+}
+
+static void resume_accepting(http_server *server)
+{
+    worker_process *p = process_of(server);
+    if (!timer_armed(&p->room_timer))
+        return;
+    loop_timer_cancel(server->loop, &p->room_timer);
+    if (start_accepting(p).kind)
+        pause_accepting(server);
+}
+
+static void room_timer_fired(timer *t)
+{
+    worker_process *p = CONTAINER_OF(t, worker_process, room_timer);
+    loop_timer_arm(p->server.loop, t, ROOM_CHECK_MS);
+    if (http_room_is_there(&p->server))
+        resume_accepting(&p->server);
+}
+
 /* Takes what has already been connected, so that nobody who was accepted by the kernel is lost. */
 static void accept_rest(worker_process *p)
 {
@@ -101,6 +151,7 @@ static void stop_accepting(worker_process *p)
         listener_stop(&p->sockets[i].listener);
         close(p->sockets[i].fd);
     }
+    loop_timer_cancel(p->server.loop, &p->room_timer);
     p->socket_count = 0;
 }
 
@@ -162,6 +213,16 @@ static void retire(worker_process *p)
     loop_timer_arm(p->server.loop, &p->deadline, (uint32_t)p->server.settings->retire_timeout_ms);
 }
 
+static void count_fault(const worker_process *p, const http_request *req)
+{
+    const http_settings *settings = p->start->settings;
+    if (http_quarantine_count(p->start->quarantine, req->match.route, http_clock_us() / 1000,
+                              (uint32_t)settings->quarantine_faults,
+                              (uint64_t)settings->quarantine_window_ms))
+        log_error("quarantined until a reload: it crashes again and again",
+                  LOG_STR("method", req->head.method_name), LOG_CSTR("route", req->match.pattern));
+}
+
 static void crashed(const crash_report *report, void *arg)
 {
     worker_process *p = arg;
@@ -169,6 +230,8 @@ static void crashed(const crash_report *report, void *arg)
     http_request *req = is_request ? report->fiber_arg : NULL;
     metrics_add(p->server.metrics, HTTP_METRIC_FAULTS, 1);
     log_fault(req, report);
+    if (req && req->match.route)
+        count_fault(p, req);
     if (report->fiber == p->starter) { /* still STARTING, so the supervisor does not try for ever */
         p->exit_status = WORKER_EXIT_START;
         loop_stop(p->server.loop);
@@ -191,14 +254,6 @@ static error run_worker_start(void *arg)
 {
     const worker_process *p = arg;
     return p->server.app->on_worker_start ? p->server.app->on_worker_start() : OK;
-}
-
-static error start_accepting(worker_process *p)
-{
-    for (uint32_t i = 0; i < p->socket_count; i++)
-        TRY(listener_start(p->server.loop, p->sockets[i].fd, http_server_accept, &p->server,
-                           &p->sockets[i].listener));
-    return OK;
 }
 
 static void worker_started(fiber *f, error result, void *arg)
@@ -236,12 +291,32 @@ static error start_and_log(void *arg)
     return e;
 }
 
+/* What the limit of open files leaves room for. */
+static uint32_t connections_max(const http_settings *settings)
+{
+    struct rlimit limit;
+    const uint32_t wanted = (uint32_t)settings->connections_max;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+        return wanted;
+    const uint64_t files = limit.rlim_cur;
+    const uint64_t room = files - (files / 2 < FILES_BESIDE ? files / 2 : FILES_BESIDE);
+    return room < wanted ? (uint32_t)room : wanted;
+}
+
 static error worker_open(worker_process *p)
 {
     http_server *server = &p->server;
     const loop_options options = { .heartbeat = &p->start->slot->heartbeat };
     TRY(loop_new(&options, &server->loop));
     list_init(&server->conns);
+    list_init(&server->idle_conns);
+    http_shed_init(&p->shed, server);
+    server->shed = &p->shed;
+    server->quarantine = p->start->quarantine;
+    server->connections_max = connections_max(server->settings);
+    server->on_full = pause_accepting;
+    server->on_room = resume_accepting;
+    p->room_timer.fire = room_timer_fired;
     p->sockets =
         MEMORY_NEW_ARRAY(worker_socket, p->start->listen_count ? p->start->listen_count : 1);
     if (!p->sockets)

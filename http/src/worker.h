@@ -30,6 +30,7 @@ typedef struct worker_start {
     const http_settings *settings;
     const router *router;
     worker_slot *slot;
+    struct http_quarantine *quarantine;
     uint32_t index;
     int *listen_fds; /* to accept from; they become the worker's */
     uint32_t listen_count;

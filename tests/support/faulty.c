@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ITEM_FIELDS(F)                                      \
@@ -199,6 +200,18 @@ static error refuse(http_request *req)
     return error_set(&NOT_YOURS, "guarded");
 }
 
+/* Keeps the loop from everything else for that long. */
+static error hold(http_request *req)
+{
+    struct timespec now, from;
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    const int64_t ms = http_path_int8(req, "ms");
+    do
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    while ((now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000 < ms);
+    return http_reply_text(req, 200, STR("held"));
+}
+
 /* --- faulty ---------------------------------------------------------------------------------- */
 
 /* Each fault is hidden from the compiler and its sanitizers: what is tested is the signal. */
@@ -377,6 +390,10 @@ static const http_route routes[] = {
     { HTTP_GET, "/fail/:class", fail_with, http_public },
     { HTTP_GET, "/request/:id<uuid>", show_request, say_something },
     { HTTP_POST, "/forbidden", echo, refuse },
+    { HTTP_GET, "/hold/:ms<int8>", hold, http_public },
+    { HTTP_GET, "/low", fast, http_public, .priority = HTTP_PRIORITY_LOW },
+    { HTTP_POST, "/low", echo, http_public, .priority = HTTP_PRIORITY_LOW },
+    { HTTP_GET, "/high", fast, http_public, .priority = HTTP_PRIORITY_HIGH },
     { HTTP_GET, "/fault/null", fault_null, http_public },
     { HTTP_GET, "/fault/zero", fault_zero, http_public },
     { HTTP_GET, "/fault/recurse", fault_recurse, http_public },

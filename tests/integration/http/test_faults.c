@@ -176,7 +176,7 @@ static void test_fault_in_a_child_fiber_fails_its_request(void **state)
 static void test_fault_storm_is_survived(void **state)
 {
     (void)state;
-    serve(ENVIRONMENT("WORKERS=2"));
+    serve(ENVIRONMENT("WORKERS=2", "HTTP_QUARANTINE_FAULTS=0"));
     for (int i = 0; i < 25; i++)
         check_get(FAULTS[i % 5].path, 500);
     check_get("/fast", 200);
@@ -221,7 +221,7 @@ static void test_fault_while_many_retire_is_survived(void **state)
     (void)state;
     peer slow[8];
     answer a;
-    serve(ENVIRONMENT("WORKERS=1"));
+    serve(ENVIRONMENT("WORKERS=1", "HTTP_QUARANTINE_FAULTS=0"));
     for (size_t i = 0; i < ARRAY_LEN(slow); i++) {
         peer_connect(&slow[i], server.port);
         peer_sendf(&slow[i], "GET /slow/1000 HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -1,0 +1,11 @@
+/* The debug endpoint: the requests in flight. */
+#ifndef HTTP_SRC_DEBUG_H
+#define HTTP_SRC_DEBUG_H
+
+#include "conn.h"
+
+/* Adds it to the router when HTTP_DEBUG_PATH is set; lives in `a`.
+ *   fails  CONFIG_INVALID without HTTP_DEBUG_TOKEN; HTTP_ROUTES_INVALID */
+error http_debug_add(arena *a, const http_settings *settings, router *r);
+
+#endif

@@ -1,0 +1,74 @@
+/* The cap of connections. At it the oldest idle connection gives way to the new one; while none has
+ * been idle for IDLE_GIVES_WAY_MS, accepting pauses, and clients wait in the socket's queue.
+ *
+ * A connection that has just been made or just been answered does not give way: a request is
+ * probably on its way on it, and a crowd of new clients would only displace each other.
+ *
+ * Invariant: idle_conns holds, the oldest first, exactly the open connections that wait for a
+ * request; conn_count - displaced <= connections_max. */
+#include "room.h"
+
+#define IDLE_GIVES_WAY_MS 100
+
+void http_room_idle(http_conn *c)
+{
+    c->idle_since_ms = loop_now_ms(c->server->loop);
+    list_remove(&c->idle);
+    list_append(&c->server->idle_conns, &c->idle);
+}
+
+void http_room_busy(http_conn *c)
+{
+    list_remove(&c->idle);
+}
+
+static bool is_full(const http_server *server)
+{
+    return server->conn_count - server->displaced >= server->connections_max;
+}
+
+/* The one that may give way, or NULL. */
+static http_conn *oldest_idle(const http_server *server)
+{
+    if (list_is_empty(&server->idle_conns))
+        return NULL;
+    http_conn *oldest = CONTAINER_OF(server->idle_conns.head.next, http_conn, idle);
+    return loop_now_ms(server->loop) - oldest->idle_since_ms >= IDLE_GIVES_WAY_MS ? oldest : NULL;
+}
+
+bool http_room_is_there(const http_server *server)
+{
+    return !is_full(server) || oldest_idle(server);
+}
+
+bool http_room_make(http_server *server)
+{
+    if (!is_full(server))
+        return true;
+    http_conn *c = oldest_idle(server);
+    if (!c)
+        return false;
+    invariant(c->stream && !c->request);
+    http_room_busy(c);
+    c->closing = true;
+    c->displaced = true;
+    server->displaced++;
+    metrics_add(server->metrics, HTTP_METRIC_CONNECTIONS_DISPLACED, 1);
+    stream_abort(c->stream);
+    return true;
+}
+
+void http_room_taken(http_server *server)
+{
+    if (!http_room_is_there(server) && server->on_full)
+        server->on_full(server);
+}
+
+void http_room_left(http_conn *c)
+{
+    http_server *server = c->server;
+    http_room_busy(c);
+    server->displaced -= c->displaced;
+    if (!is_full(server) && server->on_room)
+        server->on_room(server);
+}

@@ -1,5 +1,6 @@
 /* A server with the layers that come with the engine: what test_builtin_layers.c talks to. */
 #include <brio/http.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static error hello(http_request *req)
@@ -171,8 +172,14 @@ static const http_group groups[] = {
     { "/everybody", HTTP_ROUTES(shared), { { http_cors, &EVERYBODY } } },
 };
 
+/* For the test of a program that does not start. */
+static const http_cors_options CAREFREE = { .origins = { "*" }, .credentials = true };
+
 int main(int argc, char **argv)
 {
+    if (getenv("CAREFREE"))
+        return http_main(argc, argv,
+                         &(http_app){ .name = "carefree", .layers = { { http_cors, &CAREFREE } } });
     return http_main(argc, argv,
                      &(http_app){ .name = "shielded",
                                   .routes = HTTP_ROUTES(plain),

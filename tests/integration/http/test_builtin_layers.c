@@ -170,6 +170,15 @@ static void test_cors_answers_by_origin(void **state)
     }
 }
 
+static void test_layer_options_that_are_bad_are_told_at_the_start(void **state)
+{
+    (void)state;
+    char log[4096];
+    assert_int_equal(
+        server_run_to_end(getenv("SHIELDED"), ENVIRONMENT("CAREFREE=1"), log, sizeof log), 1);
+    assert_non_null(strstr(log, "http_cors: credentials need a list of origins, not \"*\""));
+}
+
 /* --- where a request comes from --------------------------------------------------------------- */
 
 static bool is_own_id(str id)
@@ -504,6 +513,8 @@ int main(void)
         cmocka_unit_test_teardown(test_header_fields_replaced_and_defaulted_stand_once,
                                   server_teardown),
         cmocka_unit_test_teardown(test_cors_answers_by_origin, server_teardown),
+        cmocka_unit_test_teardown(test_layer_options_that_are_bad_are_told_at_the_start,
+                                  server_teardown),
         cmocka_unit_test_teardown(test_request_id_that_is_harmless_is_taken_over, server_teardown),
         cmocka_unit_test_teardown(test_request_id_of_a_trusted_proxy_is_taken_over,
                                   server_teardown),

@@ -11,7 +11,7 @@
  * owner does not take stays sealed, and the socket is not read.
  *
  * A step of the handshake (`shake`) touches the session, `raw` and `wire` only. It runs on the loop
- * and costs up to a millisecond (an RSA signature); it could run on an offload thread if the blocks
+ * and costs half a millisecond of CPU or more; it could run on an offload thread if the blocks
  * it may need were taken before.
  *
  * Invariant: `wire_bytes` is what lies in `wire`, and is part of stream_queued. Whenever the stream

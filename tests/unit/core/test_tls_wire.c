@@ -1,5 +1,6 @@
 /* TLS on streams: what goes over the wire. Peers that cut, flip, flood, stall and lie, and one of
  * OpenSSL's own for what a stream never does. */
+#include "tests/support/random.h"
 #include "tests/support/tls_pair.h"
 
 /* --- a wire that the test carries by hand ---------------------------------------------------- */
@@ -8,12 +9,12 @@
 static int at_client = -1, at_server = -1;
 
 /* Connects the two through the test's hands, TLS begun. */
-static void open_by_hand(void)
+static void open_by_hand(const stream_options *options)
 {
     const pair_kind connecting = { .name = "client", .is_client = true };
     const pair_kind accepted = { .name = "server" };
-    at_client = pair_open(&connecting, NULL, 0, &client);
-    at_server = pair_open(&accepted, NULL, 0, &server);
+    at_client = pair_open(&connecting, options, 0, &client);
+    at_server = pair_open(&accepted, options, 0, &server);
     client.opened = false;
     start_both("localhost");
 }
@@ -72,7 +73,7 @@ static void test_tls_wire_of_single_bytes_works(void **state)
     (void)state;
     flipped = SIZE_MAX;
     configure(NULL, NULL);
-    open_by_hand();
+    open_by_hand(NULL);
     carry_until_idle(1);
     assert_true(client.opened && server.opened);
     stream_write(client.stream, pattern(3, 3000));
@@ -95,7 +96,7 @@ static void test_tls_flipped_byte_never_passes(void **state)
     for (size_t at = SIZE_MAX; at == SIZE_MAX || at < total; at = at == SIZE_MAX ? 0 : at + 37) {
         flipped = at;
         carried = 0;
-        open_by_hand();
+        open_by_hand(NULL);
         carry_until_idle(4096);
         if (client.stream && client.opened)
             stream_write(client.stream, pattern(0, 200));
@@ -117,6 +118,100 @@ static void test_tls_flipped_byte_never_passes(void **state)
     }
     assert_true(total > 1000);
     assert_true(passed <= 3);
+}
+
+/* --- at random ------------------------------------------------------------------------------- */
+
+static random_state dice;
+
+static size_t take_some(side *s, str bytes)
+{
+    const size_t part = random_below(&dice, bytes.len + 1);
+    buf_append(&s->got, str_slice(bytes, 0, part));
+    if (random_below(&dice, 4) == 0)
+        stream_pause(s->stream);
+    return part;
+}
+
+typedef struct writer {
+    side *side;
+    size_t written;
+    bool may_end; /* when both had, the streams would be gone */
+    bool ended;
+} writer;
+
+/* One thing that an owner may do. */
+static void act(writer *w)
+{
+    stream *s = w->side->stream;
+    const size_t len =
+        random_below(&dice, 3) ? random_below(&dice, 100) : random_below(&dice, 60000);
+    switch (random_below(&dice, 8)) {
+    case 0:
+    case 1:
+    case 2:
+        if (w->ended || w->written > 300000)
+            break;
+        stream_write(s, pattern(w->written, len));
+        w->written += len;
+        break;
+    case 3:
+        stream_pause(s);
+        break;
+    case 4:
+        if (w->may_end && w->written > 300000) {
+            stream_end(s);
+            w->ended = true;
+        }
+        break;
+    default:
+        stream_resume(s);
+        break;
+    }
+}
+
+static bool is_complete(const writer *w, const side *reader)
+{
+    return w->written > 300000 && reader->got.len == w->written && w->ended == w->may_end &&
+           reader->at_end == w->may_end;
+}
+
+/* Whatever the pieces on the wire, the pauses and the limits: all arrives, in order, and the end.
+ */
+static void test_tls_random_schedules_lose_nothing(void **state)
+{
+    (void)state;
+    flipped = SIZE_MAX;
+    configure(NULL, NULL);
+    dice = random_start();
+    for (uint32_t round = 0; round < 12; round++) {
+        const stream_options options = { .output_bytes_high = 1000 + round % 3 * 50000,
+                                         .full_duplex = round % 2 == 0 };
+        open_by_hand(&options);
+        client.take = server.take = take_some;
+        writer writers[] = { { &client, 0, round % 2 == 0, false },
+                             { &server, 0, round % 2 == 1, false } };
+        for (int i = 0; i < 200000; i++) {
+            if (is_complete(&writers[0], &server) && is_complete(&writers[1], &client))
+                break;
+            act(&writers[random_below(&dice, 2)]);
+            for (size_t n = random_below(&dice, 4); n > 0; n--)
+                (void)carry_both(1 + random_below(&dice, 4096));
+            assert_false(client.closed || server.closed);
+            assert_ok(i % 16 == 0 ? fiber_sleep(1) : fiber_yield());
+        }
+        assert_true(is_complete(&writers[0], &server) && is_complete(&writers[1], &client));
+        assert_true(pattern_is(0, buf_str(&server.got)) && pattern_is(0, buf_str(&client.got)));
+        client.take = server.take = NULL;
+        stream_close(client.stream, 50);
+        stream_close(server.stream, 50);
+        eventually(client.closed && server.closed);
+        assert_ok(client.why);
+        assert_ok(server.why);
+        close_hands();
+        forget(&client);
+        forget(&server);
+    }
 }
 
 /* --- cut off --------------------------------------------------------------------------------- */
@@ -157,6 +252,34 @@ static void test_tls_peer_that_leaves_in_the_handshake_is_told(void **state)
     assert_fails(TLS_FAILED, server.why);
     assert_non_null(strstr(server.why_text, "hung up"));
     assert_false(server.opened || server.at_end);
+}
+
+static void test_tls_reset_in_the_handshake_is_told(void **state)
+{
+    (void)state;
+    configure(NULL, NULL);
+    connect_bare(&client, true);
+    assert_ok(stream_start_tls_client(client.stream, client_config, STR("localhost")));
+    assert_ok(fiber_sleep(2));
+    peer_reset(&bare);
+    eventually(client.closed);
+    assert_fails(STREAM_CLOSED, client.why);
+    assert_int_equal(client.why_errno, ECONNRESET);
+    assert_false(client.opened);
+}
+
+static void test_tls_connection_that_is_refused_is_told(void **state)
+{
+    (void)state;
+    address at;
+    configure(NULL, NULL);
+    close(pair_listen(false, &at));
+    assert_ok(stream_connect(loop_self(), &at, &SIDE_HANDLER, NULL, &client, &client.stream));
+    assert_ok(stream_start_tls_client(client.stream, client_config, STR("localhost")));
+    stream_write(client.stream, STR("never sent"));
+    eventually(client.closed);
+    assert_fails(STREAM_CONNECT_FAILED, client.why);
+    assert_false(client.opened);
 }
 
 static void test_tls_half_closed_stream_carries_much(void **state)
@@ -421,7 +544,7 @@ static void test_tls_writes_of_a_turn_share_a_record(void **state)
     (void)state;
     flipped = SIZE_MAX;
     configure(NULL, NULL);
-    open_by_hand();
+    open_by_hand(NULL);
     carry_until_idle(4096);
     assert_true(client.opened && server.opened);
     carried = 0;
@@ -576,9 +699,12 @@ static int run(void)
     const struct CMUnitTest tests[] = {
         HANDS_TEST(test_tls_wire_of_single_bytes_works),
         HANDS_TEST(test_tls_flipped_byte_never_passes),
+        HANDS_TEST(test_tls_random_schedules_lose_nothing),
         HANDS_TEST(test_tls_writes_of_a_turn_share_a_record),
         PAIR_TEST(test_tls_end_without_close_notify_is_no_end),
         PAIR_TEST(test_tls_peer_that_leaves_in_the_handshake_is_told),
+        PAIR_TEST(test_tls_reset_in_the_handshake_is_told),
+        PAIR_TEST(test_tls_connection_that_is_refused_is_told),
         PAIR_TEST(test_tls_half_closed_stream_carries_much),
         PAIR_TEST(test_tls_garbage_ends_the_handshake),
         PAIR_TEST(test_tls_garbage_is_answered_by_an_alert),

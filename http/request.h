@@ -134,11 +134,25 @@ error http_reply_bytes(http_request *req, int status, str content_type, str body
 error http_reply_text(http_request *req, int status, str text);
 /* No body: 204, or a status that says all. */
 error http_reply_empty(http_request *req, int status);
-/* A file of the directory `root` by its path below it: no way out of `root`, by dots or by links,
- * and no dotfiles. The type is told by the extension.
- *   yields  while it is read on an offload thread
- *   fails   HTTP_NOT_FOUND; INTERNAL past 16 MiB; SYSTEM_FAILED without `root`; OFFLOAD_FULL */
+/* A file of the directory `root`, of any size, by its path below it: no way out of `root`, by dots
+ * or by links, and no dotfiles. The type is told by the extension. To a GET or HEAD it answers 304
+ * where the client's copy is still good, and to a GET 206 with the ranges that were asked for. A
+ * neighbour name.br, .zst or .gz goes out in its place to clients that prefer it. The file leaves
+ * after the handler has returned, as fast as the client takes it: no timeout of the route bounds
+ * that, only HTTP_WRITE_TIMEOUT. Header fields of the handler's own are set before.
+ *   yields  while it is opened on an offload thread
+ *   fails   HTTP_NOT_FOUND, HTTP_PRECONDITION_FAILED, HTTP_RANGE_UNSATISFIABLE; SYSTEM_FAILED
+ *           without `root`; HTTP_TOO_MANY_FILES; OFFLOAD_FULL */
 YIELDS error http_reply_file(http_request *req, const char *root, str path);
+extern const error_kind HTTP_RANGE_UNSATISFIABLE; /* INVALID: 416, behind the end of the file */
+extern const error_kind HTTP_TOO_MANY_FILES;      /* UNAVAILABLE: out of descriptors */
+
+/* Sends the client elsewhere: 301 and 302 (a browser makes a POST into a GET), 303 (always GET),
+ * 307 and 308 (the same method); 301 and 308 are remembered. Any other status is a programmer's
+ * error. The location is a URL or a path; what no URL may contain is percent-encoded. One that
+ * comes from the client is for the handler to check: "//evil.example" is another site. fails
+ * HTTP_BAD_HEADER when it is empty, over 4 KiB encoded, or has a control character */
+error http_redirect(http_request *req, int status, str location);
 
 /* --- cookies ---------------------------------------------------------------------------------- */
 
@@ -180,6 +194,9 @@ extern const error_kind
  * `timeout_ms` bounds all of it. Status 200 and up, but 204 and 304. fails  HTTP_CLIENT_GONE;
  * HTTP_BAD_HEADER for the content type */
 error http_reply_start(http_request *req, int status, str content_type);
+/* The same for a response whose length is known: it has a Content-Length, and the connection
+ * breaks off unless the handler writes just as many bytes. */
+error http_reply_start_sized(http_request *req, int status, str content_type, uint64_t bytes);
 /* The next bytes of it, copied.
  *   yields  while the client has more than 256 KiB still to take
  *   fails   HTTP_CLIENT_GONE, HTTP_CLIENT_SLOW; TIMED_OUT */

@@ -5,6 +5,8 @@
  * comes last. */
 #include "room.h"
 
+#include "file.h"
+
 #include <assert.h>
 #include <string.h>
 #include <time.h>
@@ -56,6 +58,7 @@ static void request_free(http_conn *c)
     http_request *req = c->request;
     c->request = NULL;
     if (req) {
+        http_file_close(&req->file);
         block_release(&req->head_block);
         block_release(&req->piece_block);
         buf_deinit(&req->body_parts);
@@ -111,8 +114,6 @@ static bool status_has_body(int status)
     return status >= 200 && status != 204 && status != 304;
 }
 
-#define LENGTH_UNKNOWN UINT64_MAX
-
 /* Writes the response head to `out`, which has HEAD_BYTES_MAX and the size of `headers`. */
 static size_t put_head(http_conn *c, char *out, int status, str content_type, uint64_t length,
                        str headers, bool close)
@@ -128,7 +129,7 @@ static size_t put_head(http_conn *c, char *out, int status, str content_type, ui
         at = put(out, at, STR("\r\nContent-Type: "));
         at = put(out, at, content_type);
     }
-    if (length == LENGTH_UNKNOWN) {
+    if (length == HTTP_LENGTH_UNKNOWN) {
         if (minor_version > 0)
             at = put(out, at, STR("\r\nTransfer-Encoding: chunked"));
     } else if (status_has_body(status)) {
@@ -183,13 +184,14 @@ void http_conn_start_reply(http_request *req)
     http_conn *c = req->conn;
     const str headers = buf_str(&req->headers);
     /* RFC 9112, 6.3: to a client of 1.0 the end of the connection is the end of the body. */
-    const bool close = req->head.minor_version == 0 || !req->head.keep_alive || c->server->draining;
+    const bool ends_it = req->length == HTTP_LENGTH_UNKNOWN && req->head.minor_version == 0;
+    const bool close = ends_it || !req->head.keep_alive || c->server->draining;
     char *out = stream_reserve(c->stream, HEAD_BYTES_MAX + headers.len + req->content_type.len);
     if (!out)
         return;
     req->closes = close;
     stream_commit(c->stream,
-                  put_head(c, out, req->status, req->content_type, LENGTH_UNKNOWN, headers, close));
+                  put_head(c, out, req->status, req->content_type, req->length, headers, close));
 }
 
 /* An answer without a request behind it, from memory that is always there. Closes. */
@@ -243,7 +245,8 @@ static void stream_ended(http_conn *c, http_request *req, error result)
         stream_abort(c->stream); /* without its end, the client knows that it is not whole */
         return;
     }
-    if (req->head.minor_version > 0 && req->head.method != HTTP_HEAD)
+    if (req->length == HTTP_LENGTH_UNKNOWN && req->head.minor_version > 0 &&
+        req->head.method != HTTP_HEAD)
         stream_write(c->stream, STR("0\r\n\r\n"));
     const bool reuse = !req->closes && may_be_reused(c, req);
     request_free(c);

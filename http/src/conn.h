@@ -24,6 +24,7 @@
 
 #define HTTP_HEADERS_BYTES_MAX      8192 /* of all response fields that handlers set */
 #define HTTP_CONTENT_TYPE_BYTES_MAX 1024
+#define HTTP_LENGTH_UNKNOWN         UINT64_MAX
 #define HTTP_OUTPUT_BYTES_HIGH      ((size_t)256 << 10) /* queued, past which writers wait */
 
 typedef struct http_settings {
@@ -173,12 +174,16 @@ struct http_request {
     bool challenges; /* WWW-Authenticate is among them */
     /* a response that is written in pieces: see reply_stream.c */
     bool streaming;
-    bool closes; /* as its head has said */
+    uint64_t length;      /* of its body; HTTP_LENGTH_UNKNOWN: as long as it gets */
+    uint64_t length_left; /* of a known one, still to be written */
+    bool closes;          /* as its head has said */
     bool events;
     reply_items items;
     buf scratch; /* an item or event on its way; used again for the next */
     fiber *write_waiter;
     http_stored *values;
+    struct http_file *file; /* opened for an answer; closed with the request; NULL: none */
+    bool sends_file;        /* it is what is staged */
 };
 
 void http_server_accept(int fd, void *arg);

@@ -1,56 +1,57 @@
-/* Files of a directory as answers. The kernel keeps the path below the root (openat2 with
- * RESOLVE_BENEATH and no symbolic links); blocking calls run on offload threads. */
+/* Files of a directory as answers: which file it is, and how much of it the client is to get.
+ *
+ * The file is opened once, on an offload thread; its size and dates are what fstat said of that
+ * descriptor, and so are its entity tag and all that is decided by them. What is decided is staged
+ * like any other answer and sent by file_send.c when the handler has returned.
+ *
+ * The entity tag is made from the time of change, size and inode. It is weak while the file is
+ * younger than the clock of file systems is coarse: until then a second change could leave all
+ * three the same.
+ *
+ * Invariant: ranges are sent of the file itself only, never of a compressed neighbour: so two parts
+ * of one file that a client puts together are parts of the same bytes. */
+#include "file.h"
+
+#include "beneath.h"
+#include "conditional.h"
 #include "conn.h"
+#include "mime.h"
 
 #include "core/offload.h"
-#include "core/scope.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
+#include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-#define FILE_BYTES_MAX (16 << 20)
+ERROR_KIND(HTTP_RANGE_UNSATISFIABLE, ERROR_INVALID, "The ranges are behind the end.");
+ERROR_KIND(HTTP_TOO_MANY_FILES, ERROR_UNAVAILABLE, "The server is busy; try again later.");
 
-static ERROR_KIND(HTTP_FILE_TOO_LARGE, ERROR_INTERNAL,
-                  "The server could not complete the request.");
+#define SETTLED_S         2 /* a file this old has a time of change of its own */
+#define NEIGHBOUR_SLACK_S 2 /* a copied directory's files have about the same time */
+#define ETAG_SEED         0x66696c65
+#define SUFFIX_BYTES_MAX  5
 
-typedef struct file_read {
+typedef struct opening {
     const char *root;
-    const char *path;
-    int fd; /* -1: not open */
-    char *bytes;
-    size_t len;
-} file_read;
+    char *path; /* below it; with room for a suffix behind it */
+    size_t path_len;
+    uint32_t codings;  /* bit n: http_coding n may be sent in the file's place */
+    bool looks_around; /* for neighbours at all */
+    http_accepted accepted;
+    int fd;
+    struct stat st;
+    http_coding coding;
+    bool varies;
+} opening;
 
-static str type_of(str path)
-{
-    static const struct {
-        str extension;
-        str type;
-    } types[] = {
-        { { ".html", 5 }, { "text/html; charset=utf-8", 24 } },
-        { { ".css", 4 }, { "text/css; charset=utf-8", 23 } },
-        { { ".js", 3 }, { "text/javascript; charset=utf-8", 30 } },
-        { { ".json", 5 }, { "application/json", 16 } },
-        { { ".txt", 4 }, { "text/plain; charset=utf-8", 25 } },
-        { { ".svg", 4 }, { "image/svg+xml", 13 } },
-        { { ".png", 4 }, { "image/png", 9 } },
-        { { ".jpg", 4 }, { "image/jpeg", 10 } },
-        { { ".webp", 5 }, { "image/webp", 10 } },
-        { { ".ico", 4 }, { "image/x-icon", 12 } },
-        { { ".woff2", 6 }, { "font/woff2", 10 } },
-        { { ".wasm", 5 }, { "application/wasm", 16 } },
-        { { ".pdf", 4 }, { "application/pdf", 15 } },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-        if (str_ends_with(path, types[i].extension))
-            return types[i].type;
-    }
-    return STR("application/octet-stream");
-}
+static const char *const SUFFIXES[HTTP_CODINGS] = {
+    [HTTP_CODING_BR] = ".br",
+    [HTTP_CODING_ZSTD] = ".zst",
+    [HTTP_CODING_GZIP] = ".gz",
+};
 
 /* Relative, without empty segments, dotfiles or NUL. */
 static bool is_servable(str path)
@@ -65,75 +66,225 @@ static bool is_servable(str path)
     return true;
 }
 
-/* On an offload thread: opens a regular file and tells its size. */
-static error file_open(void *arg)
+void http_file_close(http_file **f)
 {
-    file_read *f = arg;
-    const int root = open(f->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0)
-        return error_set_errno(&SYSTEM_FAILED, errno, "directory %s", f->root);
-    const struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
-                                  .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
-    f->fd = (int)syscall(SYS_openat2, root, f->path, &how, sizeof how);
-    const int why = errno;
-    close(root);
-    if (f->fd < 0)
-        return error_set_errno(&HTTP_NOT_FOUND, why, "file %s", f->path);
-    struct stat st;
-    if (fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode))
-        return error_set(&HTTP_NOT_FOUND, "%s is no regular file", f->path);
-    if (st.st_size > FILE_BYTES_MAX)
-        return error_set(&HTTP_FILE_TOO_LARGE, "%s has %ld bytes", f->path, (long)st.st_size);
-    f->len = (size_t)st.st_size;
-    return OK;
+    if (*f && (*f)->fd >= 0)
+        close((*f)->fd);
+    *f = NULL;
 }
 
-/* On an offload thread. A file that shrank meanwhile gives what is left of it. */
-static error file_load(void *arg)
+/* --- opening: on an offload thread -------------------------------------------------------------
+ */
+
+static error open_failed(int why, const char *path)
 {
-    file_read *f = arg;
-    size_t done = 0;
-    while (done < f->len) {
-        const ssize_t got = pread(f->fd, f->bytes + done, f->len - done, (off_t)done);
-        if (got < 0)
-            return error_set_errno(&SYSTEM_FAILED, errno, "reading %s", f->path);
-        if (got == 0)
-            break;
-        done += (size_t)got;
+    if (why == EMFILE || why == ENFILE || why == ENOMEM)
+        return error_set_errno(&HTTP_TOO_MANY_FILES, why, "file %s", path);
+    if (why == EIO)
+        return error_set_errno(&SYSTEM_FAILED, why, "file %s", path);
+    return error_set_errno(&HTTP_NOT_FOUND, why, "file %s", path);
+}
+
+/* The neighbour in a coding that can stand for the file: a regular one that is not older. */
+static int open_neighbour(opening *o, int root, http_coding coding, struct stat *st)
+{
+    memcpy(o->path + o->path_len, SUFFIXES[coding], strlen(SUFFIXES[coding]) + 1);
+    const int fd = http_beneath_open(root, o->path, O_RDONLY | O_NONBLOCK);
+    o->path[o->path_len] = '\0';
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, st) == 0 && S_ISREG(st->st_mode) &&
+        st->st_mtim.tv_sec + NEIGHBOUR_SLACK_S >= o->st.st_mtim.tv_sec)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* Takes the client's best among the file and its neighbours. */
+static void choose_neighbour(opening *o, int root)
+{
+    int fds[HTTP_CODING_IDENTITY];
+    struct stat sts[HTTP_CODING_IDENTITY];
+    uint32_t offered = 1U << HTTP_CODING_IDENTITY;
+    for (http_coding i = HTTP_CODING_BR; i < HTTP_CODING_IDENTITY; i++) {
+        fds[i] = open_neighbour(o, root, i, &sts[i]);
+        o->varies = o->varies || fds[i] >= 0;
+        offered |= fds[i] >= 0 && (o->codings >> i & 1) ? 1U << i : 0;
     }
-    f->len = done;
+    o->coding = http_accept_best(&o->accepted, offered);
+    for (http_coding i = HTTP_CODING_BR; i < HTTP_CODING_IDENTITY; i++) {
+        if (fds[i] < 0)
+            continue;
+        close(o->coding == i ? o->fd : fds[i]);
+        if (o->coding == i) {
+            o->fd = fds[i];
+            o->st = sts[i];
+        }
+    }
+}
+
+static error open_file(void *arg)
+{
+    opening *o = arg;
+    const int root = open(o->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return errno == EMFILE || errno == ENFILE
+                   ? open_failed(errno, o->root)
+                   : error_set_errno(&SYSTEM_FAILED, errno, "directory %s", o->root);
+    o->fd = http_beneath_open(root, o->path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    error e = OK;
+    if (o->fd < 0)
+        e = open_failed(errno, o->path);
+    else if (fstat(o->fd, &o->st) < 0)
+        e = error_set_errno(&SYSTEM_FAILED, errno, "file %s", o->path);
+    else if (!S_ISREG(o->st.st_mode) && !S_ISDIR(o->st.st_mode))
+        e = error_set(&HTTP_NOT_FOUND, "%s is no regular file", o->path);
+    else if (S_ISREG(o->st.st_mode) && o->looks_around)
+        choose_neighbour(o, root);
+    close(root);
+    if (e.kind && o->fd >= 0) {
+        close(o->fd);
+        o->fd = -1;
+    }
+    return e;
+}
+
+/* --- judging ---------------------------------------------------------------------------------- */
+
+/* The value of a field with all its lines, as if they were one; STR_NONE when there is none. */
+static str whole_field(const http_request *req, str name)
+{
+    const str first = http_header(req, name);
+    uint32_t lines = 0;
+    for (uint32_t i = 0; i < req->head.field_count; i++)
+        lines += str_eq_nocase(req->head.fields[i].name, name);
+    if (lines < 2)
+        return first;
+    buf all;
+    buf_init_arena(&all, &req->conn->arena, (size_t)64 << 10);
+    for (uint32_t i = 0; i < req->head.field_count; i++) {
+        if (!str_eq_nocase(req->head.fields[i].name, name))
+            continue;
+        if (all.len > 0)
+            buf_append(&all, STR(", "));
+        buf_append(&all, req->head.fields[i].value);
+    }
+    return buf_str(&all);
+}
+
+static str make_etag(arena *a, const struct stat *st, bool settled)
+{
+    const uint64_t identity[] = { (uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec,
+                                  (uint64_t)st->st_ino };
+    /* Hashed, so that it does not tell what the inode is. */
+    const uint64_t hash = str_hash((str){ (const char *)identity, sizeof identity }, ETAG_SEED);
+    return str_format(a, "%s\"%016llx-%llx\"", settled ? "" : "W/", (unsigned long long)hash,
+                      (unsigned long long)st->st_size);
+}
+
+static void take_whole(http_file *f)
+{
+    f->parts[0] = (http_range){ 0, f->bytes };
+    f->part_count = 1;
+}
+
+/* Which parts a GET is to get: sets them and the status. */
+static error choose_parts(http_request *req, http_file *f, const http_conditions *conditions,
+                          const http_validators *v, int64_t now_s, int *status)
+{
+    take_whole(f);
+    *status = 200;
+    if (req->head.method != HTTP_GET || f->coding != HTTP_CODING_IDENTITY ||
+        !http_if_range_holds(conditions, v, now_s))
+        return OK;
+    switch (http_range_parse(whole_field(req, STR("Range")), f->bytes, f->parts, &f->part_count)) {
+    case HTTP_RANGE_WHOLE:
+        take_whole(f);
+        return OK;
+    case HTTP_RANGE_PARTS:
+        *status = 206;
+        return OK;
+    case HTTP_RANGE_BEHIND_END:
+        break;
+    }
+    TRY(http_replace_header(
+        req, STR("Content-Range"),
+        str_format(&req->conn->arena, "bytes */%llu", (unsigned long long)f->bytes)));
+    return error_set(&HTTP_RANGE_UNSATISFIABLE, "of %llu bytes", (unsigned long long)f->bytes);
+}
+
+/* What the client gets of the file: RFC 9110, 13.2.2. */
+static error judge(http_request *req, http_file *f, const struct stat *st)
+{
+    const int64_t now_s = time(NULL);
+    const bool settled = st->st_mtim.tv_sec + SETTLED_S <= now_s;
+    /* RFC 9110, 8.8.2.1: a date of the future is none to be told */
+    f->modified_s = st->st_mtim.tv_sec < now_s ? st->st_mtim.tv_sec : now_s;
+    f->etag = make_etag(&req->conn->arena, st, settled);
+    const http_validators v = { f->etag, f->modified_s, settled };
+    const http_conditions conditions = {
+        .if_match = whole_field(req, STR("If-Match")),
+        .if_unmodified_since = whole_field(req, STR("If-Unmodified-Since")),
+        .if_none_match = whole_field(req, STR("If-None-Match")),
+        .if_modified_since = whole_field(req, STR("If-Modified-Since")),
+        .if_range = whole_field(req, STR("If-Range")),
+    };
+    const bool reads = req->head.method == HTTP_GET || req->head.method == HTTP_HEAD;
+    int status = 304;
+    switch (reads ? http_conditions_check(&conditions, &v, now_s) : HTTP_CONDITION_MET) {
+    case HTTP_CONDITION_FAILED:
+        return error_set(&HTTP_PRECONDITION_FAILED, "the file is %.*s", STR_ARG(f->etag));
+    case HTTP_CONDITION_MET:
+        TRY(choose_parts(req, f, &conditions, &v, now_s, &status));
+        break;
+    case HTTP_CONDITION_NOT_MODIFIED:
+        break;
+    }
+    TRY(http_reply_bytes(req, status, f->type, STR("")));
+    req->sends_file = true;
     return OK;
 }
 
-static error file_close(void *arg)
+error http_file_stage(http_request *req, const char *root, str path, bool *is_directory)
 {
-    const file_read *f = arg;
-    if (f->fd >= 0)
-        close(f->fd);
-    return OK;
+    arena *a = &req->conn->arena;
+    invariant(!req->streaming);
+    *is_directory = false;
+    if (!is_servable(path))
+        return error_set(&HTTP_NOT_FOUND, "path is not servable");
+    const http_mime mime = http_mime_of(path);
+    opening *o = ARENA_NEW(a, opening);
+    o->root = root;
+    o->path = arena_alloc(a, path.len + SUFFIX_BYTES_MAX, 1);
+    o->path_len = path.len;
+    memcpy(o->path, path.ptr, path.len);
+    o->path[path.len] = '\0';
+    o->fd = -1;
+    o->coding = HTTP_CODING_IDENTITY;
+    o->looks_around = mime.compressible;
+    o->accepted = http_accept_encoding(whole_field(req, STR("Accept-Encoding")));
+    const bool ranges = req->head.method == HTTP_GET && http_header(req, STR("Range")).ptr &&
+                        o->accepted.quality[HTTP_CODING_IDENTITY] > 0;
+    o->codings = ranges ? 0 : UINT32_MAX;
+    http_file *f = ARENA_NEW(a, http_file);
+    TRY(offload(open_file, o));
+    http_file_close(&req->file);
+    f->fd = o->fd; /* the request's from here on */
+    req->file = f;
+    f->is_directory = S_ISDIR(o->st.st_mode);
+    *is_directory = f->is_directory;
+    if (f->is_directory)
+        return OK;
+    f->bytes = (uint64_t)o->st.st_size;
+    f->type = mime.type;
+    f->coding = o->coding;
+    f->varies = o->varies;
+    return judge(req, f, &o->st);
 }
-
-static void file_abandon(void *arg)
-{
-    const file_read *f = arg;
-    if (f->fd >= 0)
-        close(f->fd);
-}
-
-static const cleanup FILE_CLOSE = { .run = file_close, .abandon = file_abandon, .name = "file" };
 
 error http_reply_file(http_request *req, const char *root, str path)
 {
-    arena *a = http_request_arena(req);
-    if (!is_servable(path))
-        return error_set(&HTTP_NOT_FOUND, "path is not servable");
-    file_read *f = ARENA_NEW(a, file_read);
-    f->root = root;
-    f->path = str_to_c(a, path);
-    f->fd = -1;
-    scope_defer(&FILE_CLOSE, f);
-    TRY(offload(file_open, f));
-    f->bytes = arena_alloc(a, f->len, 1);
-    TRY(offload(file_load, f));
-    return http_reply_bytes(req, 200, type_of(path), (str){ f->bytes, f->len });
+    bool is_directory;
+    TRY(http_file_stage(req, root, path, &is_directory));
+    return is_directory ? error_set(&HTTP_NOT_FOUND, "it is a directory") : OK;
 }

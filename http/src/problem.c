@@ -50,6 +50,8 @@ int http_status_of(error e)
         return 408;
     if (error_is(e, &HTTP_PRECONDITION_FAILED))
         return 412;
+    if (error_is(e, &HTTP_RANGE_UNSATISFIABLE))
+        return 416;
     if (detail && detail->field_count > 0)
         return 422;
     return status_of_class(error_class_of(e));

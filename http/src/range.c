@@ -87,6 +87,6 @@ http_range_result http_range_parse(str value, uint64_t size, http_range parts[HT
         suffix_of_nothing) /* an empty file's last bytes: no Content-Range says that */
         return HTTP_RANGE_WHOLE;
     if (*count == 0)
-        return HTTP_RANGE_UNSATISFIABLE;
+        return HTTP_RANGE_BEHIND_END;
     return any_overlap(parts, *count) ? HTTP_RANGE_WHOLE : HTTP_RANGE_PARTS;
 }

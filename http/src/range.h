@@ -14,7 +14,7 @@ typedef struct http_range {
 typedef enum http_range_result {
     HTTP_RANGE_WHOLE = 1, /* no range, one that is not to be heeded, or all of it anyway */
     HTTP_RANGE_PARTS,
-    HTTP_RANGE_UNSATISFIABLE, /* 416 */
+    HTTP_RANGE_BEHIND_END, /* 416 */
 } http_range_result;
 
 /* Reads "bytes=0-99,-5" for a representation of `size` bytes, into `parts` in the order asked for.

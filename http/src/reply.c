@@ -33,6 +33,7 @@ str http_status_text(int status)
     case 413: return STR("Content Too Large");
     case 414: return STR("URI Too Long");
     case 415: return STR("Unsupported Media Type");
+    case 416: return STR("Range Not Satisfiable");
     case 417: return STR("Expectation Failed");
     case 422: return STR("Unprocessable Content");
     case 429: return STR("Too Many Requests");
@@ -70,6 +71,7 @@ error http_reply_bytes(http_request *req, int status, str content_type, str body
     req->status = status;
     req->content_type = content_type;
     req->reply = body;
+    req->sends_file = false;
     return OK;
 }
 

@@ -1,6 +1,6 @@
-/* Responses whose length nobody knows when they begin: pieces, the items of a JSON list, events.
- * The head leaves with the first of them, so what follows can no longer become another status: an
- * error afterwards breaks the connection off, and the client sees that the answer is not whole.
+/* Responses that are written in pieces: bytes, the items of a JSON list, events, files. The head
+ * leaves with the first of them, so what follows can no longer become another status: an error
+ * afterwards breaks the connection off, and the client sees that the answer is not whole.
  *
  *   nothing staged --http_reply_start--> STARTED --handler returned OK--> ended (last chunk)
  *                                           `------an error, a fault-------> aborted
@@ -17,7 +17,9 @@
 
 ERROR_KIND(HTTP_CLIENT_SLOW, ERROR_CANCELED, "The client takes nothing.");
 
-error http_reply_start(http_request *req, int status, str content_type)
+static ERROR_KIND(HTTP_LENGTH_WRONG, ERROR_INTERNAL, "The server could not complete the request.");
+
+static error start(http_request *req, int status, str content_type, uint64_t length)
 {
     invariant(!req->streaming && status >= 200 && status != 204 && status != 304);
     TRY(http_reply_bytes(req, status, content_type, STR("")));
@@ -25,8 +27,21 @@ error http_reply_start(http_request *req, int status, str content_type)
         return error_set(&HTTP_CLIENT_GONE, "before the response began");
     TRY(http_reply_seal(req));
     req->streaming = true;
+    req->length = length;
+    req->length_left = length;
     http_conn_start_reply(req);
     return OK;
+}
+
+error http_reply_start(http_request *req, int status, str content_type)
+{
+    return start(req, status, content_type, HTTP_LENGTH_UNKNOWN);
+}
+
+error http_reply_start_sized(http_request *req, int status, str content_type, uint64_t bytes)
+{
+    invariant(bytes != HTTP_LENGTH_UNKNOWN);
+    return start(req, status, content_type, bytes);
 }
 
 static void write_forgotten(void *arg)
@@ -63,26 +78,36 @@ static error wait_for_client(http_request *req)
     return e;
 }
 
+static void write_chunk(stream *s, str bytes)
+{
+    char size[24];
+    size_t at = sizeof size;
+    size[--at] = '\n';
+    size[--at] = '\r';
+    for (size_t left = bytes.len; left > 0; left >>= 4)
+        size[--at] = "0123456789abcdef"[left & 15];
+    stream_write(s, (str){ size + at, sizeof size - at });
+    stream_write(s, bytes);
+    stream_write(s, STR("\r\n"));
+}
+
 error http_reply_write(http_request *req, str bytes)
 {
     http_conn *c = req->conn;
-    char size[24];
+    const bool sized = req->length != HTTP_LENGTH_UNKNOWN;
     invariant(req->streaming);
     if (!c->stream)
         return error_set(&HTTP_CLIENT_GONE, "in the middle of the response");
     if (bytes.len == 0 || req->head.method == HTTP_HEAD)
         return OK;
-    if (req->head.minor_version > 0) { /* RFC 9112, 7.1 */
-        size_t at = sizeof size;
-        size[--at] = '\n';
-        size[--at] = '\r';
-        for (size_t left = bytes.len; left > 0; left >>= 4)
-            size[--at] = "0123456789abcdef"[left & 15];
-        stream_write(c->stream, (str){ size + at, sizeof size - at });
-    }
-    stream_write(c->stream, bytes);
-    if (req->head.minor_version > 0)
-        stream_write(c->stream, STR("\r\n"));
+    if (sized && bytes.len > req->length_left)
+        return error_set(&HTTP_LENGTH_WRONG, "more than the %llu bytes that were announced",
+                         (unsigned long long)req->length);
+    req->length_left -= sized ? bytes.len : 0;
+    if (sized || req->head.minor_version == 0)
+        stream_write(c->stream, bytes);
+    else /* RFC 9112, 7.1 */
+        write_chunk(c->stream, bytes);
     if (stream_queued(c->stream) <= HTTP_OUTPUT_BYTES_HIGH)
         return OK;
     return wait_for_client(req);
@@ -119,6 +144,10 @@ error http_reply_item_shape(http_request *req, shape_fn *of, const void *value)
 
 error http_reply_finish(http_request *req)
 {
+    const bool sized = req->length != HTTP_LENGTH_UNKNOWN && req->head.method != HTTP_HEAD;
+    if (sized && req->length_left > 0)
+        return error_set(&HTTP_LENGTH_WRONG, "%llu bytes fewer than were announced",
+                         (unsigned long long)req->length_left);
     if (req->items == ITEMS_NOT)
         return OK;
     buf_append_char(&req->scratch, ']');

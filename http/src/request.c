@@ -1,5 +1,6 @@
 /* A request on its fiber: routed, guarded, handled, and every error made into an answer. Also what
  * handlers ask of a request. */
+#include "file.h"
 #include "shed.h"
 
 #include "core/scope.h"
@@ -117,6 +118,8 @@ error http_request_run(void *arg)
     log_set_request_id(req->shown_id);
     buf_init_arena(&req->headers, &req->conn->arena, HTTP_HEADERS_BYTES_MAX);
     error e = route_and_handle(req);
+    if (!e.kind && req->sends_file)
+        e = http_file_send(req);
     if (!e.kind && req->streaming)
         e = http_reply_finish(req);
     if (e.kind && req->streaming) {

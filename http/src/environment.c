@@ -119,5 +119,10 @@ error http_environment_load(char ***given)
     memcpy(copy, environ, count * sizeof *copy);
     *given = copy;
     const char *path = getenv("CONFIG_FILE");
-    return path && *path ? load(path, copy) : OK;
+    const error e = path && *path ? load(path, copy) : OK;
+    if (e.kind) {
+        memory_free(copy);
+        *given = NULL;
+    }
+    return e;
 }

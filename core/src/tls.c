@@ -14,10 +14,11 @@
  * and costs half a millisecond of CPU or more; it could run on an offload thread if the blocks
  * it may need were taken before.
  *
- * Invariant: `wire_bytes` is what lies in `wire`, and is part of stream_queued. Whenever the stream
+ * Invariant: what lies in `wire` is part of stream_queued. Whenever the stream
  * reads the socket, `raw` is empty. */
 #include "stream_layer.h"
 #include "tls_private.h"
+#include "tls_wire.h"
 
 #include "core/fault.h"
 #include "core/memory.h"
@@ -28,7 +29,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WIRE_BLOCKS     8              /* 128 KiB a system call */
 #define RECORD_BYTES    BLOCK_CAPACITY /* of plain bytes: just under TLS's 16 KiB */
 #define RECORD_ROOM     (2 * BLOCK_CAPACITY)
 #define MESSAGES_MAX    32  /* of the handshake's kind, after it, with no data between */
@@ -54,12 +54,7 @@ typedef struct tls_session {
     uint32_t raw_from;
     uint32_t raw_to;
 
-    block *wire[WIRE_BLOCKS]; /* a ring, from wire_first on */
-    uint32_t wire_first;
-    uint32_t wire_count;
-    uint32_t wire_from; /* in the oldest */
-    uint32_t wire_to;   /* in the newest */
-    size_t wire_bytes;
+    tls_wire wire; /* sealed, not yet sent */
 
     timer deadline;
     char name[TLS_NAME_BYTES_MAX + 1]; /* of a client's server */
@@ -75,75 +70,27 @@ static tls_session *session_of(stream_layer *y)
 
 /* --- the wire -------------------------------------------------------------------------------- */
 
-static size_t wire_room(const tls_session *t)
-{
-    const size_t whole = (WIRE_BLOCKS - t->wire_count) * BLOCK_CAPACITY;
-    return whole + (t->wire_count > 0 ? BLOCK_CAPACITY - t->wire_to : 0);
-}
-
-/* Adds what there is room for; SIZE_MAX when there is no memory for any of it. */
+/* As tls_wire_add, counted as queued. */
 static size_t wire_add(tls_session *t, const char *bytes, size_t len)
 {
-    size_t added = 0;
-    while (added < len) {
-        if (t->wire_count == 0 || t->wire_to == BLOCK_CAPACITY) {
-            block *b = t->wire_count < WIRE_BLOCKS ? block_acquire(BLOCK_CAPACITY) : NULL;
-            if (!b) {
-                t->no_memory = t->wire_count < WIRE_BLOCKS;
-                break;
-            }
-            if (t->wire_count == 0)
-                t->wire_from = 0;
-            t->wire[(t->wire_first + t->wire_count++) % WIRE_BLOCKS] = b;
-            t->wire_to = 0;
-        }
-        block *newest = t->wire[(t->wire_first + t->wire_count - 1) % WIRE_BLOCKS];
-        const size_t room = BLOCK_CAPACITY - t->wire_to;
-        const size_t part = len - added < room ? len - added : room;
-        memcpy(newest->data + t->wire_to, bytes + added, part);
-        t->wire_to += (uint32_t)part;
-        added += part;
-    }
-    if (added > 0) {
-        t->wire_bytes += added;
+    const size_t added = tls_wire_add(&t->wire, bytes, len);
+    t->no_memory = t->no_memory || added == SIZE_MAX;
+    if (added > 0 && added < SIZE_MAX)
         stream_layer_queued(t->layer.stream, added);
-    }
-    return added == 0 && t->no_memory ? SIZE_MAX : added;
+    return added;
 }
 
 static int wire_output(stream_layer *y, struct iovec *iov, int max)
 {
-    const tls_session *t = session_of(y);
-    int count = 0;
-    for (uint32_t i = 0; i < t->wire_count && count < max; i++) {
-        const uint32_t from = i == 0 ? t->wire_from : 0;
-        const uint32_t to = i + 1 == t->wire_count ? t->wire_to : (uint32_t)BLOCK_CAPACITY;
-        block *b = t->wire[(t->wire_first + i) % WIRE_BLOCKS];
-        iov[count++] = (struct iovec){ b->data + from, to - from };
-    }
-    return count;
+    return tls_wire_view(&session_of(y)->wire, iov, max);
 }
 
 static void wire_sent(stream_layer *y, size_t bytes)
 {
-    tls_session *t = session_of(y);
-    invariant(bytes <= t->wire_bytes);
-    t->wire_bytes -= bytes;
-    while (t->wire_count > 0) {
-        const uint32_t to = t->wire_count == 1 ? t->wire_to : (uint32_t)BLOCK_CAPACITY;
-        const size_t part = bytes < to - t->wire_from ? bytes : to - t->wire_from;
-        t->wire_from += (uint32_t)part;
-        bytes -= part;
-        if (t->wire_from < to)
-            return;
-        block_release(&t->wire[t->wire_first]);
-        t->wire_first = (t->wire_first + 1) % WIRE_BLOCKS;
-        t->wire_count--;
-        t->wire_from = 0;
-    }
+    tls_wire_drop(&session_of(y)->wire, bytes);
 }
 
-size_t tls_wire_read(void *bio_data, char *bytes, size_t len)
+size_t tls_session_read(void *bio_data, char *bytes, size_t len)
 {
     tls_session *t = bio_data;
     const size_t there = t->raw_to - t->raw_from;
@@ -154,7 +101,7 @@ size_t tls_wire_read(void *bio_data, char *bytes, size_t len)
     return part;
 }
 
-size_t tls_wire_write(void *bio_data, const char *bytes, size_t len)
+size_t tls_session_write(void *bio_data, const char *bytes, size_t len)
 {
     tls_session *t = bio_data;
     return t->end_said ? len : wire_add(t, bytes, len);
@@ -380,7 +327,7 @@ static void begin(stream_layer *y, size_t left)
 static bool seal_record(tls_session *t)
 {
     stream *s = t->layer.stream;
-    const size_t plain = stream_queued(s) - t->wire_bytes;
+    const size_t plain = stream_queued(s) - t->wire.bytes;
     const str first = stream_layer_queue(s);
     size_t len = plain < RECORD_BYTES ? plain : RECORD_BYTES;
     size_t written = 0;
@@ -413,15 +360,15 @@ static void fill(stream_layer *y)
         return;
     if (!t->started)
         handshake(t);
-    while (t->state == TLS_STANDING && stream_queued(s) > t->wire_bytes &&
-           wire_room(t) >= RECORD_ROOM) {
+    while (t->state == TLS_STANDING && stream_queued(s) > t->wire.bytes &&
+           tls_wire_room(&t->wire) >= RECORD_ROOM) {
         if (!seal_record(t)) {
             broke(t);
             return;
         }
     }
-    if (t->state == TLS_STANDING && stream_is_ending(s) && stream_queued(s) == t->wire_bytes &&
-        !t->end_said && wire_room(t) >= RECORD_ROOM) {
+    if (t->state == TLS_STANDING && stream_is_ending(s) && stream_queued(s) == t->wire.bytes &&
+        !t->end_said && tls_wire_room(&t->wire) >= RECORD_ROOM) {
         ERR_clear_error();
         (void)SSL_shutdown(t->ssl); /* there is room: whether the peer answers is no matter */
         t->end_said = true;
@@ -440,8 +387,7 @@ static void session_free(stream_layer *y)
     tls_session *t = session_of(y);
     SSL_free(t->ssl);
     block_release(&t->raw);
-    for (uint32_t i = 0; i < t->wire_count; i++)
-        block_release(&t->wire[(t->wire_first + i) % WIRE_BLOCKS]);
+    tls_wire_deinit(&t->wire);
     tls_config_free(&t->config);
     memory_free(t);
 }
@@ -485,7 +431,7 @@ static error session_start(tls_session *t, stream *s)
     error e;
     if (stream_input_left(s) > 0)
         e = error_set(&TLS_FAILED, "bytes came in plaintext behind the start of TLS");
-    else if (stream_queued(s) > wire_room(t))
+    else if (stream_queued(s) > tls_wire_room(&t->wire))
         e = error_set(&TLS_FAILED, "too much is queued in plaintext");
     else
         e = stream_add_layer(s, &t->layer);

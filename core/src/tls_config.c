@@ -87,8 +87,8 @@ const char *tls_reason(void)
 {
     const unsigned long code = ERR_get_error();
     ERR_clear_error();
-    const char *reason = ERR_SYSTEM_ERROR(code) ? strerrordesc_np(ERR_GET_REASON(code)) :
-                                                  ERR_reason_error_string(code);
+    const char *reason = ERR_SYSTEM_ERROR(code) ? strerrordesc_np(ERR_GET_REASON(code))
+                                                : ERR_reason_error_string(code);
     return reason ? reason : "no reason given";
 }
 
@@ -109,7 +109,7 @@ static int wire_made(BIO *bio)
 static int wire_read(BIO *bio, char *bytes, size_t len, size_t *got)
 {
     BIO_clear_retry_flags(bio);
-    *got = tls_wire_read(BIO_get_data(bio), bytes, len);
+    *got = tls_session_read(BIO_get_data(bio), bytes, len);
     if (*got == 0)
         BIO_set_retry_read(bio);
     return *got > 0;
@@ -118,7 +118,7 @@ static int wire_read(BIO *bio, char *bytes, size_t len, size_t *got)
 static int wire_write(BIO *bio, const char *bytes, size_t len, size_t *written)
 {
     BIO_clear_retry_flags(bio);
-    *written = tls_wire_write(BIO_get_data(bio), bytes, len);
+    *written = tls_session_write(BIO_get_data(bio), bytes, len);
     if (*written == SIZE_MAX) {
         *written = 0;
         return 0;

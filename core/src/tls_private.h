@@ -19,8 +19,8 @@ uint32_t tls_config_handshake_ms_max(const tls_config *config);
 SSL *tls_config_session(tls_config *config, void *bio_data);
 /* How much could be read into or written from `bytes`; 0: nothing now. Written: SIZE_MAX when
  * memory is out. */
-size_t tls_wire_read(void *bio_data, char *bytes, size_t len);
-size_t tls_wire_write(void *bio_data, const char *bytes, size_t len);
+size_t tls_session_read(void *bio_data, char *bytes, size_t len);
+size_t tls_session_write(void *bio_data, const char *bytes, size_t len);
 /* The name under which a client's session may be resumed later, "" for none. */
 const char *tls_session_name(const void *bio_data);
 

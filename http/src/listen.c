@@ -123,16 +123,32 @@ static void append(http_listening *l, uint32_t address_index, int fd)
         (http_socket){ .fd = fd, .address = address_index, .turn = turn };
 }
 
+static const char *path_of(const http_address *a)
+{
+    const char *path = a->at.sockaddr + offsetof(struct sockaddr_un, sun_path);
+    return a->is_unix && path[0] != '\0' ? path : NULL;
+}
+
 bool http_listening_adopt(http_listening *l, int fd, str text)
 {
-    for (uint32_t i = 0; i < l->address_count; i++) {
-        if (!str_eq(l->addresses[i].text, text))
+    http_address was;
+    const bool known = text.len > 0 && parse_one(text, &was);
+    for (uint32_t i = 0; i < l->address_count && known; i++) {
+        const address *at = &l->addresses[i].at;
+        if (at->len != was.at.len || memcmp(at->sockaddr, was.at.sockaddr, at->len) != 0)
             continue;
         append(l, i, fd);
         return true;
     }
     close(fd);
     return false;
+}
+
+void http_listening_forget(str text)
+{
+    http_address was;
+    if (text.len > 0 && parse_one(text, &was) && path_of(&was))
+        unlink(path_of(&was));
 }
 
 /* A file gets its permissions when it is made, not a moment later. */
@@ -166,6 +182,8 @@ static error probe(const address *at)
 static error tune(const http_listening *l, const http_socket *s, const http_settings *settings)
 {
     const http_address *a = &l->addresses[s->address];
+    if (a->mode >= 0 && chmod(path_of(a), (mode_t)a->mode) < 0) /* one that was adopted */
+        return error_set_errno(&SYSTEM_FAILED, errno, "permissions of %.*s", STR_ARG(a->text));
     const int wait_s = (int)((settings->defer_accept_ms + 999) / 1000);
     if (!a->is_unix && setsockopt(s->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &wait_s, sizeof wait_s) < 0)
         return error_set_errno(&SYSTEM_FAILED, errno, "TCP_DEFER_ACCEPT on %.*s", STR_ARG(a->text));
@@ -262,8 +280,8 @@ void http_listening_unlink(const http_listening *l)
 {
     for (uint32_t i = 0; i < l->address_count; i++) {
         const address *at = &l->addresses[i].at;
-        const char *path = at->sockaddr + offsetof(struct sockaddr_un, sun_path);
-        if (l->addresses[i].is_unix && path[0] != '\0' &&
+        const char *path = path_of(&l->addresses[i]);
+        if (path &&
             is_abandoned((const struct sockaddr *)(const void *)at->sockaddr, at->len, path))
             unlink(path);
     }

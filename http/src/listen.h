@@ -7,7 +7,7 @@
 #define HTTP_ADDRESSES_MAX 16
 
 typedef struct http_address {
-    str text; /* as it was configured: a successor knows its sockets by it */
+    str text; /* as it was configured */
     address at;
     bool is_unix;
     int mode; /* of a Unix socket's file; -1: what the umask leaves */
@@ -35,6 +35,8 @@ error http_listening_open(http_listening *l, uint32_t workers, uint32_t inherite
 /* Takes over a socket that a predecessor bound for the address of that text; false, and closed,
  * when there is no such address any more. */
 bool http_listening_adopt(http_listening *l, int fd, str text);
+/* Removes what such an address leaves: the file of a Unix socket. */
+void http_listening_forget(str text);
 /* Binds what the workers need and is not there yet.
  *   fails  SYSTEM_FAILED, naming the address */
 error http_listening_bind(http_listening *l, const http_settings *settings, uint32_t workers);

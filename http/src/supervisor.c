@@ -472,8 +472,10 @@ static error open_sockets(supervisor *s)
     TRY(http_listening_open(l, s->workers, s->inherited.socket_count));
     for (uint32_t i = 0; i < s->inherited.socket_count; i++) {
         const http_heir_socket *heir = &s->inherited.sockets[i];
-        if (!http_listening_adopt(l, heir->fd, heir->text))
-            log_info("no longer listening", LOG_STR("address", heir->text));
+        if (http_listening_adopt(l, heir->fd, heir->text) || s->inherited.rehearsal)
+            continue;
+        http_listening_forget(heir->text);
+        log_info("no longer listening", LOG_STR("address", heir->text));
     }
     return s->inherited.rehearsal ? http_listening_rehearse(l)
                                   : http_listening_bind(l, s->settings, s->workers);

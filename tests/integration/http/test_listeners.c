@@ -158,6 +158,55 @@ static void test_listener_unix_survives_a_reload(void **state)
     expect_fast(&after);
 }
 
+static void write_config(const char *format)
+{
+    char name[80];
+    (void)snprintf(name, sizeof name, "%s.conf", path);
+    FILE *file = fopen(name, "we");
+    assert_non_null(file);
+    assert_true(fprintf(file, "LISTEN=127.0.0.1:0 ") > 0);
+    if (*format)
+        assert_true(fprintf(file, "unix:%s%s", path, format) > 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void reload_for(const char *sign)
+{
+    kill(server.pid, SIGHUP);
+    for (const uint64_t end_ms = test_clock_ms() + PEER_WAIT_MS; !server_logged(&server, sign);) {
+        assert_true(test_clock_ms() < end_ms);
+        test_pause_ms(5);
+    }
+}
+
+static void test_listener_unix_follows_the_configuration(void **state)
+{
+    (void)state;
+    char variable[96];
+    struct stat st;
+    peer p;
+    (void)snprintf(variable, sizeof variable, "CONFIG_FILE=%s.conf", path);
+    write_config("?mode=600");
+    serve(ENVIRONMENT("WORKERS=2", variable));
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    write_config("?mode=666");
+    reload_for("\"reloaded\"");
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0666);
+    assert_true(connect_unix(&p, path, strlen(path)));
+    expect_fast(&p);
+    write_config("");
+    reload_for("no longer listening");
+    for (const uint64_t end_ms = test_clock_ms() + PEER_WAIT_MS; stat(path, &st) == 0;) {
+        assert_true(test_clock_ms() < end_ms);
+        test_pause_ms(5);
+    }
+    check_get("/fast", 200);
+    (void)snprintf(variable, sizeof variable, "%s.conf", path);
+    unlink(variable);
+}
+
 static void test_listener_unix_path_of_a_dead_server_is_taken_over(void **state)
 {
     (void)state;
@@ -238,6 +287,7 @@ int main(void)
         listener_test(test_listeners_of_every_kind_are_served),
         listener_test(test_listener_unix_is_shared_by_the_workers),
         listener_test(test_listener_unix_survives_a_reload),
+        listener_test(test_listener_unix_follows_the_configuration),
         listener_test(test_listener_unix_path_of_a_dead_server_is_taken_over),
         listener_test(test_listener_deferring_serves),
         listener_test(test_listener_that_cannot_be_is_refused_with_its_name),

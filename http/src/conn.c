@@ -3,9 +3,8 @@
  *
  * Invariant: a connection is freed when its stream is gone and no fiber works for it, whichever
  * comes last. */
-#include "room.h"
-
 #include "file.h"
+#include "room.h"
 
 #include <assert.h>
 #include <string.h>
@@ -225,7 +224,8 @@ static void log_access(const http_request *req, int status)
     log_set_request_id(req->shown_id);
     log_info("request", LOG_STR("method", req->head.method_name),
              LOG_STR("target", req->head.target), LOG_INT("status", status),
-             LOG_UINT("us", http_clock_us() - req->started_us));
+             LOG_UINT("us", http_clock_us() - req->started_us),
+             LOG_STR("client", http_client_known(req)));
     log_set_request_id(STR_NONE);
 }
 

@@ -367,3 +367,9 @@ str http_client_address(http_request *req)
 {
     return find_client(req)->text;
 }
+
+str http_client_known(const http_request *req)
+{
+    const client *found = http_value(req, &CLIENT);
+    return found ? found->text : STR_NONE;
+}

@@ -61,5 +61,7 @@ bool http_hops_client(const http_hops *hops, const http_trust *trust, http_ip *o
 bool http_peer_is_trusted(const http_request *req);
 /* The client's address; NULL when unknown. In the request's memory. */
 const http_ip *http_client_ip(http_request *req);
+/* Its text, if somebody has asked for it before; else STR_NONE. For code on the loop. */
+str http_client_known(const http_request *req);
 
 #endif

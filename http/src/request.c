@@ -117,6 +117,8 @@ error http_request_run(void *arg)
     http_request *req = arg;
     log_set_request_id(req->shown_id);
     buf_init_arena(&req->headers, &req->conn->arena, HTTP_HEADERS_BYTES_MAX);
+    if (UNLIKELY(req->conn->server->settings->access_log))
+        (void)http_client_ip(req); /* its line is written on the loop, which cannot find out */
     error e = route_and_handle(req);
     if (!e.kind && req->sends_file)
         e = http_file_send(req);

@@ -300,6 +300,20 @@ static void test_client_address_is_what_trusted_proxies_say(void **state)
     check_clients(cases, ARRAY_LEN(cases));
 }
 
+static void test_client_address_stands_in_the_access_log(void **state)
+{
+    (void)state;
+    answer a;
+    const uint64_t until = test_clock_ms() + PEER_WAIT_MS;
+    begin(ENVIRONMENT("WORKERS=1", "HTTP_ACCESS_LOG=on", "LOG_FORMAT=logfmt",
+                      "HTTP_TRUSTED_PROXIES=127.0.0.1"));
+    ask("GET", "/hello", "X-Forwarded-For: 192.0.2.1\r\n", &a);
+    answer_free(&a);
+    while (!server_logged(&server, "client=192.0.2.1") && test_clock_ms() < until)
+        test_pause_ms(10);
+    assert_true(server_logged(&server, "client=192.0.2.1"));
+}
+
 static void test_client_address_from_forwarded_when_told_so(void **state)
 {
     static const client_case cases[] = {
@@ -521,6 +535,7 @@ int main(void)
         cmocka_unit_test_teardown(test_trace_that_is_valid_goes_on_and_another_begins,
                                   server_teardown),
         cmocka_unit_test_teardown(test_client_address_is_what_trusted_proxies_say, server_teardown),
+        cmocka_unit_test_teardown(test_client_address_stands_in_the_access_log, server_teardown),
         cmocka_unit_test_teardown(test_client_address_from_forwarded_when_told_so, server_teardown),
         cmocka_unit_test_teardown(test_client_address_of_an_untrusted_peer_is_its_own,
                                   server_teardown),

@@ -61,8 +61,7 @@ static bool any_overlap(const http_range *parts, size_t count)
     return false;
 }
 
-http_range_result http_range_parse(str value, uint64_t size, http_range parts[HTTP_RANGES_MAX],
-                                   size_t *count)
+http_range_result http_range_parse(str value, uint64_t size, http_range *parts, size_t *count)
 {
     size_t asked = 0;
     bool suffix_of_nothing = false;

@@ -21,7 +21,6 @@ typedef enum http_range_result {
  * Ranges that begin behind the end are left out. Another unit, bad syntax, more than
  * HTTP_RANGES_MAX ranges, or ranges that overlap give the whole: a server may always answer so,
  * and none of these comes from a client that saves anything by it. */
-http_range_result http_range_parse(str value, uint64_t size, http_range parts[HTTP_RANGES_MAX],
-                                   size_t *count);
+http_range_result http_range_parse(str value, uint64_t size, http_range *parts, size_t *count);
 
 #endif

@@ -18,9 +18,9 @@ typedef enum http_range_result {
 } http_range_result;
 
 /* Reads "bytes=0-99,-5" for a representation of `size` bytes, into `parts` in the order asked for.
- * Ranges that begin behind the end are left out. Another unit, bad syntax, more than
- * HTTP_RANGES_MAX ranges, or ranges that overlap give the whole: a server may always answer so,
- * and none of these comes from a client that saves anything by it. */
+ * (room for HTTP_RANGES_MAX). Ranges that begin behind the end are left out. Another unit, bad
+ * syntax, more than HTTP_RANGES_MAX ranges, or ranges that overlap give the whole: a server may
+ * always answer so, and none of these comes from a client that saves anything by it. */
 http_range_result http_range_parse(str value, uint64_t size, http_range *parts, size_t *count);
 
 #endif

@@ -21,6 +21,12 @@ static error framed(http_request *req)
     return hello(req);
 }
 
+/* A file, which is sent after the layers have returned. */
+static error filed(http_request *req)
+{
+    return http_reply_file(req, getenv("FILES"), http_path_text(req, "path"));
+}
+
 static error streamed(http_request *req)
 {
     TRY(http_set_header(req, STR("Referrer-Policy"), STR("origin")));
@@ -52,6 +58,7 @@ static const http_route plain[] = {
     { HTTP_GET, "/fails", fails, http_public },
     { HTTP_GET, "/framed", framed, http_public },
     { HTTP_GET, "/streamed", streamed, http_public },
+    { HTTP_GET, "/files/*path", filed, http_public },
     { HTTP_GET, "/replaced", replaced, http_public },
 };
 

@@ -1,8 +1,10 @@
 /* The engine's own layers over the wire. */
 #include "tests/support/http_test.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static void begin(const char *const *environment)
 {
@@ -47,6 +49,35 @@ static void ask(const char *method, const char *path, const char *fields, answer
 
 /* --- security headers ------------------------------------------------------------------------- */
 
+static void make_file(const char *directory, const char *name, long bytes)
+{
+    char path[80];
+    (void)snprintf(path, sizeof path, "%s/%s", directory, name);
+    const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0 && ftruncate(fd, bytes) == 0);
+    close(fd);
+}
+
+/* A directory with a file that is sent at once and one that is not; "FILES=" and its path. */
+static void make_files(char *out, size_t bytes)
+{
+    (void)snprintf(out, bytes, "FILES=/tmp/brio-layers-XXXXXX");
+    assert_non_null(mkdtemp(out + strlen("FILES=")));
+    make_file(out + strlen("FILES="), "small", 10);
+    make_file(out + strlen("FILES="), "large", 1 << 20);
+}
+
+static void remove_files(const char *files)
+{
+    static const char *const names[] = { "small", "large" };
+    char path[80];
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", files + strlen("FILES="), names[i]);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(rmdir(files + strlen("FILES=")), 0);
+}
+
 typedef struct security_case {
     const char *path;
     int status;
@@ -64,11 +95,16 @@ static void test_security_headers_go_with_every_answer_once(void **state)
         { "/nowhere", 404, "no-referrer", "DENY", NULL },
         { "/framed", 200, "no-referrer", "SAMEORIGIN", NULL },
         { "/streamed", 200, "origin", "DENY", NULL },
+        { "/files/small", 200, "no-referrer", "DENY", NULL },
+        { "/files/large", 200, "no-referrer", "DENY", NULL },
+        { "/files/none", 404, "no-referrer", "DENY", NULL },
         /* the inner layer's are closer */
         { "/careful/hello", 200, "no-referrer", "SAMEORIGIN", hsts },
     };
     (void)state;
-    begin(ENVIRONMENT("WORKERS=1"));
+    char files[64];
+    make_files(files, sizeof files);
+    begin(ENVIRONMENT("WORKERS=1", files));
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const security_case *c = &cases[i];
         answer a;
@@ -83,6 +119,7 @@ static void test_security_headers_go_with_every_answer_once(void **state)
         check_field(c->path, &a, "Strict-Transport-Security", c->transport);
         answer_free(&a);
     }
+    remove_files(files);
 }
 
 static void test_header_fields_replaced_and_defaulted_stand_once(void **state)

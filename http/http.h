@@ -44,6 +44,7 @@ struct http_route {
     uint32_t timeout_ms;   /* 0: HTTP_HANDLER_TIMEOUT of the configuration, which is also how long
                               any handler may run without yielding */
     http_priority priority;
+    const char *files; /* of http_files: the directory. HTTP_FILES sets it */
 };
 
 /* Lets everybody in. */
@@ -54,6 +55,19 @@ typedef struct http_routes {
     size_t count;
 } http_routes;
 #define HTTP_ROUTES(table) ((http_routes){ (table), ARRAY_LEN(table) })
+
+/* Serves a directory under a prefix, both string literals, as http_reply_file does each file; two
+ * rows of a table of routes: HTTP_FILES("/static", "apps/hello/static", http_public). A path that
+ * ends with a slash stands for the index.html there, and one that names a directory without it is
+ * redirected (301) to the one with it. A program whose directory is missing does not start. */
+#define HTTP_FILES(prefix_, directory_, guard_)                                 \
+    { HTTP_GET, prefix_, http_files, (guard_), .files = (directory_) },         \
+    {                                                                           \
+        HTTP_GET, prefix_ "/*path", http_files, (guard_), .files = (directory_) \
+    }
+/* Its handler, for patterns of another form that end with a *name: a directory as the whole site
+ * has a "/" before it and nothing else. */
+YIELDS error http_files(http_request *req);
 
 /* Layers: functions around the handlers of an app or a group (others call them middleware). Each
  * does its part, calls http_proceed for what is inside it, and may do more with the result; one

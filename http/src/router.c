@@ -4,6 +4,7 @@
  * Invariant: a node's literals are sorted, its parameters stand in the order of param_type. */
 #include "router.h"
 
+#include "files.h"
 #include "layer.h"
 #include "target.h"
 
@@ -174,7 +175,9 @@ static error check_route(const router_endpoint *e)
         return invalid(e, "it has no guard; http_public lets everybody in");
     if (route->method < HTTP_GET || route->method >= HTTP_CONNECT)
         return invalid(e, "its method cannot be routed");
-    return OK;
+    if (route->handler != http_files)
+        return route->files ? invalid(e, ".files is for the handler http_files") : OK;
+    return http_files_check(route, e->pattern);
 }
 
 static error add_route(arena *a, router *r, const router_endpoint *e)

@@ -5,8 +5,7 @@
  * full they move to the front or to a larger block. A block that nobody else keeps and whose bytes
  * are consumed goes back to the pool, so an idle stream holds none.
  *
- * Output: entries of the queue hold a reference to their block. Small writes are copied into the
- * newest entry's block while that is ours alone.
+ * Output: a queue of slices of blocks (stream_queue.h).
  *
  * A layer (stream_layer.h), if there is one, stands between both and the backend: what is read goes
  * to it, what is sent comes from it, and input and queue stay the owner's plain bytes.
@@ -19,6 +18,7 @@
 
 #include "backend.h"
 #include "stream_layer.h"
+#include "stream_queue.h"
 
 #include "core/fault.h"
 
@@ -32,7 +32,6 @@
 
 #define INPUT_BYTES_MAX   1048576
 #define OUTPUT_BYTES_HIGH 262144
-#define OUTPUT_INLINE     4   /* entries without memory of their own */
 #define INPUT_SPACE_MIN   512 /* a read of less is not worth the call */
 #define LAYER_LINGER_MS   500 /* for a peer to take the reason why its layer failed */
 
@@ -48,12 +47,6 @@ typedef enum stream_state {
     STREAM_LINGERING, /* our side ended, the peer's bytes are dropped */
     STREAM_GONE,
 } stream_state;
-
-typedef struct output {
-    block *block;
-    const char *ptr; /* into the block */
-    size_t len;
-} output;
 
 struct stream {
     list_node unread; /* first: in loop->unread */
@@ -78,11 +71,7 @@ struct stream {
     uint32_t in_to;
     size_t input_bytes_max;
 
-    output *queue; /* entries [queue_first, queue_first + queue_count) */
-    uint32_t queue_first;
-    uint32_t queue_count;
-    uint32_t queue_capacity;
-    output queue_inline[OUTPUT_INLINE];
+    stream_queue queue;
     size_t queued;
     size_t output_bytes_high;
 
@@ -194,8 +183,7 @@ static void told_gone(loop_task *task)
     /* Recorded here, because others may have failed since. */
     s->handler->closed(s, s->why ? error_set_errno(s->why, s->why_errno, "%s", s->why_text) : OK);
     block_release(&s->in);
-    if (s->queue != s->queue_inline)
-        free(s->queue);
+    stream_queue_deinit(&s->queue);
     if (s->layer)
         s->layer->ops->free(s->layer);
     free(s);
@@ -203,11 +191,8 @@ static void told_gone(loop_task *task)
 
 static void drop_output(stream *s)
 {
-    for (uint32_t i = 0; i < s->queue_count; i++) {
-        s->queued -= s->queue[s->queue_first + i].len;
-        block_release(&s->queue[s->queue_first + i].block);
-    }
-    s->queue_first = s->queue_count = 0;
+    s->queued -= stream_queue_bytes(&s->queue);
+    stream_queue_clear(&s->queue);
 }
 
 /* `why` NULL: as the owner wanted. `text` is a literal. */
@@ -523,28 +508,6 @@ static void no_memory(stream *s)
     finish(s, &OUT_OF_MEMORY, 0, "no memory to write from");
 }
 
-/* A new newest entry; NULL without memory. */
-static output *queue_push(stream *s)
-{
-    if (s->queue_first + s->queue_count == s->queue_capacity) {
-        if (s->queue_first > 0) {
-            memmove(s->queue, s->queue + s->queue_first, s->queue_count * sizeof *s->queue);
-            s->queue_first = 0;
-        } else {
-            const uint32_t capacity = s->queue_capacity * 2;
-            output *more = malloc(capacity * sizeof *more);
-            if (!more)
-                return NULL;
-            memcpy(more, s->queue, s->queue_count * sizeof *more);
-            if (s->queue != s->queue_inline)
-                free(s->queue);
-            s->queue = more;
-            s->queue_capacity = capacity;
-        }
-    }
-    return &s->queue[s->queue_first + s->queue_count++];
-}
-
 /* Counts bytes in, and has them sent at the turn's end. */
 static void queued_more(stream *s, size_t bytes)
 {
@@ -559,28 +522,15 @@ char *stream_reserve(stream *s, size_t bytes)
     invariant(bytes <= BLOCK_CAPACITY);
     if (!writable(s))
         return NULL;
-    if (s->queue_count > 0) {
-        const output *last = &s->queue[s->queue_first + s->queue_count - 1];
-        const char *end = last->block->data + last->block->capacity;
-        const char *free_from = last->ptr + last->len;
-        if (last->block->references == 1 && (size_t)(end - free_from) >= bytes)
-            return last->block->data + (free_from - last->block->data);
-    }
-    block *b = block_acquire(BLOCK_CAPACITY);
-    output *entry = b ? queue_push(s) : NULL;
-    if (!entry) {
-        block_release(&b);
+    char *to = stream_queue_reserve(&s->queue, bytes);
+    if (!to)
         no_memory(s);
-        return NULL;
-    }
-    *entry = (output){ .block = b, .ptr = b->data };
-    return b->data;
+    return to;
 }
 
 void stream_commit(stream *s, size_t bytes)
 {
-    invariant(s->queue_count > 0);
-    s->queue[s->queue_first + s->queue_count - 1].len += bytes;
+    stream_queue_commit(&s->queue, bytes);
     queued_more(s, bytes);
 }
 
@@ -601,12 +551,10 @@ void stream_write_block(stream *s, block *b, str bytes)
 {
     if (!writable(s) || bytes.len == 0)
         return;
-    output *entry = queue_push(s);
-    if (!entry) {
+    if (!stream_queue_add(&s->queue, b, bytes)) {
         no_memory(s);
         return;
     }
-    *entry = (output){ .block = block_keep(b), .ptr = bytes.ptr, .len = bytes.len };
     queued_more(s, bytes.len);
 }
 
@@ -624,34 +572,7 @@ int stream_output(stream *s, struct iovec iov[STREAM_IOV_MAX])
         fill_wire(s);
         return s->state == STREAM_GONE ? 0 : s->layer->ops->output(s->layer, iov, STREAM_IOV_MAX);
     }
-    int count = 0;
-    for (uint32_t i = 0; i < s->queue_count && count < STREAM_IOV_MAX; i++) {
-        const output *entry = &s->queue[s->queue_first + i];
-        if (entry->len == 0)
-            continue;
-        block *b = entry->block;
-        iov[count++] = (struct iovec){ b->data + (entry->ptr - b->data), entry->len };
-    }
-    return count;
-}
-
-/* Takes `bytes` off the queue's front. */
-static void queue_drop(stream *s, size_t bytes)
-{
-    while (s->queue_count > 0) {
-        output *entry = &s->queue[s->queue_first];
-        const size_t part = bytes < entry->len ? bytes : entry->len;
-        entry->ptr += part;
-        entry->len -= part;
-        bytes -= part;
-        if (entry->len > 0)
-            break;
-        block_release(&entry->block);
-        s->queue_first++;
-        s->queue_count--;
-    }
-    if (s->queue_count == 0)
-        s->queue_first = 0;
+    return stream_queue_view(&s->queue, iov, STREAM_IOV_MAX);
 }
 
 /* All is sent, as far as is known: unless the layer has more to say. */
@@ -671,7 +592,7 @@ void stream_sent(stream *s, size_t bytes)
     if (s->state == STREAM_ENDING)
         wait_for_peer(s); /* it reads: linger_ms is for one that does not */
     if (!s->layer) {
-        queue_drop(s, bytes);
+        stream_queue_drop(&s->queue, bytes);
     } else {
         const bool was_blocked = s->layer->blocked;
         s->layer->ops->sent(s->layer, bytes);
@@ -761,18 +682,13 @@ void stream_layer_deliver(stream *s, bool at_end)
 
 str stream_layer_queue(const stream *s)
 {
-    for (uint32_t i = 0; i < s->queue_count; i++) {
-        const output *entry = &s->queue[s->queue_first + i];
-        if (entry->len > 0)
-            return (str){ entry->ptr, entry->len };
-    }
-    return STR("");
+    return stream_queue_front(&s->queue);
 }
 
 void stream_layer_taken(stream *s, size_t bytes)
 {
     s->queued -= bytes;
-    queue_drop(s, bytes);
+    stream_queue_drop(&s->queue, bytes);
 }
 
 void stream_layer_queued(stream *s, size_t bytes)
@@ -855,8 +771,7 @@ static error stream_new(loop *l, int fd, stream_state state, const stream_handle
         options && options->output_bytes_high ? options->output_bytes_high : OUTPUT_BYTES_HIGH;
     s->full_duplex = options && options->full_duplex;
     s->send_timeout_ms = options ? options->send_timeout_ms : 0;
-    s->queue = s->queue_inline;
-    s->queue_capacity = OUTPUT_INLINE;
+    stream_queue_init(&s->queue);
     s->timer.fire = timer_fired;
     s->flush.run = flush;
     s->gone.run = told_gone;

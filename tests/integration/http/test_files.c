@@ -525,6 +525,47 @@ static void test_file_cut_shorter_breaks_the_connection_off(void **state)
     assert_true(server_logged(&server, "broken off"));
 }
 
+/* The most memory that a worker has had, in KiB. */
+static long worker_peak_kib(void)
+{
+    char path[64], line[256];
+    int worker = 0;
+    long kib = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)server.pid,
+                   (int)server.pid);
+    FILE *children = fopen(path, "r");
+    assert_non_null(children);
+    assert_int_equal(fscanf(children, "%d", &worker), 1);
+    (void)fclose(children);
+    (void)snprintf(path, sizeof path, "/proc/%d/status", worker);
+    FILE *status = fopen(path, "r");
+    assert_non_null(status);
+    while (fgets(line, sizeof line, status))
+        (void)sscanf(line, "VmHWM: %ld", &kib);
+    (void)fclose(status);
+    return kib;
+}
+
+static void test_file_of_any_size_takes_the_same_memory(void **state)
+{
+    (void)state;
+    static char piece[1 << 18];
+    const size_t bytes = (size_t)512 << 20;
+    size_t got = 0;
+    peer p;
+    make_large("site/large.bin", (off_t)bytes);
+    serve_files();
+    check_get("/one/ten.txt", 200);
+    const long before = worker_peak_kib();
+    peer_connect(&p, server.port);
+    peer_sendf(&p, "GET /one/large.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    for (ssize_t n = 1; n > 0; got += n > 0 ? (size_t)n : 0)
+        n = recv(p.fd, piece, sizeof piece, 0);
+    assert_true(got > bytes && got < bytes + 4096);
+    peer_close(&p);
+    assert_true(before > 0 && worker_peak_kib() - before < 32768);
+}
+
 /* More clients that wait than there are offload threads. */
 static void test_file_clients_that_wait_hold_nobody_up(void **state)
 {
@@ -597,6 +638,7 @@ int main(void)
         FILE_TEST(test_file_answer_replaced_leaves_no_trace),
         FILE_TEST(test_file_large_arrives_whole_by_and_by),
         FILE_TEST(test_file_larger_than_memory_is_announced_and_cut_to_ranges),
+        FILE_TEST(test_file_of_any_size_takes_the_same_memory),
         FILE_TEST(test_file_cut_shorter_breaks_the_connection_off),
         FILE_TEST(test_file_clients_that_wait_hold_nobody_up),
         FILE_TEST(test_sized_answer_has_the_bytes_it_announced),

@@ -81,8 +81,8 @@ static inline bool relay_in(relay *r)
         else
             (void)relay_waits(r, n, &r->out);
         moved = moved || n > 0;
-    } else if (w->ended && !w->end_given) {
-        w->end_given = true;
+    } else if (w->ended && !w->end_given && (SSL_is_init_finished(r->ssl) || r->out.ended)) {
+        w->end_given = true; /* there is no close_notify before the handshake's last message */
         (void)SSL_shutdown(r->ssl);
         shutdown(r->tls_fd, SHUT_WR);
     }

@@ -9,7 +9,8 @@
 #include "conditional.h"
 #include "conn.h"
 #include "layer.h"
-#include "sha256.h"
+
+#include "core/digest.h"
 
 #define BODY_BYTES_DEFAULT ((size_t)1 << 20)
 #define TAG_BYTES          16
@@ -26,16 +27,14 @@ error http_etag_prepare(arena *a, const void *given, const void **out)
     return OK;
 }
 
-static str tag_of(const http_request *req)
+static error tag_of(const http_request *req, str *out)
 {
     static const char hex[] = "0123456789abcdef";
-    uint8_t digest[HTTP_SHA256_BYTES];
-    http_sha256 h;
-    http_sha256_init(&h);
-    http_sha256_add(&h, req->content_type);
-    http_sha256_add(&h, (str){ "", 1 }); /* a NUL, which no type has */
-    http_sha256_add(&h, req->reply);
-    http_sha256_end(&h, digest);
+    uint8_t digest[DIGEST_SHA256_BYTES];
+    const str pieces[] = { req->content_type,
+                           { "", 1 },
+                           /* a NUL, which no type has */ req->reply };
+    TRY(digest_sha256(pieces, ARRAY_LEN(pieces), digest));
     char *tag = arena_alloc(&req->conn->arena, 2 * TAG_BYTES + 2, 1);
     tag[0] = '"';
     for (size_t i = 0; i < TAG_BYTES; i++) {
@@ -43,7 +42,8 @@ static str tag_of(const http_request *req)
         tag[2 + 2 * i] = hex[digest[i] & 15];
     }
     tag[2 * TAG_BYTES + 1] = '"';
-    return (str){ tag, 2 * TAG_BYTES + 2 };
+    *out = (str){ tag, 2 * TAG_BYTES + 2 };
+    return OK;
 }
 
 /* All fields of that name, with commas between; STR_NONE without one. */
@@ -79,7 +79,7 @@ error http_etag(http_request *req, const http_next *next)
         return OK;
     str tag = http_reply_header(req, STR("ETag"));
     if (!tag.ptr) {
-        tag = tag_of(req);
+        TRY(tag_of(req, &tag));
         TRY(http_set_header(req, STR("ETag"), tag));
     }
     /* RFC 9110, 13.2.2; there is no date to compare. */

@@ -35,17 +35,12 @@ uint64_t http_clock_us(void)
 }
 
 /* RFC 9110 section 6.6.1, made once a second. */
-const char *http_date(http_server *server)
+static const char *date_now(http_server *server)
 {
     const uint64_t now_ms = loop_now_ms(server->loop);
     if (server->date[0] && now_ms - server->date_at_ms < 1000)
         return server->date;
-    struct tm utc;
-    const time_t now = time(NULL);
-    gmtime_r(&now, &utc);
-    const size_t len =
-        strftime(server->date, sizeof server->date, "%a, %d %b %Y %H:%M:%S GMT", &utc);
-    invariant(len == 29);
+    http_date_format(server->date, time(NULL));
     server->date_at_ms = now_ms;
     return server->date;
 }
@@ -123,7 +118,7 @@ static size_t put_head(http_conn *c, char *out, int status, str content_type, ui
     out[at++] = ' ';
     at = put(out, at, http_status_text(status));
     at = put(out, at, STR("\r\nDate: "));
-    at = put(out, at, (str){ http_date(c->server), 29 });
+    at = put(out, at, (str){ date_now(c->server), HTTP_DATE_LEN });
     if (content_type.len && status_has_body(status)) {
         at = put(out, at, STR("\r\nContent-Type: "));
         at = put(out, at, content_type);

@@ -9,6 +9,7 @@
 #define HTTP_SRC_CONN_H
 
 #include "chunked.h"
+#include "date.h"
 #include "head.h"
 #include "proxy.h"
 #include "router.h"
@@ -102,7 +103,7 @@ typedef struct http_server {
     uint64_t request_count;
     void (*on_fault)(struct http_server *server, const crash_report *report);
     void (*on_drained)(struct http_server *server); /* when draining and no connection is left */
-    char date[32];                                  /* "Sun, 06 Nov 1994 08:49:37 GMT" */
+    char date[HTTP_DATE_LEN + 1];                   /* as of date_at_ms; "" before the first */
     uint64_t date_at_ms;
 } http_server;
 
@@ -224,7 +225,6 @@ extern const error_kind HTTP_BODY_LATE; /* TIMED_OUT: 408 */
 /* Built-in routes: /health and /metrics. */
 extern const http_routes HTTP_BUILT_IN;
 
-const char *http_date(http_server *server);
 uint64_t http_clock_us(void);
 
 #endif

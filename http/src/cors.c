@@ -7,6 +7,7 @@
  *
  * Invariant: Access-Control-Allow-Credentials never goes with "*". */
 #include "conn.h"
+#include "head_fields.h"
 #include "layer.h"
 #include "origin.h"
 
@@ -91,21 +92,6 @@ error http_cors_prepare(arena *a, const void *options, const void **out)
 
 /* --- requests -------------------------------------------------------------------------------- */
 
-/* The origin of a request; STR_NONE without one, and for one that is said twice. */
-static str origin_of(const http_request *req)
-{
-    str origin = STR_NONE;
-    for (uint32_t i = 0; i < req->head.field_count; i++) {
-        const http_field *field = &req->head.fields[i];
-        if (!str_eq_nocase(field->name, STR("Origin")))
-            continue;
-        if (origin.ptr)
-            return STR_NONE;
-        origin = field->value;
-    }
-    return origin;
-}
-
 static bool is_listed(const http_cors_options *options, str origin)
 {
     if (!http_is_origin(origin))
@@ -157,7 +143,7 @@ static error answer_preflight(http_request *req, const cors *c)
 error http_cors(http_request *req, const http_next *next)
 {
     const cors *c = next->options;
-    const str origin = origin_of(req);
+    const str origin = http_head_only(&req->head, STR("Origin"));
     const bool allowed = origin.ptr && (c->everybody || is_listed(c->options, origin));
     const bool preflight = origin.ptr && req->head.method == HTTP_OPTIONS &&
                            http_header(req, STR("Access-Control-Request-Method")).ptr;

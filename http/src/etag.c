@@ -8,13 +8,13 @@
  * Invariant: a 304 goes only to a client that named the tag of the very bytes it would have got. */
 #include "conditional.h"
 #include "conn.h"
+#include "head_fields.h"
 #include "layer.h"
 
 #include "core/digest.h"
 
 #define BODY_BYTES_DEFAULT ((size_t)1 << 20)
 #define TAG_BYTES          16
-#define LIST_BYTES_MAX     32768
 
 error http_etag_prepare(arena *a, const void *given, const void **out)
 {
@@ -31,9 +31,8 @@ static error tag_of(const http_request *req, str *out)
 {
     static const char hex[] = "0123456789abcdef";
     uint8_t digest[DIGEST_SHA256_BYTES];
-    const str pieces[] = { req->content_type,
-                           { "", 1 },
-                           /* a NUL, which no type has */ req->reply };
+    const str nul = { "", 1 }; /* no type has one */
+    const str pieces[] = { req->content_type, nul, req->reply };
     TRY(digest_sha256(pieces, ARRAY_LEN(pieces), digest));
     char *tag = arena_alloc(&req->conn->arena, 2 * TAG_BYTES + 2, 1);
     tag[0] = '"';
@@ -44,23 +43,6 @@ static error tag_of(const http_request *req, str *out)
     tag[2 * TAG_BYTES + 1] = '"';
     *out = (str){ tag, 2 * TAG_BYTES + 2 };
     return OK;
-}
-
-/* All fields of that name, with commas between; STR_NONE without one. */
-static str all_fields(const http_request *req, str name)
-{
-    buf all;
-    bool any = false;
-    buf_init_arena(&all, &req->conn->arena, LIST_BYTES_MAX);
-    for (uint32_t i = 0; i < req->head.field_count; i++) {
-        if (!str_eq_nocase(req->head.fields[i].name, name))
-            continue;
-        if (any)
-            buf_append_char(&all, ',');
-        any = true;
-        buf_append(&all, req->head.fields[i].value);
-    }
-    return any ? buf_str(&all) : STR_NONE;
 }
 
 /* Whether there is a whole body that a tag may stand for. */
@@ -83,10 +65,10 @@ error http_etag(http_request *req, const http_next *next)
         TRY(http_set_header(req, STR("ETag"), tag));
     }
     /* RFC 9110, 13.2.2; there is no date to compare. */
-    const str match = all_fields(req, STR("If-Match"));
+    const str match = http_head_list(&req->conn->arena, &req->head, STR("If-Match"));
     if (match.ptr && !http_etags_have(match, tag, true))
         return error_set(&HTTP_PRECONDITION_FAILED, "If-Match names another state");
-    const str none_match = all_fields(req, STR("If-None-Match"));
+    const str none_match = http_head_list(&req->conn->arena, &req->head, STR("If-None-Match"));
     if (none_match.ptr && http_etags_have(none_match, tag, false))
         return http_reply_empty(req, 304);
     return OK;

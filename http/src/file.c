@@ -15,6 +15,7 @@
 #include "beneath.h"
 #include "conditional.h"
 #include "conn.h"
+#include "head_fields.h"
 #include "mime.h"
 
 #include "core/offload.h"
@@ -151,25 +152,9 @@ static error open_file(void *arg)
 
 /* --- judging ---------------------------------------------------------------------------------- */
 
-/* The value of a field with all its lines, as if they were one; STR_NONE when there is none. */
-static str whole_field(const http_request *req, str name)
+static str list_of(const http_request *req, str name)
 {
-    const str first = http_header(req, name);
-    uint32_t lines = 0;
-    for (uint32_t i = 0; i < req->head.field_count; i++)
-        lines += str_eq_nocase(req->head.fields[i].name, name);
-    if (lines < 2)
-        return first;
-    buf all;
-    buf_init_arena(&all, &req->conn->arena, (size_t)64 << 10);
-    for (uint32_t i = 0; i < req->head.field_count; i++) {
-        if (!str_eq_nocase(req->head.fields[i].name, name))
-            continue;
-        if (all.len > 0)
-            buf_append(&all, STR(", "));
-        buf_append(&all, req->head.fields[i].value);
-    }
-    return buf_str(&all);
+    return http_head_list(&req->conn->arena, &req->head, name);
 }
 
 static str make_etag(arena *a, const struct stat *st, bool settled)
@@ -197,7 +182,7 @@ static error choose_parts(http_request *req, http_file *f, const http_conditions
     if (req->head.method != HTTP_GET || f->coding != HTTP_CODING_IDENTITY ||
         !http_if_range_holds(conditions, v, now_s))
         return OK;
-    switch (http_range_parse(whole_field(req, STR("Range")), f->bytes, f->parts, &f->part_count)) {
+    switch (http_range_parse(list_of(req, STR("Range")), f->bytes, f->parts, &f->part_count)) {
     case HTTP_RANGE_WHOLE:
         take_whole(f);
         return OK;
@@ -223,11 +208,11 @@ static error judge(http_request *req, http_file *f, const struct stat *st)
     f->etag = make_etag(&req->conn->arena, st, settled);
     const http_validators v = { f->etag, f->modified_s, settled };
     const http_conditions conditions = {
-        .if_match = whole_field(req, STR("If-Match")),
-        .if_unmodified_since = whole_field(req, STR("If-Unmodified-Since")),
-        .if_none_match = whole_field(req, STR("If-None-Match")),
-        .if_modified_since = whole_field(req, STR("If-Modified-Since")),
-        .if_range = whole_field(req, STR("If-Range")),
+        .if_match = list_of(req, STR("If-Match")),
+        .if_unmodified_since = list_of(req, STR("If-Unmodified-Since")),
+        .if_none_match = list_of(req, STR("If-None-Match")),
+        .if_modified_since = list_of(req, STR("If-Modified-Since")),
+        .if_range = list_of(req, STR("If-Range")),
     };
     const bool reads = req->head.method == HTTP_GET || req->head.method == HTTP_HEAD;
     int status = 304;
@@ -262,7 +247,7 @@ error http_file_stage(http_request *req, const char *root, str path, bool *is_di
     o->fd = -1;
     o->coding = HTTP_CODING_IDENTITY;
     o->looks_around = mime.compressible;
-    o->accepted = http_accept_encoding(whole_field(req, STR("Accept-Encoding")));
+    o->accepted = http_accept_encoding(list_of(req, STR("Accept-Encoding")));
     const bool ranges = req->head.method == HTTP_GET && http_header(req, STR("Range")).ptr &&
                         o->accepted.quality[HTTP_CODING_IDENTITY] > 0;
     o->codings = ranges ? 0 : UINT32_MAX;

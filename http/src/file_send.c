@@ -7,8 +7,8 @@
  *
  * What it promises: as many bytes as were announced, all of them of the one file that was opened. A
  * file that has become shorter meanwhile breaks the connection off. */
-#include "conditional.h"
 #include "conn.h"
+#include "date.h"
 #include "file.h"
 
 #include "core/offload.h"

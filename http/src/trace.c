@@ -6,6 +6,7 @@
 #include "trace.h"
 
 #include "conn.h"
+#include "head_fields.h"
 
 #include <sys/random.h>
 
@@ -44,21 +45,6 @@ bool http_traceparent_parse(str text, http_traceparent *out)
     return true;
 }
 
-/* The only field of that name; STR_NONE when there are several. */
-static str only_field(const http_request *req, str name)
-{
-    str value = STR_NONE;
-    for (uint32_t i = 0; i < req->head.field_count; i++) {
-        const http_field *field = &req->head.fields[i];
-        if (!str_eq_nocase(field->name, name))
-            continue;
-        if (value.ptr)
-            return STR_NONE;
-        value = field->value;
-    }
-    return value;
-}
-
 /* All fields tracestate as one list; STR_NONE past what must be passed on. */
 static str trace_state(const http_request *req)
 {
@@ -91,7 +77,7 @@ const http_trace *http_request_trace(http_request *req)
         return trace;
     trace = ARENA_NEW(&req->conn->arena, http_trace);
     http_traceparent parent = { .flags = 0 };
-    if (http_traceparent_parse(only_field(req, STR("traceparent")), &parent)) {
+    if (http_traceparent_parse(http_head_only(&req->head, STR("traceparent")), &parent)) {
         trace->state = trace_state(req);
     } else {
         parent = (http_traceparent){ .trace_id = new_trace_id(req) };

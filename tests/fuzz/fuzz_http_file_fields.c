@@ -3,6 +3,7 @@
  * read again as the same; what is weak is never strongly the same. */
 #include "accept.h"
 #include "conditional.h"
+#include "date.h"
 #include "mime.h"
 #include "range.h"
 

@@ -193,11 +193,6 @@ typedef struct pg_column {
     uint16_t attribute;    /* its number in the table, 0 */
 } pg_column;
 
-typedef struct pg_columns {
-    pg_column *items;
-    size_t count;
-} pg_columns;
-
 /* One column of one row. */
 typedef struct pg_cell {
     pg_oid oid;

@@ -277,17 +277,13 @@ void fibers_run(loop *l)
 
 const error_kind *fiber_fuse(const fiber *f)
 {
-    if (f->shielded)
-        return loop_clock_ms() >= f->shield_deadline_ms ? &TIMED_OUT : NULL;
-    if (f->canceled)
+    if (f->canceled && !f->shielded)
         return f->canceled;
-    if (f->scope->deadline_ms != UINT64_MAX && loop_clock_ms() >= f->scope->deadline_ms)
-        return &TIMED_OUT;
-    return NULL;
+    const uint64_t deadline_ms = fiber_wait_deadline_ms(f);
+    return deadline_ms != UINT64_MAX && loop_clock_ms() >= deadline_ms ? &TIMED_OUT : NULL;
 }
 
-/* When a fuse would end the wait; UINT64_MAX: never. */
-static uint64_t wait_deadline_ms(const fiber *f)
+uint64_t fiber_wait_deadline_ms(const fiber *f)
 {
     return f->shielded ? f->shield_deadline_ms : f->scope->deadline_ms;
 }
@@ -312,7 +308,7 @@ static error park(fiber *f, const char *what)
     invariant(f->no_yield == 0);
     f->waits_for = what;
     f->state = FIBER_PARKED;
-    const uint64_t deadline_ms = wait_deadline_ms(f);
+    const uint64_t deadline_ms = fiber_wait_deadline_ms(f);
     if (deadline_ms != UINT64_MAX)
         timer_wheel_arm(&l->timers, &f->deadline, deadline_ms);
     switch_to_loop(f, false);

@@ -73,6 +73,8 @@ struct fiber {
 YIELDS error fiber_park_shielded(const char *what);
 /* The fuse that ends the running fiber's waits now, or NULL. */
 const error_kind *fiber_fuse(const fiber *f);
+/* When it ends them by itself; UINT64_MAX: never. */
+uint64_t fiber_wait_deadline_ms(const fiber *f);
 
 /* Runs the clean-ups of the innermost scope and leaves it; `result` is what its function returned.
  * Returns the scope's result. */

@@ -59,6 +59,14 @@ bool json_cursor_literal(json_cursor *c, str word)
     return true;
 }
 
+void *json_cursor_room(json_cursor *c, void *items, size_t count, size_t bytes)
+{
+    if (count != 0 && (count < 4 || (count & (count - 1)) != 0))
+        return items;
+    const size_t capacity = count < 4 ? 4 : 2 * count;
+    return arena_grow(c->arena, items, count * bytes, capacity * bytes, 16);
+}
+
 /* --- numbers --------------------------------------------------------------------------------- */
 
 static bool digits(json_cursor *c)

@@ -36,6 +36,10 @@ bool json_cursor_number(json_cursor *c, str *out, bool *integer);
 /* Any value, checked and dropped; `*out`, if given, is its text. */
 bool json_cursor_skip(json_cursor *c, uint32_t depth, str *out);
 
+/* Room in the arena for one element more of `bytes` behind the `count` at `items`: its array grows
+ * in capacities of 4, 8, 16… */
+void *json_cursor_room(json_cursor *c, void *items, size_t count, size_t bytes);
+
 /* The malformed text as an error. */
 error json_cursor_error(const json_cursor *c);
 

@@ -301,18 +301,14 @@ static bool read_value(reader *r, uint32_t depth, const path *at, const shape_fi
     unreachable();
 }
 
-/* Room for one item more, in capacities of 4, 8, 16…; zeroed. Once there is a fault nobody will see
- * the items, so all share the first one's place: a body of wrong items takes no more than itself.
- */
+/* Room for one item more, zeroed. Once there is a fault nobody will see the items, so all share the
+ * first one's place: a body of wrong items takes no more than itself. */
 static char *add_item(reader *r, any_list *list, size_t bytes)
 {
     const size_t count = list->count++;
     if (r->fault_count > 0 && list->items)
         return memset(list->items, 0, bytes);
-    if (count == 0 || (count >= 4 && (count & (count - 1)) == 0)) {
-        const size_t capacity = count ? 2 * count : 4;
-        list->items = arena_grow(r->c.arena, list->items, count * bytes, capacity * bytes, 16);
-    }
+    list->items = json_cursor_room(&r->c, list->items, count, bytes);
     return memset(list->items + count * bytes, 0, bytes);
 }
 

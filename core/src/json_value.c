@@ -9,15 +9,6 @@
 
 static bool parse_value(json_cursor *c, uint32_t depth, json *out);
 
-/* Room for one more element of `bytes` in an array of `count`; capacities are 4, 8, 16… */
-static void *room_for_one(arena *a, void *items, size_t count, size_t bytes)
-{
-    if (count != 0 && (count < 4 || (count & (count - 1)) != 0))
-        return items;
-    const size_t capacity = count < 4 ? 4 : 2 * count;
-    return arena_grow(a, items, count * bytes, capacity * bytes, 16);
-}
-
 /* Merges the sorted runs [from, middle) and [middle, to) of `in` into `out`. */
 static void merge(const json_member *const *in, const json_member **out, size_t from, size_t middle,
                   size_t to)
@@ -77,7 +68,7 @@ static bool parse_array(json_cursor *c, uint32_t depth, json *out)
     if (json_cursor_take(c, ']'))
         return true;
     do {
-        out->array.items = room_for_one(c->arena, out->array.items, out->array.count, sizeof(json));
+        out->array.items = json_cursor_room(c, out->array.items, out->array.count, sizeof(json));
         json item;
         if (!parse_value(c, depth + 1, &item))
             return false;
@@ -95,7 +86,7 @@ static bool parse_object(json_cursor *c, uint32_t depth, json *out)
         return true;
     do {
         out->object.items =
-            room_for_one(c->arena, out->object.items, out->object.count, sizeof(json_member));
+            json_cursor_room(c, out->object.items, out->object.count, sizeof(json_member));
         json_member member;
         if (!json_cursor_string(c, &member.key))
             return false;

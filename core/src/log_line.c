@@ -8,6 +8,8 @@
  * for its mark and quote, and happens once, because nothing is begun in a line without room. */
 #include "log_line.h"
 
+#include "utf8.h"
+
 #include "core/scalar.h"
 
 #include <math.h>
@@ -38,16 +40,6 @@ static void put(log_line *line, str s)
 static bool is_plain(char c)
 {
     return (unsigned char)c >= ' ' && (unsigned char)c < 0x7F && c != '"' && c != '\\';
-}
-
-/* Length of the well-formed UTF-8 sequence at the front, 0 when there is none. */
-static size_t sequence_len(str s)
-{
-    for (size_t len = 2; len <= 4 && len <= s.len; len++) {
-        if (str_is_utf8(str_slice(s, 0, len)))
-            return len;
-    }
-    return 0;
 }
 
 /* The code point of a well-formed sequence of two or three bytes. */
@@ -92,7 +84,7 @@ static size_t escape(str s, char out[8], size_t *taken)
     }
     if (c < 0x80)
         return put_unicode_escape(out, c);
-    const size_t len = sequence_len(s);
+    const size_t len = utf8_sequence((const unsigned char *)s.ptr, s.len);
     if (len == 0)
         return put_unicode_escape(out, 0xFFFD);
     *taken = len;

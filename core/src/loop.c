@@ -136,6 +136,18 @@ static int handler_of(loop *l, int signo)
     return unused;
 }
 
+/* The signals that have a handler. */
+static sigset_t handled(const loop *l)
+{
+    sigset_t all;
+    sigemptyset(&all);
+    for (uint32_t i = 0; i < LOOP_SIGNALS; i++) {
+        if (l->handlers[i].on_signal)
+            sigaddset(&all, l->handlers[i].signo);
+    }
+    return all;
+}
+
 error loop_on_signal(loop *l, int signo, void (*on_signal)(int signo, void *arg), void *arg)
 {
     const int at = handler_of(l, signo);
@@ -144,14 +156,10 @@ error loop_on_signal(loop *l, int signo, void (*on_signal)(int signo, void *arg)
     l->handlers[at].on_signal = on_signal;
     l->handlers[at].arg = arg;
 
-    sigset_t one, all;
+    sigset_t one;
     sigemptyset(&one);
-    sigemptyset(&all);
     sigaddset(&one, signo);
-    for (uint32_t i = 0; i < LOOP_SIGNALS; i++) {
-        if (l->handlers[i].on_signal)
-            sigaddset(&all, l->handlers[i].signo);
-    }
+    const sigset_t all = handled(l);
     const bool fresh = l->signals.fd < 0;
     const int fd = signalfd(l->signals.fd, &all, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)
@@ -164,14 +172,9 @@ error loop_on_signal(loop *l, int signo, void (*on_signal)(int signo, void *arg)
 }
 
 /* Unblocks what loop_on_signal had blocked. */
-static void signals_restore(loop *l)
+static void signals_restore(const loop *l)
 {
-    sigset_t all;
-    sigemptyset(&all);
-    for (uint32_t i = 0; i < LOOP_SIGNALS; i++) {
-        if (l->handlers[i].on_signal)
-            sigaddset(&all, l->handlers[i].signo);
-    }
+    const sigset_t all = handled(l);
     pthread_sigmask(SIG_UNBLOCK, &all, NULL);
 }
 

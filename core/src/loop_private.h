@@ -77,9 +77,6 @@ void fibers_close(loop *l);
 /* Resumes the fibers that are ready now, each once. */
 void fibers_run(loop *l);
 
-error signals_open(loop *l);
-void signals_close(loop *l);
-
 void offload_free(struct offload **o);
 
 #endif

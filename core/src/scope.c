@@ -109,7 +109,7 @@ uint32_t scope_time_left_ms(void)
 {
     const fiber *f = worker_self.fiber;
     invariant(f != NULL);
-    const uint64_t deadline_ms = f->shielded ? f->shield_deadline_ms : f->scope->deadline_ms;
+    const uint64_t deadline_ms = fiber_wait_deadline_ms(f);
     if (deadline_ms == UINT64_MAX)
         return UINT32_MAX;
     const uint64_t now_ms = loop_clock_ms();

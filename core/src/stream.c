@@ -189,12 +189,6 @@ static void told_gone(loop_task *task)
     free(s);
 }
 
-static void drop_output(stream *s)
-{
-    s->queued -= stream_queue_bytes(&s->queue);
-    stream_queue_clear(&s->queue);
-}
-
 /* `why` NULL: as the owner wanted. `text` is a literal. */
 static void finish(stream *s, const error_kind *why, int system_errno, const char *text)
 {
@@ -207,7 +201,7 @@ static void finish(stream *s, const error_kind *why, int system_errno, const cha
     s->loop->backend->stop(s->loop, s);
     close(s->fd);
     s->fd = -1;
-    drop_output(s);
+    stream_queue_clear(&s->queue);
     s->queued = 0; /* the layer's too */
     if (s->layer)
         s->layer->ops->stop(s->layer);
@@ -712,7 +706,8 @@ void stream_layer_failed(stream *s, const error_kind *why, int system_errno, con
         return;
     const bool by_owner = s->state == STREAM_ENDING || s->state == STREAM_LINGERING;
     s->layer->opening = false;
-    drop_output(s);
+    s->queued -= stream_queue_bytes(&s->queue);
+    stream_queue_clear(&s->queue);
     if (by_owner) {
         finish_well(s);
         return;

@@ -9,6 +9,7 @@
  * Invariant: a configuration lives while it is referenced; each session holds a reference. */
 #include "tls_private.h"
 
+#include "core/digest.h"
 #include "core/memory.h"
 
 #include <openssl/core_names.h>
@@ -293,19 +294,9 @@ static error unusable(const char *what, str file)
     return error_set(&TLS_MISCONFIGURED, "%s %.*s: %s", what, STR_ARG(file), tls_reason());
 }
 
-static int use_chain(SSL_CTX *c, const char *name)
-{
-    return SSL_CTX_use_certificate_chain_file(c, name);
-}
-
 static int use_key(SSL_CTX *c, const char *name)
 {
     return SSL_CTX_use_PrivateKey_file(c, name, SSL_FILETYPE_PEM) && SSL_CTX_check_private_key(c);
-}
-
-static int use_roots(SSL_CTX *c, const char *name)
-{
-    return SSL_CTX_load_verify_file(c, name);
 }
 
 /* Servers tell clients whose certificates are welcome. */
@@ -315,7 +306,7 @@ static int use_client_roots(SSL_CTX *c, const char *name)
     if (!names)
         return 0;
     SSL_CTX_set_client_CA_list(c, names); /* takes them */
-    return use_roots(c, name);
+    return SSL_CTX_load_verify_file(c, name);
 }
 
 static error load(SSL_CTX *c, const char *what, str file, int (*use)(SSL_CTX *, const char *))
@@ -335,7 +326,7 @@ static error load_certificate(SSL_CTX *c, const tls_certificate *certificate)
 {
     const str key =
         has_text(certificate->key_file) ? certificate->key_file : certificate->cert_file;
-    TRY(load(c, "certificate", certificate->cert_file, use_chain));
+    TRY(load(c, "certificate", certificate->cert_file, SSL_CTX_use_certificate_chain_file));
     return load(c, "private key", key, use_key);
 }
 
@@ -380,19 +371,16 @@ static error add_context(tls_config *config, const SSL_METHOD *method, tls_versi
 /* A session resumes where its certificate and the check of clients are the same. */
 static error bind_sessions(SSL_CTX *c, const tls_server_options *options)
 {
-    unsigned char hash[EVP_MAX_MD_SIZE] = { 0 };
-    unsigned hash_bytes = 0, id_bytes = 0;
-    unsigned char id[EVP_MAX_MD_SIZE];
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
-    const str ca = options->client_ca_file;
-    const bool done =
-        md && X509_digest(SSL_CTX_get0_certificate(c), EVP_sha256(), hash, &hash_bytes) &&
-        EVP_DigestInit_ex(md, EVP_sha256(), NULL) && EVP_DigestUpdate(md, hash, hash_bytes) &&
-        EVP_DigestUpdate(md, options->client_optional ? "o" : "r", 1) &&
-        EVP_DigestUpdate(md, ca.ptr ? ca.ptr : "", ca.len) &&
-        EVP_DigestFinal_ex(md, id, &id_bytes) && SSL_CTX_set_session_id_context(c, id, id_bytes);
-    EVP_MD_CTX_free(md);
-    return done ? OK : out_of_memory();
+    uint8_t certificate[DIGEST_SHA256_BYTES], id[DIGEST_SHA256_BYTES];
+    if (!X509_digest(SSL_CTX_get0_certificate(c), EVP_sha256(), certificate, NULL))
+        return out_of_memory();
+    const str pieces[] = {
+        { (const char *)certificate, sizeof certificate },
+        options->client_optional ? STR("o") : STR("r"),
+        options->client_ca_file,
+    };
+    TRY(digest_sha256(pieces, ARRAY_LEN(pieces), id));
+    return SSL_CTX_set_session_id_context(c, id, sizeof id) ? OK : out_of_memory();
 }
 
 static error add_server_context(tls_config *config, const tls_server_options *options,
@@ -425,7 +413,7 @@ static error add_client_context(tls_config *config, const tls_client_options *op
         if (!SSL_CTX_set_default_verify_paths(c))
             return error_set(&TLS_MISCONFIGURED, "the system's roots: %s", tls_reason());
     } else if (config->verify != TLS_VERIFY_NONE) {
-        TRY(load(c, "trusted roots", options->ca_file, use_roots));
+        TRY(load(c, "trusted roots", options->ca_file, SSL_CTX_load_verify_file));
     }
     if (has_text(options->certificate.cert_file))
         TRY(load_certificate(c, &options->certificate));

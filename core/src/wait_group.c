@@ -11,7 +11,7 @@ static error join_all(wait_group *group, bool cancel)
     fiber *self = worker_self.fiber;
     self->group = group;
     for (uint32_t i = 0; i < group->count; i++) {
-        if (cancel || first.kind)
+        if (cancel)
             fiber_cancel(group->fibers[i], &CANCELED);
         const error e = fiber_join(&group->fibers[i]);
         if (e.kind && !first.kind) {

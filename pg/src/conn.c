@@ -10,11 +10,9 @@
 #include "core/memory.h"
 #include "core/scope.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#define INPUT_BYTES_MAX ((size_t)PG_MESSAGE_BYTES_MAX + 4096)
-#define GOODBYE_MS      1000
+#define GOODBYE_MS 1000
 
 pg_conn *pg_conn_new(pg_pool *pool)
 {

@@ -5,7 +5,6 @@
 #include "core/memory.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <sys/random.h>
 
 #define POOL_ARENA_BYTES    131072 /* of conninfo's text */

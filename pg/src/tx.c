@@ -8,8 +8,6 @@
  */
 #include "query.h"
 
-#include <stdio.h>
-
 /* Gives the connection back. */
 static void end(pg_tx *tx)
 {

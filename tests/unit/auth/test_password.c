@@ -8,6 +8,7 @@
 #include "core/offload.h"
 #include "tests/support/in_fiber.h"
 
+#include <semaphore.h>
 #include <unistd.h>
 
 /* The cost of the tests: the least that the settings allow. */
@@ -328,28 +329,70 @@ static error verify_slowly(void *arg)
     return auth_verify_password(STR("password"), *(const str *)arg);
 }
 
-/* Threads and queue are bounded: of many at once some are refused, and none is answered wrongly. */
+/* Keeps an offload thread until the flood is over. */
+typedef struct gate {
+    sem_t entered;
+    sem_t open;
+} gate;
+
+static error wait_at_gate(void *arg)
+{
+    gate *g = arg;
+    sem_post(&g->entered);
+    sem_wait(&g->open);
+    return OK;
+}
+
+static error offload_gate(void *arg)
+{
+    return offload(wait_at_gate, arg);
+}
+
+static error open_gate(void *arg)
+{
+    gate *g = arg;
+    for (int i = 0; i < OFFLOAD_THREADS; i++)
+        sem_post(&g->open);
+    return OK;
+}
+
+/* While every thread is taken, the queue takes what it holds and refuses the rest; none is answered
+ * wrongly. */
 static void test_password_flood_is_refused_past_the_queue(void **state)
 {
     (void)state;
     enum {
-        FLOOD = OFFLOAD_THREADS + OFFLOAD_QUEUE_MAX + 20
+        SURPLUS = 20,
+        FLOOD = OFFLOAD_QUEUE_MAX + SURPLUS
     };
     str hash;
-    fiber *fibers[FLOOD];
+    gate g;
+    fiber *at_gate[OFFLOAD_THREADS], *flood[FLOOD], *opener;
     uint32_t good = 0, full = 0;
-    assert_ok(auth_hash_password(STR("password"), &hash));
     const fiber_options options = { .joinable = true };
+    assert_ok(auth_hash_password(STR("password"), &hash));
+    sem_init(&g.entered, 0, 0);
+    sem_init(&g.open, 0, 0);
+    for (int i = 0; i < OFFLOAD_THREADS; i++)
+        assert_ok(fiber_start(loop_self(), &options, offload_gate, &g, &at_gate[i]));
+    assert_ok(fiber_yield());
+    for (int i = 0; i < OFFLOAD_THREADS; i++)
+        sem_wait(&g.entered); /* now no thread takes from the queue */
     for (int i = 0; i < FLOOD; i++)
-        assert_ok(fiber_start(loop_self(), &options, verify_slowly, &hash, &fibers[i]));
+        assert_ok(fiber_start(loop_self(), &options, verify_slowly, &hash, &flood[i]));
+    assert_ok(fiber_start(loop_self(), &options, open_gate, &g, &opener));
     for (int i = 0; i < FLOOD; i++) {
-        const error e = fiber_join(&fibers[i]);
+        const error e = fiber_join(&flood[i]);
         good += error_is_ok(e);
         full += error_is(e, &OFFLOAD_FULL);
     }
-    assert_int_equal(good + full, FLOOD);
-    assert_true(good >= OFFLOAD_QUEUE_MAX);
-    assert_true(full >= 1);
+    assert_int_equal(good, OFFLOAD_QUEUE_MAX);
+    assert_int_equal(full, SURPLUS);
+    assert_ok(fiber_join(&opener));
+    for (int i = 0; i < OFFLOAD_THREADS; i++)
+        assert_ok(fiber_join(&at_gate[i]));
+    sem_destroy(&g.entered);
+    sem_destroy(&g.open);
 }
 
 static int run(void)

@@ -10,10 +10,10 @@ ERROR_KIND(HTTP_BAD_COOKIE, ERROR_INTERNAL, "The server could not complete the r
 
 str http_cookie(const http_request *req, str name)
 {
-    for (uint32_t i = 0; i < req->head.field_count; i++) {
-        if (!str_eq_nocase(req->head.fields[i].name, STR("cookie")))
+    for (uint32_t i = 0; i < req->head.fields.count; i++) {
+        if (!str_eq_nocase(req->head.fields.items[i].name, STR("cookie")))
             continue;
-        str rest = req->head.fields[i].value;
+        str rest = req->head.fields.items[i].value;
         while (rest.ptr) {
             str value = str_trim(str_cut(&rest, ';'), STR(" \t"));
             const str key = str_cut(&value, '=');

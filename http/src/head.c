@@ -1,11 +1,8 @@
-/* The request head, a line at a time. A line is looked for with memchr from where the last search
- * ended, so bytes that arrive singly are still seen once; only a whole line is taken apart.
+/* The request head, a line at a time: the request line, then fields, then what they say of framing.
  *
  *   START --one empty line--> START
  *   START --request line--> FIELDS --field line--> FIELDS --empty line--> DONE
- *   any --fault--> BAD
- *
- * Invariant: offsets are from the first byte of the head, and `at` never passes what was given. */
+ *   any --fault--> BAD */
 #include "head.h"
 
 #include <string.h>
@@ -20,8 +17,8 @@ enum {
 
 void http_head_init(http_head *h)
 {
-    memset(h, 0, offsetof(http_head, offsets));
-    h->scan = http_scan_pick();
+    memset(h, 0, offsetof(http_head, fields));
+    http_fields_init(&h->fields);
 }
 
 static http_head_result bad(http_head *h, uint16_t status, const char *reason)
@@ -69,11 +66,11 @@ static bool target_form_fits(http_method method, str target)
 static http_head_result parse_request_line(http_head *h, str bytes, str line)
 {
     const char *end = bytes.ptr + bytes.len;
-    const str method = str_slice(line, 0, h->scan->token(line.ptr, end));
+    const str method = str_slice(line, 0, h->fields.scan->token(line.ptr, end));
     if (method.len == 0 || method.len >= line.len || line.ptr[method.len] != ' ')
         return bad(h, 400, "malformed method");
     line = str_slice(line, method.len + 1, line.len);
-    const str target = str_slice(line, 0, h->scan->target(line.ptr, end));
+    const str target = str_slice(line, 0, h->fields.scan->target(line.ptr, end));
     if (target.len == 0 || target.len >= line.len || line.ptr[target.len] != ' ')
         return bad(h, 400, "malformed request target");
     const str version = str_slice(line, target.len + 1, line.len);
@@ -101,34 +98,18 @@ static http_head_result parse_request_line(http_head *h, str bytes, str line)
 
 /* --- fields ---------------------------------------------------------------------------------- */
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 static http_head_result parse_field(http_head *h, str bytes, str line, const http_limits *limits)
 {
-    const char *base = bytes.ptr, *end = bytes.ptr + bytes.len;
-    if (is_blank(line.ptr[0]))
-        return bad(h, 400, "folded header line");
-    const str name = { line.ptr, h->scan->token(line.ptr, end) };
-    if (name.len == 0 || name.len >= line.len || line.ptr[name.len] != ':')
-        return bad(h, 400, "malformed header name");
-    str value = { line.ptr + name.len + 1, line.len - name.len - 1 };
-    if (h->scan->value(value.ptr, end) != value.len) /* the CR behind it is of no class */
-        return bad(h, 400, "forbidden character in a header value");
-    for (; value.len > 0 && is_blank(value.ptr[0]); value.len--)
-        value.ptr++;
-    while (value.len > 0 && is_blank(value.ptr[value.len - 1]))
-        value.len--;
-    if (h->field_count >= limits->fields_max || h->field_count >= HTTP_FIELDS_MAX)
-        return bad(h, 431, "too many header fields");
-    const uint32_t i = h->field_count++;
-    h->offsets[i].name_at = (uint32_t)(name.ptr - base);
-    h->offsets[i].name_len = (uint32_t)name.len;
-    h->offsets[i].value_at = (uint32_t)(value.ptr - base);
-    h->offsets[i].value_len = (uint32_t)value.len;
-    return HTTP_HEAD_INCOMPLETE;
+    const char *reason;
+    switch (http_fields_add(&h->fields, bytes, line, limits->fields_max, &reason)) {
+    case HTTP_FIELD_GOOD:
+        return HTTP_HEAD_INCOMPLETE;
+    case HTTP_FIELD_MALFORMED:
+        return bad(h, 400, reason);
+    case HTTP_FIELD_TOO_MANY:
+        return bad(h, 431, reason);
+    }
+    unreachable();
 }
 
 static void take_connection(http_head *h, str value)
@@ -145,7 +126,7 @@ static void take_connection(http_head *h, str value)
 /* RFC 9112 section 3.2: uri-host [ ":" port ], or nothing. */
 static bool is_host(const http_head *h, str value)
 {
-    return h->scan->target(value.ptr, value.ptr + value.len) == value.len &&
+    return h->fields.scan->target(value.ptr, value.ptr + value.len) == value.len &&
            !memchr(value.ptr, '/', value.len) && !memchr(value.ptr, '?', value.len) &&
            !memchr(value.ptr, '@', value.len);
 }
@@ -193,10 +174,8 @@ static http_head_result take_coding(http_head *h, str value, gathered *g)
 
 static http_head_result take_field(http_head *h, uint32_t index, gathered *g)
 {
-    const http_field *f = &h->fields[index];
-    const http_field_name name = http_field_name_of(f->name);
-    if (name != HTTP_FIELD_OTHER && h->first[name] == 0)
-        h->first[name] = (uint8_t)(index + 1);
+    const http_field *f = &h->fields.items[index];
+    const http_field_name name = http_fields_name(&h->fields, index);
     if (name == HTTP_FIELD_HOST)
         return take_host(h, f->value, g);
     if (name == HTTP_FIELD_EXPECT)
@@ -218,10 +197,8 @@ static http_head_result finish(http_head *h, const char *base)
     gathered g = { 0 };
     h->method_name = (str){ base + h->method_at, h->method_len };
     h->target = (str){ base + h->target_at, h->target_len };
-    for (uint32_t i = 0; i < h->field_count; i++) {
-        http_field *f = &h->fields[i];
-        f->name = (str){ base + h->offsets[i].name_at, h->offsets[i].name_len };
-        f->value = (str){ base + h->offsets[i].value_at, h->offsets[i].value_len };
+    http_fields_slice(&h->fields, base);
+    for (uint32_t i = 0; i < h->fields.count; i++) {
         if (take_field(h, i, &g) == HTTP_HEAD_BAD)
             return HTTP_HEAD_BAD;
     }
@@ -231,21 +208,22 @@ static http_head_result finish(http_head *h, const char *base)
         return bad(h, 400, "Host is missing");
     if (g.lengths > 0 && g.codings > 0)
         return bad(h, 400, "both Content-Length and Transfer-Encoding");
-    h->bytes = h->at;
+    h->bytes = h->lines.at;
     h->state = STATE_DONE;
     return HTTP_HEAD_DONE;
 }
 
 /* --- lines ----------------------------------------------------------------------------------- */
 
-static bool past_limit(http_head *h, const http_limits *limits)
+/* `line_bytes`: of the present line, as far as they were given. */
+static bool past_limit(http_head *h, size_t line_bytes, const http_limits *limits)
 {
     if (h->state == STATE_FIELDS) {
-        if (h->at - h->fields_start <= limits->fields_bytes_max)
+        if (h->lines.at - h->fields_start <= limits->fields_bytes_max)
             return false;
         bad(h, 431, "header too large");
     } else {
-        if (h->at - h->line_start <= limits->request_line_bytes_max)
+        if (line_bytes <= limits->request_line_bytes_max)
             return false;
         bad(h, 414, "request line too long");
     }
@@ -261,7 +239,7 @@ static http_head_result take_line(http_head *h, str bytes, str line, const http_
         return parse_field(h, bytes, line, limits);
     }
     if (line.len > 0) {
-        h->fields_start = h->at;
+        h->fields_start = h->lines.at;
         return parse_request_line(h, bytes, line);
     }
     if (h->state == STATE_REQUEST_LINE)
@@ -273,20 +251,15 @@ static http_head_result take_line(http_head *h, str bytes, str line, const http_
 http_head_result http_head_parse(http_head *h, str bytes, const http_limits *limits)
 {
     invariant(h->state != STATE_DONE && h->state != STATE_BAD);
-    invariant(bytes.len >= h->at && bytes.len <= UINT32_MAX);
-    while (h->at < bytes.len) {
-        const char *from = bytes.ptr + h->at;
-        const char *lf = memchr(from, '\n', bytes.len - h->at);
-        h->at = (uint32_t)(lf ? (size_t)(lf - bytes.ptr) + 1 : bytes.len);
-        if (past_limit(h, limits))
+    while (h->lines.at < bytes.len) {
+        str line;
+        const http_line_result part = http_lines_next(&h->lines, bytes, &line);
+        if (past_limit(h, (size_t)(bytes.ptr + h->lines.at - line.ptr), limits))
             return HTTP_HEAD_BAD;
-        if (!lf)
+        if (part == HTTP_LINE_PART)
             break;
-        const size_t len = h->at - h->line_start - 1;
-        if (len == 0 || lf[-1] != '\r')
+        if (part == HTTP_LINE_BAD)
             return bad(h, 400, "a line ends without CR");
-        const str line = { bytes.ptr + h->line_start, len - 1 };
-        h->line_start = h->at;
         const http_head_result r = take_line(h, bytes, line, limits);
         if (r != HTTP_HEAD_INCOMPLETE)
             return r;
@@ -296,12 +269,5 @@ http_head_result http_head_parse(http_head *h, str bytes, const http_limits *lim
 
 str http_head_find(const http_head *h, str name)
 {
-    const http_field_name known = http_field_name_of(name);
-    if (known != HTTP_FIELD_OTHER)
-        return h->first[known] ? h->fields[h->first[known] - 1].value : STR_NONE;
-    for (uint32_t i = 0; i < h->field_count; i++) {
-        if (str_eq_nocase(h->fields[i].name, name))
-            return h->fields[i].value;
-    }
-    return STR_NONE;
+    return http_fields_find(&h->fields, name);
 }

@@ -6,13 +6,10 @@
 #ifndef HTTP_SRC_HEAD_H
 #define HTTP_SRC_HEAD_H
 
-#include "field_names.h"
-#include "scan.h"
+#include "fields.h"
 
 #include "core/str.h"
 #include "http/request.h"
-
-#define HTTP_FIELDS_MAX 100
 
 typedef struct http_limits {
     uint32_t request_line_bytes_max; /* 414 past it */
@@ -26,11 +23,6 @@ typedef enum http_head_result {
     HTTP_HEAD_BAD, /* `status` and `reason` are set; nothing after it may be parsed */
 } http_head_result;
 
-typedef struct http_field {
-    str name;
-    str value; /* without the white space around it */
-} http_field;
-
 typedef struct http_head {
     /* valid when DONE; slices are of the bytes given last */
     http_method method;
@@ -42,25 +34,18 @@ typedef struct http_head {
     bool has_content_length;
     bool expects_continue;
     uint64_t content_length; /* 0 without one */
-    uint32_t field_count;
-    uint8_t
-        first[HTTP_FIELD_NAMES]; /* of a known name: the index of its first field and 1; 0: none */
-    size_t bytes;                /* of the whole head, its empty line included */
+    size_t bytes;            /* of the whole head, its empty line included */
     /* valid when BAD */
     uint16_t status;
     const char *reason;
 
     /* the parser's own */
-    const http_scan *scan;
     uint8_t state;
-    uint32_t at;         /* bytes looked at */
-    uint32_t line_start; /* of the line being read */
+    http_lines lines;
     uint32_t fields_start;
-    struct {
-        uint32_t name_at, name_len, value_at, value_len;
-    } offsets[HTTP_FIELDS_MAX];
     uint32_t method_at, method_len, target_at, target_len;
-    http_field fields[HTTP_FIELDS_MAX];
+
+    http_fields fields; /* all of them, when DONE */
 } http_head;
 
 /* Forgets everything but what needs no reset. */

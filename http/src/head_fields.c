@@ -9,12 +9,12 @@
 str http_head_only(const http_head *head, str name)
 {
     str value = STR_NONE;
-    for (uint32_t i = 0; i < head->field_count; i++) {
-        if (!str_eq_nocase(head->fields[i].name, name))
+    for (uint32_t i = 0; i < head->fields.count; i++) {
+        if (!str_eq_nocase(head->fields.items[i].name, name))
             continue;
         if (value.ptr)
             return STR_NONE;
-        value = head->fields[i].value;
+        value = head->fields.items[i].value;
     }
     return value;
 }
@@ -24,18 +24,18 @@ str http_head_list(arena *a, const http_head *head, str name)
     str first = STR_NONE;
     buf all;
     buf_init_arena(&all, a, head->bytes);
-    for (uint32_t i = 0; i < head->field_count; i++) {
-        if (!str_eq_nocase(head->fields[i].name, name))
+    for (uint32_t i = 0; i < head->fields.count; i++) {
+        if (!str_eq_nocase(head->fields.items[i].name, name))
             continue;
         if (!first.ptr) {
-            first = head->fields[i].value;
+            first = head->fields.items[i].value;
             continue;
         }
         if (all.len == 0)
             buf_append(&all, first);
         if (all.len > 0)
             buf_append(&all, STR(", "));
-        buf_append(&all, head->fields[i].value);
+        buf_append(&all, head->fields.items[i].value);
     }
     return all.len > 0 ? buf_str(&all) : first;
 }

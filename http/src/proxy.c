@@ -342,9 +342,9 @@ static const client *find_client(http_request *req)
             trust->field == HTTP_PROXY_FORWARDED ? STR("Forwarded") : STR("X-Forwarded-For");
         http_hops hops = { .count = 0 };
         http_ip ip;
-        for (uint32_t i = 0; i < req->head.field_count; i++) {
-            if (str_eq_nocase(req->head.fields[i].name, name))
-                http_hops_add(&hops, trust->field, req->head.fields[i].value);
+        for (uint32_t i = 0; i < req->head.fields.count; i++) {
+            if (str_eq_nocase(req->head.fields.items[i].name, name))
+                http_hops_add(&hops, trust->field, req->head.fields.items[i].value);
         }
         if (http_hops_client(&hops, trust, &ip)) {
             found->ip = ip;

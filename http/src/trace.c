@@ -50,8 +50,8 @@ static str trace_state(const http_request *req)
 {
     buf all;
     buf_init_arena(&all, &req->conn->arena, TRACE_STATE_LEN_MAX);
-    for (uint32_t i = 0; i < req->head.field_count; i++) {
-        const http_field *field = &req->head.fields[i];
+    for (uint32_t i = 0; i < req->head.fields.count; i++) {
+        const http_field *field = &req->head.fields.items[i];
         if (!str_eq_nocase(field->name, STR("tracestate")) || field->value.len == 0)
             continue;
         if (all.len > 0)

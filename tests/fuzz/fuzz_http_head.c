@@ -15,7 +15,7 @@ static http_head_result parse(http_head *h, const http_scan *scan, str bytes, si
 {
     http_head_result r = HTTP_HEAD_INCOMPLETE;
     http_head_init(h);
-    h->scan = scan;
+    h->fields.scan = scan;
     for (size_t given = step; r == HTTP_HEAD_INCOMPLETE; given += step) {
         const str part = str_slice(bytes, 0, given);
         r = http_head_parse(h, part, &LIMITS);
@@ -40,10 +40,10 @@ static void check_same(const http_head *a, const http_head *b)
     invariant(a->expects_continue == b->expects_continue);
     invariant(a->has_content_length == b->has_content_length);
     invariant(a->content_length == b->content_length);
-    invariant(a->field_count == b->field_count);
-    for (uint32_t i = 0; i < a->field_count; i++)
-        invariant(str_eq(a->fields[i].name, b->fields[i].name) &&
-                  str_eq(a->fields[i].value, b->fields[i].value));
+    invariant(a->fields.count == b->fields.count);
+    for (uint32_t i = 0; i < a->fields.count; i++)
+        invariant(str_eq(a->fields.items[i].name, b->fields.items[i].name) &&
+                  str_eq(a->fields.items[i].value, b->fields.items[i].value));
 }
 
 static void check_done(const http_head *h, str bytes)
@@ -54,11 +54,11 @@ static void check_done(const http_head *h, str bytes)
     check_inside(bytes, h->method_name);
     check_inside(bytes, h->target);
     uint32_t hosts = 0;
-    for (uint32_t i = 0; i < h->field_count; i++) {
-        check_inside(bytes, h->fields[i].name);
-        check_inside(bytes, h->fields[i].value);
-        invariant(h->fields[i].name.len > 0);
-        hosts += str_eq_nocase(h->fields[i].name, STR("host"));
+    for (uint32_t i = 0; i < h->fields.count; i++) {
+        check_inside(bytes, h->fields.items[i].name);
+        check_inside(bytes, h->fields.items[i].value);
+        invariant(h->fields.items[i].name.len > 0);
+        hosts += str_eq_nocase(h->fields.items[i].name, STR("host"));
     }
     invariant(hosts <= 1 && (hosts == 1 || h->minor_version == 0));
 }
@@ -72,10 +72,10 @@ static void check_written_again(const http_head *h)
     buf_append_char(&out, ' ');
     buf_append(&out, h->target);
     buf_append_format(&out, " HTTP/1.%u\r\n", h->minor_version);
-    for (uint32_t i = 0; i < h->field_count; i++) {
-        buf_append(&out, h->fields[i].name);
+    for (uint32_t i = 0; i < h->fields.count; i++) {
+        buf_append(&out, h->fields.items[i].name);
         buf_append_char(&out, ':');
-        buf_append(&out, h->fields[i].value);
+        buf_append(&out, h->fields.items[i].value);
         buf_append(&out, STR("\r\n"));
     }
     buf_append(&out, STR("\r\n"));

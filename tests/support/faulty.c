@@ -79,6 +79,15 @@ static error big(http_request *req)
     return http_reply_bytes(req, 200, STR("text/plain"), (str){ bytes, len });
 }
 
+/* As much as the client takes. */
+static error endless(http_request *req)
+{
+    static char zeros[65536];
+    TRY(http_reply_start(req, 200, STR("application/octet-stream")));
+    for (;;)
+        TRY(http_reply_write(req, (str){ zeros, sizeof zeros }));
+}
+
 static error take_item(http_request *req)
 {
     item in;
@@ -373,6 +382,7 @@ static const http_route routes[] = {
     { HTTP_POST, "/echo/small", echo, http_public, .body_bytes_max = 16 },
     { HTTP_POST, "/ignore", ignore_body, http_public },
     { HTTP_GET, "/big/:bytes<int8>", big, http_public },
+    { HTTP_GET, "/endless", endless, http_public, .timeout_ms = 600000 },
     { HTTP_POST, "/items", take_item, http_public, .body = SHAPE_OF(item),
       .reply = SHAPE_OF(item) },
     { HTTP_GET, "/static/*path", serve_file, http_public },

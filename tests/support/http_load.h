@@ -20,6 +20,7 @@ typedef struct http_load {
     _Atomic uint64_t answered;
     _Atomic uint64_t failed;
     uint16_t port;
+    int per_conn;
     int clients;
     pid_t pids[LOAD_CLIENTS_MAX];
 } http_load;
@@ -45,7 +46,7 @@ static void load_client(http_load *load)
             atomic_fetch_add(&load->failed, 1);
             continue;
         }
-        for (int i = 0; i < LOAD_PER_CONN_MAX && !atomic_load(&load->ends); i++) {
+        for (int i = 0; i < load->per_conn && !atomic_load(&load->ends); i++) {
             if (!load_ask(load, &p, paths[turn++ % 4]))
                 break;
         }
@@ -53,8 +54,8 @@ static void load_client(http_load *load)
     }
 }
 
-/* Starts `clients` of them. */
-UNUSED static http_load *load_start(uint16_t port, int clients)
+/* Starts `clients` of them, which send `per_conn` requests and make a new connection. */
+UNUSED static http_load *load_start_with(uint16_t port, int clients, int per_conn)
 {
     http_load *load =
         mmap(NULL, sizeof *load, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -62,6 +63,7 @@ UNUSED static http_load *load_start(uint16_t port, int clients)
         _exit(1);
     load->port = port;
     load->clients = clients;
+    load->per_conn = per_conn;
     for (int i = 0; i < clients; i++) {
         const pid_t pid = fork();
         if (pid != 0) {
@@ -73,6 +75,11 @@ UNUSED static http_load *load_start(uint16_t port, int clients)
         _exit(0);
     }
     return load;
+}
+
+UNUSED static http_load *load_start(uint16_t port, int clients)
+{
+    return load_start_with(port, clients, LOAD_PER_CONN_MAX);
 }
 
 /* Ends it; returns whether every client ended well. */

@@ -78,10 +78,11 @@ static inline void list_append_all(list *to, list *from)
 }
 
 /* for (type *item : list), where `member` is the list_node in `type`. The item may be unlinked in
- * the body; others may not. Expands to a for statement. */
-#define LIST_EACH(type, item, list_, member)                                                  \
-    for (list_node *item##_at = (list_)->head.next, *item##_next = item##_at->next;           \
-         item##_at != &(list_)->head; item##_at = item##_next, item##_next = item##_at->next) \
-        for (type *item = CONTAINER_OF(item##_at, type, member); item; item = NULL)
+ * the body; others may not. Expands to the head of one for statement. */
+#define LIST_EACH(type, item, list_, member)                                \
+    for (type *item = CONTAINER_OF((list_)->head.next, type, member),       \
+              *item##_next = CONTAINER_OF(item->member.next, type, member); \
+         &item->member != &(list_)->head;                                   \
+         item = item##_next, item##_next = CONTAINER_OF(item->member.next, type, member))
 
 #endif

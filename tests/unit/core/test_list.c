@@ -96,6 +96,21 @@ static void test_list_each_allows_unlinking_the_item(void **state)
     assert_true(list_is_empty(&l));
 }
 
+static void test_list_each_ends_at_break(void **state)
+{
+    (void)state;
+    list l;
+    item items[3];
+    int seen = 0;
+    fill(&l, items, 3);
+    LIST_EACH (item, i, &l, node) {
+        if (i->number == 1)
+            break;
+        seen++;
+    }
+    assert_int_equal(seen, 1);
+}
+
 static void test_list_append_all_moves_everything(void **state)
 {
     (void)state;
@@ -120,6 +135,7 @@ int main(void)
         cmocka_unit_test(test_list_remove_leaves_the_others_and_is_safe_twice),
         cmocka_unit_test(test_list_take_first_empties_in_order),
         cmocka_unit_test(test_list_each_allows_unlinking_the_item),
+        cmocka_unit_test(test_list_each_ends_at_break),
         cmocka_unit_test(test_list_append_all_moves_everything),
     };
     return cmocka_run_group_tests_name("list", tests, NULL, NULL);

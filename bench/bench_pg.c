@@ -1,7 +1,8 @@
 /* The PostgreSQL client without HTTP: many fibers, each of which fetches a note by its id again and
  * again, on one worker's pool. bench/run.sh makes the notes, and has pgbench do the same.
  *
- *   bench_pg FIBERS SECONDS FIRST COUNT     ids FIRST to FIRST + COUNT - 1, in DATABASE_URL
+ *   bench_pg FIBERS SECONDS FIRST COUNT [read_only]
+ *       ids FIRST to FIRST + COUNT - 1, in DATABASE_URL; on the pool, or on its read-only lane
  *
  * Prints queries a second, and the microseconds of CPU that this process spent on each. */
 #include "measure.h"
@@ -22,6 +23,7 @@ typedef struct load {
     double seconds;
     int64_t first;
     int64_t count;
+    bool read_only;
     uint64_t queries;
     bool stopped;
 } load;
@@ -41,7 +43,8 @@ static error fetch_one(load *l)
     int64_t found;
     str title;
     pg_rows rows;
-    TRY(pg_query(l->pool, &rows,
+    const pg_target on = l->read_only ? pg_read_only(l->pool) : PG_TARGET(l->pool);
+    TRY(pg_query(on, &rows,
                  "select id, account_id, title, body, created_at from notes "
                  "where id = $1 and account_id = $2",
                  id, (int64_t)1));
@@ -98,14 +101,15 @@ static error run(void *arg)
 int main(int argc, char **argv)
 {
     load l = { 0 };
-    if (argc == 5) {
+    if (argc == 5 || argc == 6) {
         l.fibers = strtoull(argv[1], NULL, 10);
         l.seconds = (double)strtoull(argv[2], NULL, 10);
         l.first = strtoll(argv[3], NULL, 10);
         l.count = strtoll(argv[4], NULL, 10);
+        l.read_only = argc == 6;
     }
     if (l.fibers == 0 || l.fibers > FIBERS_MAX || l.seconds == 0 || l.count <= 0) {
-        (void)fprintf(stderr, "usage: bench_pg FIBERS SECONDS FIRST COUNT\n");
+        (void)fprintf(stderr, "usage: bench_pg FIBERS SECONDS FIRST COUNT [read_only]\n");
         return 2;
     }
     const error e = loop_run_fiber(run, &l);

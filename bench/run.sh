@@ -238,11 +238,13 @@ row_pg() {
     tools/pg.sh psql "$dir/pg" -Xqc 'create table notes (id bigint generated always as identity primary key,
         account_id bigint not null, title text not null, body text not null, created_at timestamptz not null default now())'
     make_notes
-    rm -f "$dir/pg.us"
+    rm -f "$dir/pg.us" "$dir/lane.rate" "$dir/lane.us" "$dir/sync.rate" "$dir/sync.us"
     for _ in $(seq $ROUNDS); do
         timeout 60 "$BIN/bench/bench_pg" $CONNECTIONS $SECONDS_A_RUN "$first" $NOTES >"$dir/bench_pg" || die "bench_pg failed"
         awk '/a_second/ { print $2 }' "$dir/bench_pg" >>"$dir/pg.rate"
         awk '/a_query/ { print $2 }' "$dir/bench_pg" >>"$dir/pg.us"
+        one_connection sync
+        one_connection lane read_only
         pgbench_run
     done
     stop_database
@@ -252,6 +254,18 @@ row_pg() {
     command_was "DATABASE_URL=\$(tools/pg.sh start DIRECTORY --throwaway) $BIN/bench/bench_pg $CONNECTIONS $SECONDS_A_RUN $first $NOTES" \
         "$PGBENCH   # in turns, $ROUNDS each; SCRIPT:"
     sed 's/^/      /' "$dir/note.sql"
+    rate=$(median "$dir/lane.rate")
+    row 'the same in batches of reads (pg_read_only), one connection' "$(calc "$rate" %.0f)" \
+        "a Sync each, one connection: $(calc "$(median "$dir/sync.rate")" %.0f); ratio $(calc "$rate / $(median "$dir/sync.rate")")"
+    row "its client's CPU, us a query" "$(median "$dir/lane.us")" "a Sync each: $(median "$dir/sync.us")"
+}
+
+# one_connection NAME [read_only]: the same on a single connection
+one_connection() {
+    PG_POOL_MAX=1 timeout 60 "$BIN/bench/bench_pg" $CONNECTIONS $SECONDS_A_RUN "$first" $NOTES ${2:-} >"$dir/bench_pg" ||
+        die "bench_pg failed"
+    awk '/a_second/ { print $2 }' "$dir/bench_pg" >>"$dir/$1.rate"
+    awk '/a_query/ { print $2 }' "$dir/bench_pg" >>"$dir/$1.us"
 }
 
 # notes with one account, serving: $port, $server, $token

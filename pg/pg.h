@@ -58,8 +58,8 @@ pg_pool_stats pg_pool_stats_of(const pg_pool *pool);
 /* What the pools of a worker count: queries, connections, who waits. For http_app.metrics. */
 extern const metrics_table PG_METRICS;
 
-/* Environment variables of pg/: DATABASE_URL, PG_POOL_MAX, PG_ACQUIRE_TIMEOUT, PG_CONNECT_TIMEOUT.
- */
+/* Environment variables of pg/: DATABASE_URL, PG_POOL_MAX, PG_READ_ONLY_MAX, PG_ACQUIRE_TIMEOUT,
+ * PG_CONNECT_TIMEOUT. */
 extern const config_entry PG_SETTINGS[];
 
 /* --- queries --------------------------------------------------------------------------------- */
@@ -68,12 +68,24 @@ extern const config_entry PG_SETTINGS[];
 typedef struct pg_target {
     pg_pool *pool;
     pg_tx *tx; /* NULL: any connection of the pool */
+    bool read_only;
 } pg_target;
+
+/* The pool for statements that only read: pg_query(pg_read_only(db), &rows, "select …"). What many
+ * fibers ask for leaves in batches, each of them one transaction, which costs server and client
+ * much less than a transaction a statement. The caller says so and the server sees to it: a
+ * statement that writes fails with PG_READ_ONLY. now() is the same for all of a batch; and one that
+ * is slow holds up those behind it, so leave long reports, and what is locked by its caller
+ * (advisory locks), to the pool itself. */
+static inline pg_target pg_read_only(pg_pool *pool)
+{
+    return (pg_target){ .pool = pool, .read_only = true };
+}
 
 /* What PG_TARGET expands to. */
 static inline pg_target pg_target_pool(pg_pool *pool)
 {
-    return (pg_target){ pool, NULL };
+    return (pg_target){ .pool = pool };
 }
 pg_target pg_target_tx(pg_tx *tx);
 static inline pg_target pg_target_same(pg_target target)

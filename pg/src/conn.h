@@ -4,14 +4,15 @@
  *   OPENING --connect.c, on a fiber--> READY --pg_conn_end, the server, an error--> CLOSING ->
  * freed
  *
- * Requests are answered in the order in which they were sent, each with a Sync of its own. The
- * reader belongs to the connection: a request whose fiber is gone is read to its end and dropped.
+ * Requests are answered in the order in which they were sent (request.h). The reader belongs to the
+ * connection: a request whose fiber is gone is read to its end and dropped.
  *
  * Invariant: in CLOSING no request is left; memory stays until the last reference is released. */
 #ifndef PG_SRC_CONN_H
 #define PG_SRC_CONN_H
 
 #include "cancel.h"
+#include "request.h"
 #include "statement_cache.h"
 #include "wire.h"
 
@@ -25,50 +26,7 @@ typedef enum pg_conn_state {
     PG_CONN_CLOSING,
 } pg_conn_state;
 
-/* One row as received; the bytes follow the cells. */
-typedef struct pg_row_node {
-    struct pg_row_node *next;
-    str cells[];
-} pg_row_node;
-
-/* What a request brings back. Stands on the stack of the waiting fiber. */
-typedef struct pg_result {
-    arena *arena;
-    pg_row_node *first;
-    pg_row_node *last;
-    size_t count;
-    uint64_t affected;
-    const error_kind *failure; /* found here, not by the server; NULL: none */
-    const char *failure_text;
-    str report;       /* the server's ErrorResponse, in the arena; STR_NONE: none */
-    bool sent;        /* the statement has left: it may run whatever else happens */
-    bool began;       /* the BEGIN before it was carried out */
-    bool bound;       /* the server accepted statement and parameters: it may have run */
-    bool stale;       /* it had not: a prepared statement is out of date */
-    bool rolled_back; /* the command tag was ROLLBACK */
-    char tx_status;   /* I, T or E after it; 0: no answer came */
-} pg_result;
-
-typedef enum pg_request_kind {
-    PG_REQUEST_QUERY = 1, /* [BEGIN] Bind Execute Sync */
-    PG_REQUEST_PREPARE,   /* Parse Describe Sync */
-    PG_REQUEST_SCRIPT,    /* Query */
-} pg_request_kind;
-
 typedef struct pg_conn pg_conn;
-
-typedef struct pg_request {
-    list_node node;
-    pg_conn *conn;
-    pg_request_kind kind;
-    fiber *fiber;      /* NULL: nobody waits any more */
-    pg_result *result; /* of that fiber */
-    pg_statement *statement;
-    bool leased; /* asked by a transaction */
-    bool begins; /* a BEGIN goes before it and was not answered yet */
-    bool bound;  /* BindComplete came, for the BEGIN or for the statement */
-    bool done;   /* the server said how it ended; only ReadyForQuery is left to come */
-} pg_request;
 
 struct pg_conn {
     list_node node; /* in the pool's list, until it is closed */
@@ -76,11 +34,15 @@ struct pg_conn {
     pg_conn_state state;
     uint32_t references; /* the pool, and fibers that are in the middle of something with it */
     stream *stream;      /* NULL before it is opened and after it has closed */
-    list requests;
+    list requests;       /* sent, the oldest first */
+    list held;           /* to be sent in batches, see request.c */
+    loop_task dispatch;
+    uint32_t batches;   /* sent, and not yet answered */
     uint32_t load;      /* fibers that use it now */
     uint32_t abandoned; /* requests whose fibers have stopped waiting: the server still works */
     pg_cancel cancel;
-    bool leased; /* by one of them, alone */
+    bool leased;    /* by one of them, alone */
+    bool read_only; /* its transactions are, unless they say otherwise */
     pg_statement_cache statements;
     char tx_status;
     size_t skip_bytes; /* of a row too long to keep */
@@ -115,17 +77,20 @@ YIELDS error pg_conn_await(pg_conn *c, const char *what);
 /* Streams of connections. */
 extern const stream_handler PG_CONN_STREAM;
 
-/* Sends a group of messages. `write` is called twice, with a writer that counts and one that
- * writes. fails  PG_CONNECTION_LOST, OUT_OF_MEMORY; nothing was sent then */
-error pg_conn_write(pg_conn *c, void (*write)(pg_writer *w, const void *arg), const void *arg);
-/* The same for a request, of which kind, result, statement and flags are given; the running fiber
- * waits for the answer. `result->sent` says whether it was sent. A fuse that ends the wait leaves
- * the answer to be dropped. fails  as above; PG_CONNECTION_LOST when no answer came; TIMED_OUT,
- * CANCELED. What the server answered, an error too, is in the result */
-YIELDS error pg_conn_ask(pg_conn *c, void (*write)(pg_writer *w, const void *arg), const void *arg,
-                         const pg_request *request);
+/* Sends a group of messages.
+ *   fails  PG_CONNECTION_LOST, OUT_OF_MEMORY; nothing was sent then */
+error pg_conn_write(pg_conn *c, pg_write_fn *write, const void *arg);
+/* The same when their size is known. */
+error pg_conn_write_sized(pg_conn *c, size_t bytes, pg_write_fn *write, const void *arg);
+
+/* Takes a message that came after the opening. */
+void pg_conn_answer(pg_conn *c, const pg_message *m);
+/* Fails the oldest request, if it is waited for and has not failed already; `text` is a literal. */
+void pg_conn_fail_oldest(pg_conn *c, const error_kind *kind, const char *text);
 
 /* Ends it: everything that waits fails with `kind` and the text. `gracefully`: with Terminate. */
 void pg_conn_end(pg_conn *c, bool gracefully, const error_kind *kind, const char *text);
+/* Ends it because the server has said what makes no sense. */
+void pg_conn_violation(pg_conn *c, const char *what);
 
 #endif

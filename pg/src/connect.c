@@ -73,7 +73,8 @@ static error connect_any(pg_conn *c)
 
 static void write_startup(pg_writer *w, const void *arg)
 {
-    const pg_conninfo *info = arg;
+    const pg_conn *c = arg;
+    const pg_conninfo *info = &c->pool->info;
     const str pairs[] = {
         STR("user"),
         info->user,
@@ -85,6 +86,11 @@ static void write_startup(pg_writer *w, const void *arg)
         info->options,
         STR("client_encoding"),
         STR("UTF8"),
+        /* what a batch may be made of: see request.h */
+        STR("default_transaction_read_only"),
+        c->read_only ? STR("on") : STR_NONE,
+        STR("default_transaction_isolation"),
+        c->read_only ? STR("read committed") : STR_NONE,
     };
     pg_write_startup(w, pairs, ARRAY_LEN(pairs));
 }
@@ -235,7 +241,7 @@ static error await_ready(pg_conn *c)
 error pg_conn_open(pg_conn *c)
 {
     TRY(connect_any(c));
-    TRY(pg_conn_write(c, write_startup, &c->pool->info));
+    TRY(pg_conn_write(c, write_startup, c));
     TRY(authenticate(c));
     return await_ready(c);
 }

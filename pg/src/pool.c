@@ -16,6 +16,7 @@
 typedef struct pg_settings {
     str url;
     int64_t connections_max;
+    int64_t read_only_max;
     int64_t acquire_timeout_ms;
     int64_t connect_timeout_ms;
 } pg_settings;
@@ -28,6 +29,9 @@ const config_entry PG_SETTINGS[] = {
     { "PG_POOL_MAX", CONFIG_INT, "8", .min = 1, .max = CONNECTIONS_MAX,
       .meaning = "connections a worker may open", .offset = offsetof(pg_settings, connections_max),
       .unit = "connections" },
+    { "PG_READ_ONLY_MAX", CONFIG_INT, "1", .min = 1, .max = CONNECTIONS_MAX,
+      .meaning = "connections a worker may open beside these for pg_read_only",
+      .offset = offsetof(pg_settings, read_only_max), .unit = "connections" },
     { "PG_ACQUIRE_TIMEOUT", CONFIG_DURATION, "5s", .min = 1, .max = 3600000,
       .meaning = "how long a query may wait for a connection",
       .offset = offsetof(pg_settings, acquire_timeout_ms) },
@@ -59,12 +63,12 @@ typedef struct pg_waiter {
     fiber *fiber;
     timer timer;
     pg_pool *pool;
-    bool leases;
+    pg_lane lane;
     pg_conn *conn; /* what it was given */
 } pg_waiter;
 
 static void serve(pg_pool *pool);
-static void open_another(pg_pool *pool);
+static void open_another(pg_pool *pool, bool read_only);
 
 /* --- requests --------------------------------------------------------------------------------- */
 
@@ -116,7 +120,11 @@ static void conn_failed(pg_pool *pool)
 
 static void retry(timer *t)
 {
-    open_another(CONTAINER_OF(t, pg_pool, retry));
+    pg_pool *pool = CONTAINER_OF(t, pg_pool, retry);
+    if (pool->open == 0)
+        open_another(pool, false);
+    else
+        serve(pool); /* who waits asks for what is missing */
 }
 
 static error open_on_fiber(void *arg)
@@ -161,6 +169,7 @@ static void open_ended(fiber *f, error result, void *arg)
         pool->away = false;
         pool->failures = 0;
         pool->open++;
+        pool->open_read_only += c->read_only;
         count(pool, PG_METRIC_CONNECTIONS, 1);
         pg_conn_start(c);
     }
@@ -168,11 +177,17 @@ static void open_ended(fiber *f, error result, void *arg)
     pg_pool_unref(&pool);
 }
 
+static bool is_enough(const pg_pool *pool, bool read_only)
+{
+    return read_only ? pool->open_read_only >= pool->read_only_max
+                     : pool->open - pool->open_read_only >= pool->connections_max;
+}
+
 /* Opens one more connection unless enough are open, one is being opened, or it is not yet time to
  * try again. */
-static void open_another(pg_pool *pool)
+static void open_another(pg_pool *pool, bool read_only)
 {
-    if (pool->closed || pool->opening > 0 || pool->open >= pool->connections_max ||
+    if (pool->closed || pool->opening > 0 || is_enough(pool, read_only) ||
         timer_armed(&pool->retry))
         return;
     pg_conn *c = pg_conn_new(pool);
@@ -187,6 +202,7 @@ static void open_another(pg_pool *pool)
         conn_failed(pool);
         return;
     }
+    c->read_only = read_only;
     list_append(&pool->conns, &c->node);
     pool->opening++;
 }
@@ -208,18 +224,40 @@ static pg_conn *least_busy(pg_pool *pool, bool leases)
     const uint32_t below = leases ? 1 : PG_LOAD_MAX;
     pg_conn *best = NULL;
     LIST_EACH (pg_conn, c, &pool->conns, node) {
-        if (takes_more(c, below) && (!best || c->load < best->load))
+        if (!c->read_only && takes_more(c, below) && (!best || c->load < best->load))
             best = c;
     }
     if (!best || best->load > 0)
-        open_another(pool);
+        open_another(pool, false);
     return best;
 }
 
-static pg_conn *give(pg_conn *c, bool leases)
+/* The first read-only connection with room; asks for another when there is none. */
+static pg_conn *first_read_only(pg_pool *pool)
+{
+    LIST_EACH (pg_conn, c, &pool->conns, node) {
+        if (c->read_only && takes_more(c, PG_LOAD_MAX))
+            return c;
+    }
+    open_another(pool, true);
+    return NULL;
+}
+
+static pg_conn *pick(pg_pool *pool, pg_lane lane)
+{
+    return lane == PG_LANE_READ_ONLY ? first_read_only(pool)
+                                     : least_busy(pool, lane == PG_LANE_LEASED);
+}
+
+static list *line_of(pg_pool *pool, pg_lane lane)
+{
+    return lane == PG_LANE_READ_ONLY ? &pool->read_only_waiters : &pool->waiters;
+}
+
+static pg_conn *give(pg_conn *c, pg_lane lane)
 {
     c->load++;
-    if (leases) {
+    if (lane == PG_LANE_LEASED) {
         c->leased = true;
         c->pool->leased++;
         count(c->pool, PG_METRIC_TRANSACTIONS, 1);
@@ -265,37 +303,44 @@ static const error_kind *hopeless(const pg_pool *pool, const char **text)
     return pool->open == 0 && pool->failures > 0 ? &PG_CONNECT_FAILED : NULL;
 }
 
-/* Lets those go on who wait, as far as there are connections. */
-static void serve(pg_pool *pool)
+static void serve_line(pg_pool *pool, list *line)
 {
-    while (!list_is_empty(&pool->waiters)) {
-        pg_waiter *w = CONTAINER_OF(pool->waiters.head.next, pg_waiter, node);
+    while (!list_is_empty(line)) {
+        pg_waiter *w = CONTAINER_OF(line->head.next, pg_waiter, node);
         const char *text;
         const error_kind *why = hopeless(pool, &text);
-        pg_conn *c = why ? NULL : least_busy(pool, w->leases);
+        pg_conn *c = why ? NULL : pick(pool, w->lane);
         if (!why && !c)
             return;
         end_wait(w);
-        w->conn = c ? give(c, w->leases) : NULL;
+        w->conn = c ? give(c, w->lane) : NULL;
         fiber_wake(w->fiber, why ? fiber_error_set(w->fiber, why, "%s", text) : OK);
     }
 }
 
-error pg_pool_acquire(pg_pool *pool, bool leases, pg_conn **out)
+/* Lets those go on who wait, as far as there are connections. */
+static void serve(pg_pool *pool)
+{
+    serve_line(pool, &pool->waiters);
+    serve_line(pool, &pool->read_only_waiters);
+}
+
+error pg_pool_acquire(pg_pool *pool, pg_lane lane, pg_conn **out)
 {
     const char *text;
     const error_kind *why = hopeless(pool, &text);
     if (why)
         return error_set(why, "%s", text);
-    pg_conn *c = list_is_empty(&pool->waiters) ? least_busy(pool, leases) : NULL;
+    list *line = line_of(pool, lane);
+    pg_conn *c = list_is_empty(line) ? pick(pool, lane) : NULL;
     if (c) {
-        *out = give(c, leases);
+        *out = give(c, lane);
         return OK;
     }
     pg_waiter w = {
-        .fiber = fiber_self(), .timer.fire = wait_timed_out, .pool = pool, .leases = leases
+        .fiber = fiber_self(), .timer.fire = wait_timed_out, .pool = pool, .lane = lane
     };
-    list_append(&pool->waiters, &w.node);
+    list_append(line, &w.node);
     pool->waiting++;
     count(pool, PG_METRIC_WAITING, 1);
     loop_timer_arm(pool->loop, &w.timer, pool->acquire_timeout_ms);
@@ -325,11 +370,10 @@ void pg_pool_serve(pg_pool *pool)
 
 /* --- what connections tell -------------------------------------------------------------------- */
 
-void pg_pool_conn_served(pg_conn *c)
+void pg_pool_count_answer(pg_pool *pool)
 {
-    c->pool->queries++;
-    count(c->pool, PG_METRIC_QUERIES, 1);
-    serve(c->pool);
+    pool->queries++;
+    count(pool, PG_METRIC_QUERIES, 1);
 }
 
 void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why)
@@ -338,6 +382,7 @@ void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why)
     if (!was_ready)
         return;
     pool->open--;
+    pool->open_read_only -= c->read_only;
     count(pool, PG_METRIC_CONNECTIONS, -1);
     if (!pool->closed)
         count(pool, PG_METRIC_CONNECTIONS_LOST, 1);
@@ -345,7 +390,7 @@ void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why)
         log_warn("PostgreSQL connection lost", LOG_CSTR("why", why));
     pool->away = pool->open == 0;
     if (pool->open == 0)
-        open_another(pool);
+        open_another(pool, false);
     serve(pool);
 }
 
@@ -382,6 +427,7 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
     arena_init(&pool->arena, POOL_ARENA_BYTES);
     list_init(&pool->conns);
     list_init(&pool->waiters);
+    list_init(&pool->read_only_waiters);
     list_init(&pool->spare_requests);
     pool->retry.fire = retry;
     const error e =
@@ -394,9 +440,10 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
         pool->info.connect_timeout_ms = (uint32_t)settings.connect_timeout_ms;
     pool->connections_max =
         o->connections_max ? o->connections_max : (uint32_t)settings.connections_max;
+    pool->read_only_max = (uint32_t)settings.read_only_max;
     pool->acquire_timeout_ms =
         o->acquire_timeout_ms ? o->acquire_timeout_ms : (uint32_t)settings.acquire_timeout_ms;
-    open_another(pool); /* a wrong address or password is in the log from the start */
+    open_another(pool, false); /* a wrong address or password is in the log from the start */
     *out = pool;
     return OK;
 }

@@ -3,7 +3,10 @@
  * Queries share connections: each goes to the one with the fewest requests in flight, and when all
  * have some, another connection is opened beside. A transaction leases one alone, and only one that
  * nobody uses: a fiber that is about to run its statement there would get into the transaction. Who
- * finds none waits in one line, first come first served, until its acquire deadline.
+ * finds none waits in line, first come first served, until its acquire deadline.
+ *
+ * Read-only connections are a lane of their own, opened when first asked for, with their own line.
+ * What they are asked for goes to the first that has room, so that it leaves in large batches.
  *
  *   no server:  every attempt that fails doubles the pause before the next (100 ms to 2 s, with
  *               jitter); meanwhile whoever asks fails at once
@@ -33,18 +36,28 @@ enum {
     PG_METRIC_COUNT,
 };
 
+/* How a connection is used. */
+typedef enum pg_lane {
+    PG_LANE_SHARED,    /* with others, each with a Sync of its own */
+    PG_LANE_LEASED,    /* alone, by a transaction */
+    PG_LANE_READ_ONLY, /* with others, in batches */
+} pg_lane;
+
 struct pg_pool {
     loop *loop;
     uint32_t references; /* its owner and each connection */
     arena arena;         /* of conninfo's text */
     pg_conninfo info;
     uint32_t connections_max;
+    uint32_t read_only_max;
     uint32_t acquire_timeout_ms;
     list conns;
     uint32_t open;
+    uint32_t open_read_only; /* of them */
     uint32_t opening;
     uint32_t leased;
     list waiters; /* of pg_waiter, the oldest first */
+    list read_only_waiters;
     uint32_t waiting;
     list spare_requests;
     pg_request_chunk *request_chunks; /* all memory of requests */
@@ -66,11 +79,11 @@ struct pg_tx {
     bool refused; /* before that it has refused a statement: the transaction has failed */
 };
 
-/* A connection for the running fiber to use with others or, `leases`, alone.
+/* A connection of the lane for the running fiber.
  *   yields  until there is one
  *   fails   PG_CONNECT_FAILED, PG_POOL_TIMED_OUT, PG_POOL_CLOSED; TIMED_OUT, CANCELED
  *   owns    a reference; pg_pool_release gives it back. The connection may end at any time */
-YIELDS error pg_pool_acquire(pg_pool *pool, bool leases, pg_conn **out);
+YIELDS error pg_pool_acquire(pg_pool *pool, pg_lane lane, pg_conn **out);
 /* Lets those go on who wait, as far as there are connections. */
 void pg_pool_serve(pg_pool *pool);
 /* Nulls the pointer. */
@@ -81,7 +94,7 @@ pg_pool *pg_pool_ref(pg_pool *pool);
 void pg_pool_unref(pg_pool **owner);
 
 /* What connections tell their pool. */
-void pg_pool_conn_served(pg_conn *c);
+void pg_pool_count_answer(pg_pool *pool);
 void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why);
 void pg_pool_conn_closed(pg_conn *c);
 

@@ -95,7 +95,7 @@ static error drop_statement(pg_conn *c, pg_statement *s)
     return e;
 }
 
-static error prepare(pg_conn *c, bool leased, str sql, pg_values values)
+static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values)
 {
     pg_statement *surplus = pg_statement_surplus(&c->statements);
     if (surplus)
@@ -105,9 +105,10 @@ static error prepare(pg_conn *c, bool leased, str sql, pg_values values)
         return error_set(&OUT_OF_MEMORY, "no memory for a statement");
     const preparation p = { pg_statement_name(s), sql, values };
     pg_result result = { .arena = fiber_arena() };
-    const pg_request request = {
-        .kind = PG_REQUEST_PREPARE, .result = &result, .statement = s, .leased = leased
-    };
+    const pg_request request = { .kind = PG_REQUEST_PREPARE,
+                                 .result = &result,
+                                 .statement = s,
+                                 .leased = lane == PG_LANE_LEASED };
     pg_statement_keep(s);
     const error e = pg_conn_ask(c, write_prepare, &p, &request);
     if (e.kind && s->references == 2 && !s->ready)
@@ -124,7 +125,7 @@ static void waiter_forgotten(void *arg)
 }
 
 /* The prepared statement, kept for the caller. */
-static error prepared(pg_conn *c, bool leased, str sql, pg_values values, pg_statement **out)
+static error prepared(pg_conn *c, pg_lane lane, str sql, pg_values values, pg_statement **out)
 {
     for (;;) {
         pg_statement *s = pg_statement_find(&c->statements, sql, values.items, values.count);
@@ -133,7 +134,7 @@ static error prepared(pg_conn *c, bool leased, str sql, pg_values values, pg_sta
             return OK;
         }
         if (!s) {
-            TRY(prepare(c, leased, sql, values));
+            TRY(prepare(c, lane, sql, values));
             continue;
         }
         pg_statement_waiter w = { .fiber = fiber_self() };
@@ -150,7 +151,7 @@ typedef struct execution {
     pg_values values;
 } execution;
 
-static void write_execution(pg_writer *w, const void *arg)
+static void write_unsynced(pg_writer *w, const void *arg)
 {
     const execution *x = arg;
     if (x->begin) {
@@ -160,6 +161,11 @@ static void write_execution(pg_writer *w, const void *arg)
     pg_write_bind(w, pg_statement_name(x->statement), x->values.items, x->values.count,
                   x->statement->columns, x->statement->column_count);
     pg_write_execute(w);
+}
+
+static void write_execution(pg_writer *w, const void *arg)
+{
+    write_unsynced(w, arg);
     pg_write_sync(w);
 }
 
@@ -193,29 +199,34 @@ static void drop_stale(pg_conn *c, const execution *x, pg_result *result)
     result->stale = error_is_ok(drop_statement(c, stale));
 }
 
-static error execute(pg_conn *c, bool leased, const execution *x, pg_result *result, pg_rows *rows)
+static error execute(pg_conn *c, pg_lane lane, const execution *x, pg_result *result, pg_rows *rows)
 {
     const pg_request request = { .kind = PG_REQUEST_QUERY,
                                  .result = result,
                                  .statement = x->statement,
-                                 .leased = leased,
+                                 .leased = lane == PG_LANE_LEASED,
                                  .begins = x->begin != NULL };
-    TRY(pg_conn_ask(c, write_execution, x, &request));
+    if (lane == PG_LANE_READ_ONLY)
+        TRY(pg_conn_ask_held(c, write_unsynced, x, &request));
+    else
+        TRY(pg_conn_ask(c, write_execution, x, &request));
+    if (result->skipped)
+        return OK;
     drop_stale(c, x, result);
     TRY(result_error(result));
     return rows ? collect_rows(result, x->statement, rows) : OK;
 }
 
-error pg_run_on(pg_conn *c, bool leased, bool begins, str sql, pg_values values, pg_result *result,
+error pg_run_on(pg_conn *c, pg_lane lane, bool begins, str sql, pg_values values, pg_result *result,
                 pg_rows *rows)
 {
     pg_statement *begin = NULL, *statement = NULL;
     *result = (pg_result){ .arena = fiber_arena() };
-    error e = begins ? prepared(c, leased, STR("begin"), (pg_values){ 0 }, &begin) : OK;
+    error e = begins ? prepared(c, lane, STR("begin"), (pg_values){ 0 }, &begin) : OK;
     if (!e.kind)
-        e = prepared(c, leased, sql, values, &statement);
+        e = prepared(c, lane, sql, values, &statement);
     if (!e.kind)
-        e = execute(c, leased, &(execution){ begin, statement, values }, result, rows);
+        e = execute(c, lane, &(execution){ begin, statement, values }, result, rows);
     pg_statement_release(&begin);
     pg_statement_release(&statement);
     return e;
@@ -235,16 +246,22 @@ error pg_run_script(pg_conn *c, str sql, pg_result *result)
     return result_error(result);
 }
 
-static error run_on_pool(pg_pool *pool, str sql, pg_values values, pg_result *result, pg_rows *rows)
+static error run_on_pool(pg_pool *pool, pg_lane lane, str sql, pg_values values, pg_result *result,
+                         pg_rows *rows)
 {
-    for (bool again = false;; again = true) {
+    pg_lane way = lane;
+    for (bool again = false;;) {
         pg_conn *c;
-        TRY(pg_pool_acquire(pool, false, &c));
-        const error e = pg_run_on(c, false, false, sql, values, result, rows);
+        TRY(pg_pool_acquire(pool, lane, &c));
+        const error e = pg_run_on(c, way, false, sql, values, result, rows);
         const bool stale = result->stale && !pool->closed; /* and with the connection it may go */
         pg_pool_release(&c, false);
-        if (!e.kind || !stale || again)
+        if (result->skipped)
+            way = PG_LANE_SHARED; /* now with a Sync of its own: not to be skipped again */
+        else if (!e.kind || !stale || again)
             return e;
+        else
+            again = true;
     }
 }
 
@@ -253,7 +270,8 @@ static error run(pg_target on, str sql, pg_values values, pg_result *result, pg_
     TRY(check_call(sql, values));
     if (on.tx)
         return pg_tx_run(on.tx, sql, values, result, rows);
-    return run_on_pool(on.pool, sql, values, result, rows);
+    return run_on_pool(on.pool, on.read_only ? PG_LANE_READ_ONLY : PG_LANE_SHARED, sql, values,
+                       result, rows);
 }
 
 error pg_query_values(pg_target on, str sql, pg_values values, pg_rows *rows)

@@ -35,7 +35,8 @@ static error roll_back(pg_tx *tx, bool last)
     error e = OK;
     pg_result result;
     if (is_open(tx)) {
-        e = pg_run_on(tx->conn, true, false, STR("rollback"), (pg_values){ 0 }, &result, NULL);
+        e = pg_run_on(tx->conn, PG_LANE_LEASED, false, STR("rollback"), (pg_values){ 0 }, &result,
+                      NULL);
         if (!last && !result.sent && is_open(tx))
             return e; /* a fuse: clean-ups have time of their own */
         if (result.tx_status != 'I')
@@ -67,7 +68,7 @@ error pg_begin(pg_pool *pool, pg_tx **out)
     tx->pool = pool;
     tx->left =
         scope_defer(&TX_LEFT, tx); /* first: it needs memory, and without it the fiber ends */
-    const error e = pg_pool_acquire(pool, true, &tx->conn);
+    const error e = pg_pool_acquire(pool, PG_LANE_LEASED, &tx->conn);
     if (e.kind)
         scope_disarm(&tx->left);
     else
@@ -77,7 +78,7 @@ error pg_begin(pg_pool *pool, pg_tx **out)
 
 pg_target pg_target_tx(pg_tx *tx)
 {
-    return (pg_target){ tx->pool, tx };
+    return (pg_target){ .pool = tx->pool, .tx = tx };
 }
 
 /* Takes note of what a statement has left the transaction in. */
@@ -91,7 +92,7 @@ static void note_state(pg_tx *tx, const pg_result *result)
 
 static error run_once(pg_tx *tx, str sql, pg_values values, pg_result *result, pg_rows *rows)
 {
-    const error e = pg_run_on(tx->conn, true, !tx->begun, sql, values, result, rows);
+    const error e = pg_run_on(tx->conn, PG_LANE_LEASED, !tx->begun, sql, values, result, rows);
     const error_detail *detail = error_detail_of(e);
     note_state(tx, result);
     if (!tx->begun && !result->sent && detail && detail->sqlstate[0])
@@ -130,8 +131,8 @@ error pg_script(pg_tx *tx, str sql)
     pg_result result;
     TRY(check_open(tx));
     if (!tx->begun) {
-        const error e =
-            pg_run_on(tx->conn, true, false, STR("begin"), (pg_values){ 0 }, &result, NULL);
+        const error e = pg_run_on(tx->conn, PG_LANE_LEASED, false, STR("begin"), (pg_values){ 0 },
+                                  &result, NULL);
         note_state(tx, &result);
         TRY(e);
     }
@@ -158,7 +159,7 @@ error pg_commit(pg_tx **owner)
     if (!tx->begun)
         return commit_nothing(tx);
     const error e =
-        pg_run_on(tx->conn, true, false, STR("commit"), (pg_values){ 0 }, &result, NULL);
+        pg_run_on(tx->conn, PG_LANE_LEASED, false, STR("commit"), (pg_values){ 0 }, &result, NULL);
     if (result.tx_status == 'I') {
         end(tx);
         return !e.kind && result.rolled_back

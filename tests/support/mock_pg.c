@@ -62,6 +62,14 @@ static void close_locked(mock_pg *m, atomic_int *which)
     (void)pthread_mutex_unlock(&m->lock);
 }
 
+static void must(bool good, const char *what)
+{
+    if (good)
+        return;
+    perror(what);
+    abort();
+}
+
 static void close_client(mock_pg *m)
 {
     close_locked(m, &m->client);
@@ -397,6 +405,11 @@ static bool play_step(mock_pg *m, const mock_pg_step *step)
     case MOCK_DO_STALL:
         await_end(m);
         return true;
+    case MOCK_DO_LEAVE:
+        must(m->left < 0, "a single MOCK_LEAVE");
+        m->left = atomic_exchange(&m->client, -1);
+        m->is_ready = false;
+        return true;
     }
     return problem(m, "an unknown step");
 }
@@ -413,15 +426,9 @@ static void *play(void *arg)
     if (atomic_load(&m->client) >= 0 && !atomic_load(&m->stopping))
         await_end(m);
     close_client(m);
+    if (m->left >= 0)
+        (void)close(m->left);
     return NULL;
-}
-
-static void must(bool good, const char *what)
-{
-    if (good)
-        return;
-    perror(what);
-    abort();
 }
 
 void mock_pg_start(mock_pg *m, const mock_pg_options *options)
@@ -441,6 +448,7 @@ void mock_pg_start(mock_pg *m, const mock_pg_options *options)
     set_patience(m, fd);
     atomic_store(&m->listener, fd);
     atomic_store(&m->client, -1);
+    m->left = -1;
     (void)snprintf(m->conninfo, sizeof m->conninfo,
                    "host=127.0.0.1 port=%u user=ada password=" PASSWORD " dbname=shop",
                    ntohs(where.sin_port));

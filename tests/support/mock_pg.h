@@ -31,6 +31,7 @@ typedef enum mock_pg_action {
     MOCK_DO_CLOSE,      /* end of the connection, after what was sent */
     MOCK_DO_RESET,      /* the same by a TCP reset */
     MOCK_DO_STALL,      /* silence until the client leaves */
+    MOCK_DO_LEAVE,      /* leaves it open and turns to another connection; once */
 } mock_pg_action;
 
 /* What is wrong with the server's side of SCRAM-SHA-256. */
@@ -95,6 +96,11 @@ typedef struct mock_pg_step {
         .action = MOCK_DO_STALL \
     }
 
+#define MOCK_LEAVE              \
+    {                           \
+        .action = MOCK_DO_LEAVE \
+    }
+
 /* Messages, as literals to be put together. */
 #define MOCK_AUTH_OK "R\0\0\0\10\0\0\0\0"
 #define MOCK_KEY     "K\0\0\0\14\0\0\0\1\0\0\0\2"
@@ -123,6 +129,7 @@ typedef struct mock_pg {
     pthread_mutex_t lock; /* of closing the two */
     atomic_int listener;  /* -1: closed */
     atomic_int client;
+    int left; /* by MOCK_DO_LEAVE; -1: none */
     atomic_bool stopping;
     size_t accepts_left;
     bool is_ready; /* a ReadyForQuery was sent */

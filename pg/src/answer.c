@@ -1,0 +1,319 @@
+/* What the server says to requests. Every answer belongs to the oldest one. Its messages are
+ * checked against what was asked: what makes no sense ends the connection, because nobody could
+ * tell any more whose answer is whose. */
+#include "pool.h"
+
+#include "core/log.h"
+
+#include <string.h>
+
+static void fail(const pg_request *r, const error_kind *kind, const char *text)
+{
+    if (!r->fiber || r->result->failure)
+        return;
+    r->result->failure = kind;
+    r->result->failure_text = text;
+}
+
+/* Copies the row into the waiting fiber's arena: cells and bytes in one piece. */
+static void add_row(pg_conn *c, const pg_request *r, str body)
+{
+    const uint32_t count = r->statement->column_count;
+    pg_result *result = r->result;
+    if (!r->fiber || result->failure || result->report.ptr)
+        return;
+    const size_t cell_bytes = sizeof(pg_row_node) + count * sizeof(str);
+    pg_row_node *row = arena_try_alloc(result->arena, cell_bytes + body.len, _Alignof(pg_row_node));
+    if (!row) {
+        fail(r, &ARENA_FULL, "no room for the answer");
+        return;
+    }
+    char *bytes = (char *)row + cell_bytes;
+    memcpy(bytes, body.ptr, body.len);
+    if (!pg_row_read((str){ bytes, body.len }, row->cells, count)) {
+        pg_conn_violation(c, "a row does not match its description");
+        return;
+    }
+    row->next = NULL;
+    if (result->last)
+        result->last->next = row;
+    else
+        result->first = row;
+    result->last = row;
+    result->count++;
+}
+
+static void statement_described(pg_conn *c, pg_request *r, str body, bool has_columns)
+{
+    pg_statement *s = r->statement;
+    error e = OK;
+    r->done = true;
+    if (has_columns)
+        e = pg_columns_read(body, &s->columns, &s->column_count);
+    s->ready = error_is_ok(e);
+    if (error_is(e, &PG_PROTOCOL_VIOLATION))
+        pg_conn_violation(c, "a malformed description of columns");
+    else if (e.kind)
+        fail(r, e.kind, "no memory for a description");
+}
+
+/* The server has said how it ended. */
+static void done(pg_request *r)
+{
+    r->done = true;
+    if (!r->syncs)
+        pg_request_end(r);
+}
+
+static void command_complete(pg_request *r, str tag)
+{
+    if (r->begins) {
+        r->begins = r->bound = false;
+        if (r->fiber)
+            r->result->began = true;
+        return;
+    }
+    if (r->fiber) {
+        pg_reader reader = pg_reader_of(tag);
+        const str text = pg_reader_cstring(&reader);
+        r->result->affected = pg_tag_rows(text);
+        r->result->rolled_back = str_eq(text, STR("ROLLBACK"));
+    }
+    done(r);
+}
+
+/* The server passes over the rest of the group: up to its Sync, which is on the way. */
+static void skip_group(pg_conn *c)
+{
+    for (pg_request *r; (r = pg_request_oldest(c));) {
+        if (r->fiber)
+            r->result->skipped = true;
+        r->done = true;
+        if (r->syncs)
+            return;
+        pg_request_end(r);
+    }
+}
+
+/* Keeps the server's words for the fiber that waits. */
+static void keep_report(const pg_request *r, str body)
+{
+    pg_result *result = r->result;
+    if (!r->fiber || result->skipped || result->report.ptr)
+        return;
+    char *copy = arena_try_alloc(result->arena, body.len + 1, 1);
+    if (!copy) {
+        fail(r, &ARENA_FULL, "no room for the answer");
+        return;
+    }
+    memcpy(copy, body.ptr, body.len);
+    result->report = (str){ copy, body.len };
+}
+
+static void server_error(pg_conn *c, pg_request *r, str body)
+{
+    pg_report report;
+    if (!pg_report_read(body, &report)) {
+        pg_conn_violation(c, "a malformed error");
+        return;
+    }
+    if (pg_report_is_fatal(&report))
+        pg_report_text(&report, c->why, sizeof c->why);
+    if (!r)
+        return;
+    keep_report(r, body);
+    r->done = true;
+    if (r->syncs)
+        return;
+    pg_request_end(r);
+    skip_group(c);
+}
+
+void pg_conn_fail_oldest(pg_conn *c, const error_kind *kind, const char *text)
+{
+    fail(pg_request_oldest(c), kind, text);
+}
+
+static void ready_for_query(pg_conn *c, pg_request *r, str body)
+{
+    if (body.len != 1 || !strchr("ITE", body.ptr[0]) || body.ptr[0] == '\0') {
+        pg_conn_violation(c, "a malformed ReadyForQuery");
+        return;
+    }
+    if (!r->done || !r->syncs) { /* no rows, and no description, is not what it means */
+        pg_conn_violation(c, "a ReadyForQuery without an answer before it");
+        return;
+    }
+    c->tx_status = body.ptr[0];
+    const bool left_open = c->tx_status != 'I' && !r->leased;
+    if (left_open)
+        fail(r, &PG_INVALID_ARGUMENT, "the statement left a transaction open: use pg_begin");
+    pg_request_end(r);
+    if (left_open) /* nobody else may get into it */
+        pg_conn_end(c, false, &PG_CONNECTION_LOST,
+                    "a statement left a transaction open: use pg_begin");
+    else
+        pg_pool_serve(c->pool);
+}
+
+static void notice(str body)
+{
+    pg_report report;
+    if (pg_report_read(body, &report) && str_eq(report.severity, STR("WARNING")))
+        log_warn("pg notice", LOG_STR("sqlstate", report.sqlstate),
+                 LOG_STR("text", report.message));
+}
+
+static void parameter_status(pg_conn *c, str body)
+{
+    pg_reader r = pg_reader_of(body);
+    const str name = pg_reader_cstring(&r), value = pg_reader_cstring(&r);
+    if (!pg_reader_done(&r))
+        pg_conn_violation(c, "a malformed ParameterStatus");
+    else if (str_eq(name, STR("client_encoding")) && !str_eq(value, STR("UTF8")))
+        pg_conn_violation(c, "client_encoding must stay UTF8");
+}
+
+/* The server waits for data that nobody has: it will never come to the next request. */
+static void copy_in(pg_conn *c, pg_request *r)
+{
+    fail(r, &PG_INVALID_ARGUMENT, "COPY FROM STDIN cannot be run as a query");
+    pg_request_end(r);
+    pg_conn_end(c, false, &PG_CONNECTION_LOST, "a statement was COPY FROM STDIN");
+}
+
+/* Each of these takes one message of the oldest request's answer, and returns false when it makes
+ * no sense there. */
+static bool answer_prepare(pg_conn *c, pg_request *r, const pg_message *m)
+{
+    if (r->done)
+        return false;
+    switch (m->type) {
+    case PG_MSG_PARSE_COMPLETE:
+    case PG_MSG_PARAMETER_DESCRIPTION:
+        return true;
+    case PG_MSG_ROW_DESCRIPTION:
+    case PG_MSG_NO_DATA:
+        statement_described(c, r, m->body, m->type == PG_MSG_ROW_DESCRIPTION);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool answer_bind(pg_request *r)
+{
+    if (r->bound || r->done)
+        return false;
+    r->bound = true;
+    if (r->fiber && !r->begins)
+        r->result->bound = true;
+    return true;
+}
+
+static bool answer_query(pg_conn *c, pg_request *r, const pg_message *m)
+{
+    if (m->type == PG_MSG_BIND_COMPLETE)
+        return answer_bind(r);
+    if (!r->bound || r->done)
+        return false;
+    if (m->type == PG_MSG_COMMAND_COMPLETE) {
+        command_complete(r, m->body);
+        return true;
+    }
+    if (r->begins)
+        return false;
+    switch (m->type) {
+    case PG_MSG_DATA_ROW:
+        add_row(c, r, m->body);
+        return true;
+    case PG_MSG_EMPTY_QUERY:
+        done(r);
+        return true;
+    case PG_MSG_COPY_OUT: /* its data is dropped */
+    case PG_MSG_COPY_DATA:
+    case PG_MSG_COPY_DONE:
+        return true;
+    case PG_MSG_COPY_IN:
+    case PG_MSG_COPY_BOTH:
+        copy_in(c, r);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool answer_script(pg_conn *c, pg_request *r, const pg_message *m)
+{
+    switch (m->type) {
+    case PG_MSG_COMMAND_COMPLETE:
+    case PG_MSG_EMPTY_QUERY:
+        r->done = true;
+        return true;
+    case PG_MSG_ROW_DESCRIPTION: /* rows are of no interest */
+    case PG_MSG_DATA_ROW:
+    case PG_MSG_COPY_OUT:
+    case PG_MSG_COPY_DATA:
+    case PG_MSG_COPY_DONE:
+        return true;
+    case PG_MSG_COPY_IN:
+    case PG_MSG_COPY_BOTH:
+        copy_in(c, r);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Messages that need a request; `r` is the oldest. */
+static void answer(pg_conn *c, pg_request *r, const pg_message *m)
+{
+    if (m->type == PG_MSG_READY_FOR_QUERY) {
+        ready_for_query(c, r, m->body);
+        return;
+    }
+    bool sense = false;
+    switch (r->kind) {
+    case PG_REQUEST_PREPARE:
+        sense = answer_prepare(c, r, m);
+        break;
+    case PG_REQUEST_QUERY:
+        sense = answer_query(c, r, m);
+        break;
+    case PG_REQUEST_SCRIPT:
+        sense = answer_script(c, r, m);
+        break;
+    }
+    if (sense)
+        return;
+    if (m->type == PG_MSG_DATA_ROW)
+        pg_conn_violation(c, "a row that was not asked for");
+    else if (m->type == PG_MSG_ROW_DESCRIPTION || m->type == PG_MSG_NO_DATA)
+        pg_conn_violation(c, "a description that was not asked for");
+    else
+        pg_conn_violation(c, "a message out of place");
+}
+
+void pg_conn_answer(pg_conn *c, const pg_message *m)
+{
+    pg_request *r = pg_request_oldest(c);
+    switch (m->type) {
+    case PG_MSG_NOTICE:
+        notice(m->body);
+        break;
+    case PG_MSG_PARAMETER_STATUS:
+        parameter_status(c, m->body);
+        break;
+    case PG_MSG_NOTIFICATION:
+    case PG_MSG_CLOSE_COMPLETE:
+        break;
+    case PG_MSG_ERROR:
+        server_error(c, r, m->body);
+        break;
+    default:
+        if (r)
+            answer(c, r, m);
+        else
+            pg_conn_violation(c, "an answer that nobody asked for");
+    }
+}

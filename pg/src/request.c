@@ -1,0 +1,250 @@
+/* Requests: sent, waited for, forgotten, ended; and held, until there is room for a batch.
+ *
+ * A batch is what has been asked for meanwhile, up to a limit: so it is as large as the server is
+ * busy, and a single request waits for nobody. Two are under way, so that the server has the next
+ * one before it has answered the last. */
+#include "pool.h"
+
+#include "core/scope.h"
+
+#define BATCHES_MAX     2
+#define BATCH_COUNT_MAX 32
+#define BATCH_BYTES_MAX ((size_t)32 << 10)
+
+static void dispatch(loop_task *task);
+
+void pg_requests_init(pg_conn *c)
+{
+    list_init(&c->requests);
+    list_init(&c->held);
+    c->dispatch.run = dispatch;
+}
+
+pg_request *pg_request_oldest(const pg_conn *c)
+{
+    return list_is_empty(&c->requests) ? NULL
+                                       : CONTAINER_OF(c->requests.head.next, pg_request, node);
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+static void wake_preparing(pg_statement *s)
+{
+    LIST_EACH (pg_statement_waiter, w, &s->waiters, node) {
+        list_remove(&w->node);
+        fiber_wake(w->fiber, OK); /* it looks again */
+    }
+}
+
+/* Unlinks a request and lets everybody who waits for it go on. `lost`: the answer never came. */
+static void end(pg_request *r, const error_kind *lost, const char *text)
+{
+    pg_conn *c = r->conn;
+    list_remove(&r->node);
+    if (r->kind == PG_REQUEST_PREPARE) {
+        if (!r->statement->ready)
+            pg_statement_evict(&c->statements, r->statement);
+        wake_preparing(r->statement);
+    }
+    pg_statement_release(&r->statement);
+    if (!r->fiber) {
+        c->abandoned--;
+        pg_cancel_go_on(c);
+    } else if (!lost) {
+        r->result->answered = !r->result->skipped;
+        r->result->tx_status = r->syncs ? c->tx_status : 0;
+    }
+    if (r->fiber && !r->more)
+        fiber_wake(r->fiber, lost ? fiber_error_set(r->fiber, lost, "%s", text) : OK);
+    if (r->batch) {
+        c->batches--;
+        loop_post(c->pool->loop, &c->dispatch);
+    }
+    pg_pool_give_request(c->pool, r);
+}
+
+void pg_request_end(pg_request *r)
+{
+    pg_pool_count_answer(r->conn->pool);
+    end(r, NULL, NULL);
+}
+
+static void lose_all(list *requests, const error_kind *kind, const char *text)
+{
+    list_node *n;
+    while ((n = requests->head.next) != &requests->head)
+        end(CONTAINER_OF(n, pg_request, node), kind, text);
+}
+
+void pg_requests_lose(pg_conn *c, const error_kind *kind, const char *text)
+{
+    lose_all(&c->requests, kind, text);
+    lose_all(&c->held, kind, text);
+}
+
+/* --- asking ----------------------------------------------------------------------------------- */
+
+static pg_request *make(pg_conn *c, const pg_request *like)
+{
+    pg_request *r = pg_pool_take_request(c->pool);
+    if (!r)
+        return NULL;
+    *r = *like;
+    r->node = (list_node){ 0 };
+    r->conn = c;
+    r->fiber = fiber_self();
+    if (r->statement)
+        pg_statement_keep(r->statement);
+    return r;
+}
+
+static void drop(pg_request *r)
+{
+    list_remove(&r->node);
+    pg_statement_release(&r->statement);
+    pg_pool_give_request(r->conn->pool, r);
+}
+
+static void drop_all(list *requests)
+{
+    LIST_EACH (pg_request, r, requests, node)
+        drop(r);
+}
+
+/* The fiber stops waiting: for this request, and for those of its own before it. */
+static void forgotten(void *arg)
+{
+    const pg_request *last = arg;
+    pg_conn *c = last->conn;
+    const fiber *gone = last->fiber;
+    LIST_EACH (pg_request, r, &c->requests, node) {
+        if (r->fiber != gone)
+            continue;
+        r->fiber = NULL;
+        r->result = NULL;
+        c->abandoned++;
+    }
+    pg_cancel_consider(c);
+}
+
+error pg_conn_ask_all(pg_conn *c, pg_write_fn *write, const void *arg, const pg_request *requests,
+                      size_t count)
+{
+    list made;
+    list_init(&made);
+    TRY(scope_status());
+    for (size_t i = 0; i < count; i++) {
+        pg_request *r = make(c, &requests[i]);
+        if (!r) {
+            drop_all(&made);
+            return error_set(&OUT_OF_MEMORY, "no memory for a request");
+        }
+        r->more = i + 1 < count;
+        list_append(&made, &r->node);
+    }
+    const error e = pg_conn_write(c, write, arg);
+    if (e.kind) {
+        drop_all(&made);
+        return e;
+    }
+    pg_request *last = CONTAINER_OF(made.head.prev, pg_request, node);
+    invariant(last->syncs);
+    for (size_t i = 0; i < count; i++)
+        requests[i].result->sent = true;
+    list_append_all(&c->requests, &made);
+    return fiber_park("pg answer", forgotten, last);
+}
+
+error pg_conn_ask(pg_conn *c, pg_write_fn *write, const void *arg, const pg_request *request)
+{
+    pg_request one = *request;
+    one.syncs = true;
+    return pg_conn_ask_all(c, write, arg, &one, 1);
+}
+
+/* --- batches ---------------------------------------------------------------------------------- */
+
+static void held_forgotten(void *arg)
+{
+    pg_request *r = arg;
+    if (r->write)
+        drop(r);
+    else
+        forgotten(r);
+}
+
+error pg_conn_ask_held(pg_conn *c, pg_write_fn *write, const void *arg, const pg_request *request)
+{
+    TRY(scope_status());
+    if (c->state != PG_CONN_READY)
+        return error_set(&PG_CONNECTION_LOST, "%s", c->why[0] ? c->why : "the connection closed");
+    pg_request *r = make(c, request);
+    if (!r)
+        return error_set(&OUT_OF_MEMORY, "no memory for a request");
+    r->write = write;
+    r->arg = arg;
+    list_append(&c->held, &r->node);
+    loop_post(c->pool->loop, &c->dispatch); /* after the fibers that are ready too */
+    return fiber_park("pg answer", held_forgotten, r);
+}
+
+typedef struct batch {
+    list *held;
+    size_t count;
+    size_t bytes;
+} batch;
+
+/* The next of those held, as many as one batch takes. */
+static batch next_batch(pg_conn *c)
+{
+    pg_writer w = { 0 };
+    batch b = { .held = &c->held };
+    LIST_EACH (pg_request, r, &c->held, node) {
+        r->write(&w, r->arg);
+        if (b.count == BATCH_COUNT_MAX || (b.count > 0 && w.bytes > BATCH_BYTES_MAX))
+            break;
+        b.count++;
+        b.bytes = w.bytes;
+    }
+    w = (pg_writer){ 0 };
+    pg_write_sync(&w);
+    b.bytes += w.bytes;
+    return b;
+}
+
+static void write_batch(pg_writer *w, const void *arg)
+{
+    const batch *b = arg;
+    size_t left = b->count;
+    LIST_EACH (pg_request, r, b->held, node) {
+        if (left-- == 0)
+            break;
+        r->write(w, r->arg);
+    }
+    pg_write_sync(w);
+}
+
+static void send_batch(pg_conn *c)
+{
+    const batch b = next_batch(c);
+    const error e = pg_conn_write_sized(c, b.bytes, write_batch, &b);
+    if (e.kind) { /* and the connection does not outlive it */
+        pg_conn_end(c, false, e.kind, "a batch could not be sent");
+        return;
+    }
+    for (size_t left = b.count; left-- > 0;) {
+        pg_request *r = CONTAINER_OF(list_take_first(&c->held), pg_request, node);
+        r->write = NULL;
+        r->syncs = r->batch = left == 0;
+        r->result->sent = true;
+        list_append(&c->requests, &r->node);
+    }
+    c->batches++;
+}
+
+static void dispatch(loop_task *task)
+{
+    pg_conn *c = CONTAINER_OF(task, pg_conn, dispatch);
+    while (c->state == PG_CONN_READY && c->batches < BATCHES_MAX && !list_is_empty(&c->held))
+        send_batch(c);
+}

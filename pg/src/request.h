@@ -1,0 +1,96 @@
+/* What fibers ask of a connection, in the order in which it is answered.
+ *
+ *   [HELD ->] SENT --the answer's end, or the connection's--> ended, its fiber woken
+ *                  --its fiber stops waiting--> ABANDONED --the answer's end--> ended
+ *
+ * The server answers messages up to a Sync as one: the first error makes it skip the rest of them.
+ * So requests form groups, of one mostly: that request `syncs`. In a group of several only the last
+ * one does, and the group is one transaction: the batches of one fiber, which all fail together,
+ * and those of many fibers on a read-only connection, where those that were skipped ask again.
+ *
+ * Invariant: a group is sent whole, so whoever waits for an answer has its Sync on the way. */
+#ifndef PG_SRC_REQUEST_H
+#define PG_SRC_REQUEST_H
+
+#include "statement_cache.h"
+#include "wire.h"
+
+typedef struct pg_conn pg_conn;
+
+/* One row as received; the bytes follow the cells. */
+typedef struct pg_row_node {
+    struct pg_row_node *next;
+    str cells[];
+} pg_row_node;
+
+/* What a request brings back. Belongs to the fiber that waits. */
+typedef struct pg_result {
+    arena *arena;
+    pg_row_node *first;
+    pg_row_node *last;
+    size_t count;
+    uint64_t affected;
+    const error_kind *failure; /* found here, not by the server; NULL: none */
+    const char *failure_text;
+    str report;       /* the server's ErrorResponse, in the arena; STR_NONE: none */
+    bool sent;        /* the statement has left: it may run whatever else happens */
+    bool began;       /* the BEGIN before it was carried out */
+    bool bound;       /* the server accepted statement and parameters: it may have run */
+    bool stale;       /* it had not: a prepared statement is out of date */
+    bool skipped;     /* the server did not look at it: one before it in its group failed */
+    bool answered;    /* the server has said all of it */
+    bool rolled_back; /* the command tag was ROLLBACK */
+    char tx_status;   /* I, T or E after it; 0: no answer came, or not to this one */
+} pg_result;
+
+typedef enum pg_request_kind {
+    PG_REQUEST_QUERY = 1, /* [BEGIN] Bind Execute */
+    PG_REQUEST_PREPARE,   /* Parse Describe */
+    PG_REQUEST_SCRIPT,    /* Query */
+} pg_request_kind;
+
+/* Writes a request's messages; called twice, with a writer that counts and one that writes. */
+typedef void pg_write_fn(pg_writer *w, const void *arg);
+
+typedef struct pg_request {
+    list_node node; /* in the connection's requests, or in those held */
+    pg_conn *conn;
+    pg_request_kind kind;
+    fiber *fiber;      /* NULL: nobody waits any more */
+    pg_result *result; /* of that fiber */
+    pg_statement *statement;
+    bool leased;        /* asked by a transaction */
+    bool begins;        /* a BEGIN goes before it and was not answered yet */
+    bool bound;         /* BindComplete came, for the BEGIN or for the statement */
+    bool done;          /* the server said how it ended; only ReadyForQuery is left to come */
+    bool syncs;         /* a Sync follows it, and ReadyForQuery the answer */
+    bool more;          /* its fiber waits for others behind it, and is woken by the last */
+    bool batch;         /* the last of a batch of held ones */
+    pg_write_fn *write; /* while held */
+    const void *arg;
+} pg_request;
+
+/* Sends one request, of which kind, result, statement and flags are given, with its Sync, and waits
+ * for the answer. `result->sent` says whether it was sent. A fuse that ends the wait leaves the
+ * answer to be dropped.
+ *   fails  PG_CONNECTION_LOST, OUT_OF_MEMORY: not sent, or no answer came; TIMED_OUT, CANCELED.
+ *          What the server answered, an error too, is in the result */
+YIELDS error pg_conn_ask(pg_conn *c, pg_write_fn *write, const void *arg,
+                         const pg_request *request);
+/* The same for `count` of them, which leave as one; `write` writes all. The last one must sync. */
+YIELDS error pg_conn_ask_all(pg_conn *c, pg_write_fn *write, const void *arg,
+                             const pg_request *requests, size_t count);
+/* The same for one without a Sync, which leaves with others in a batch; `result->skipped` when one
+ * of these has failed. `write` and `arg` are used until it was sent. */
+YIELDS error pg_conn_ask_held(pg_conn *c, pg_write_fn *write, const void *arg,
+                              const pg_request *request);
+
+/* The oldest request that was sent; NULL without one. */
+pg_request *pg_request_oldest(const pg_conn *c);
+/* The answer is whole: whoever waits for it goes on. */
+void pg_request_end(pg_request *r);
+/* None will come to any of them. */
+void pg_requests_lose(pg_conn *c, const error_kind *kind, const char *text);
+void pg_requests_init(pg_conn *c);
+
+#endif

@@ -5,6 +5,8 @@
  *   any --fault--> BAD */
 #include "head.h"
 
+#include "framing.h"
+
 #include <string.h>
 
 enum {
@@ -82,7 +84,6 @@ static http_head_result parse_request_line(http_head *h, str bytes, str line)
         return bad(h, 505, "HTTP version not supported");
     h->minor_version =
         version.ptr[7] > '0'; /* RFC 9110 section 2.5: a later 1.x is spoken to as 1.1 */
-    h->keep_alive = h->minor_version == 1;
     h->method = method_of(method);
     if (h->method == HTTP_CONNECT)
         return bad(h, 501, "no tunnels");
@@ -112,17 +113,6 @@ static http_head_result parse_field(http_head *h, str bytes, str line, const htt
     unreachable();
 }
 
-static void take_connection(http_head *h, str value)
-{
-    while (value.ptr) {
-        const str option = str_trim(str_cut(&value, ','), STR(" \t"));
-        if (str_eq_nocase(option, STR("close")))
-            h->keep_alive = false;
-        else if (str_eq_nocase(option, STR("keep-alive")) && h->minor_version == 0)
-            h->keep_alive = true;
-    }
-}
-
 /* RFC 9112 section 3.2: uri-host [ ":" port ], or nothing. */
 static bool is_host(const http_head *h, str value)
 {
@@ -131,17 +121,12 @@ static bool is_host(const http_head *h, str value)
            !memchr(value.ptr, '@', value.len);
 }
 
-/* What framing and routing depend on, gathered over all fields. */
-typedef struct gathered {
-    uint32_t hosts;
-    uint32_t lengths;
-    uint32_t codings;
-    bool close; /* wins over keep-alive, in whatever order they stand */
-} gathered;
-
-static http_head_result take_host(http_head *h, str value, gathered *g)
+static http_head_result take_host(http_head *h, str value, bool *has_host)
 {
-    return g->hosts++ > 0 || !is_host(h, value) ? bad(h, 400, "bad Host") : HTTP_HEAD_INCOMPLETE;
+    if (*has_host || !is_host(h, value))
+        return bad(h, 400, "bad Host");
+    *has_host = true;
+    return HTTP_HEAD_INCOMPLETE;
 }
 
 static http_head_result take_expect(http_head *h, str value)
@@ -154,60 +139,43 @@ static http_head_result take_expect(http_head *h, str value)
     return HTTP_HEAD_INCOMPLETE;
 }
 
-static http_head_result take_length(http_head *h, str value, gathered *g)
+static http_head_result take_field(http_head *h, uint32_t index, http_framing *framing,
+                                   bool *has_host)
 {
-    if (g->lengths++ > 0 || !str_to_uint64(value, &h->content_length))
-        return bad(h, 400, "bad Content-Length");
-    h->has_content_length = true;
-    return HTTP_HEAD_INCOMPLETE;
-}
-
-static http_head_result take_coding(http_head *h, str value, gathered *g)
-{
-    if (g->codings++ > 0 || h->minor_version == 0)
-        return bad(h, 400, "bad Transfer-Encoding");
-    if (!str_eq_nocase(value, STR("chunked")))
-        return bad(h, 501, "transfer coding not supported");
-    h->chunked = true;
-    return HTTP_HEAD_INCOMPLETE;
-}
-
-static http_head_result take_field(http_head *h, uint32_t index, gathered *g)
-{
-    const http_field *f = &h->fields.items[index];
+    const char *reason;
+    const str value = h->fields.items[index].value;
     const http_field_name name = http_fields_name(&h->fields, index);
     if (name == HTTP_FIELD_HOST)
-        return take_host(h, f->value, g);
+        return take_host(h, value, has_host);
     if (name == HTTP_FIELD_EXPECT)
-        return take_expect(h, f->value);
-    if (name == HTTP_FIELD_CONTENT_LENGTH)
-        return take_length(h, f->value, g);
-    if (name == HTTP_FIELD_TRANSFER_ENCODING)
-        return take_coding(h, f->value, g);
-    if (name == HTTP_FIELD_CONNECTION) {
-        take_connection(h, f->value);
-        g->close |= !h->keep_alive && h->minor_version == 1;
-    }
-    return HTTP_HEAD_INCOMPLETE;
+        return take_expect(h, value);
+    const uint16_t status = http_framing_take(framing, name, value, &reason);
+    return status ? bad(h, status, reason) : HTTP_HEAD_INCOMPLETE;
 }
 
-/* All lines are there: makes the slices and settles the framing (RFC 9112 section 6). */
+/* All lines are there: makes the slices and settles the framing. */
 static http_head_result finish(http_head *h, const char *base)
 {
-    gathered g = { 0 };
+    const char *reason;
+    http_framing framing;
+    bool has_host = false;
+    http_framing_init(&framing, h->minor_version);
     h->method_name = (str){ base + h->method_at, h->method_len };
     h->target = (str){ base + h->target_at, h->target_len };
     http_fields_slice(&h->fields, base);
     for (uint32_t i = 0; i < h->fields.count; i++) {
-        if (take_field(h, i, &g) == HTTP_HEAD_BAD)
+        if (take_field(h, i, &framing, &has_host) == HTTP_HEAD_BAD)
             return HTTP_HEAD_BAD;
     }
-    if (g.close)
-        h->keep_alive = false;
-    if (h->minor_version == 1 && g.hosts == 0)
+    if (h->minor_version == 1 && !has_host)
         return bad(h, 400, "Host is missing");
-    if (g.lengths > 0 && g.codings > 0)
-        return bad(h, 400, "both Content-Length and Transfer-Encoding");
+    const uint16_t status = http_framing_finish(&framing, &reason);
+    if (status)
+        return bad(h, status, reason);
+    h->keep_alive = framing.keep_alive;
+    h->chunked = framing.chunked;
+    h->has_content_length = framing.has_content_length;
+    h->content_length = framing.content_length;
     h->bytes = h->lines.at;
     h->state = STATE_DONE;
     return HTTP_HEAD_DONE;

@@ -51,7 +51,7 @@ for program in "$out"/*.c; do
     [ -f "$expected" ] || continue
     binary=${program%.c}
     # shellcheck disable=SC2086  # a list of files
-    compile "$cc" "$@" -g -Wno-frame-larger-than -o "$binary" "$program" $archives -lssl -lcrypto -largon2 -lm -pthread ||
+    compile "$cc" "$@" -g -Wno-frame-larger-than -o "$binary" "$program" $archives -lssl -lcrypto -largon2 -lzstd -lbrotlienc -lz -lm -pthread ||
         { echo "$page: a program does not link" >&2; bad=1; continue; }
     case $name in pg | orm)
         if [ -z "${DATABASE_URL:-}" ]; then

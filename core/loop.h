@@ -13,6 +13,8 @@
 #include "core/list.h"
 #include "core/timer.h"
 
+#include <stdbool.h>
+
 typedef struct loop loop;
 
 /* What a supervisor reads to tell a stuck worker from an idle one. Lives in shared memory. */
@@ -44,9 +46,25 @@ void loop_stop(loop *loop);
  *   fails  as loop_new, or as `fn` */
 error loop_run_fiber(error (*fn)(void *arg), void *arg);
 
+/* --- turned by hand, for tests ---------------------------------------------------------------- */
+
+/* Runs one turn, which waits for I/O for at most `wait_ms_max` of real time. Not on a fiber. */
+void loop_turn(loop *loop, uint32_t wait_ms_max);
+/* Whether there is nothing to do before I/O, another thread or a later time brings it. */
+bool loop_is_settled(const loop *loop);
+/* Whether something but time can bring it: a stream over a socket, a listener, an offloaded call.
+ */
+bool loop_has_io(const loop *loop);
+/* Moves the fake clock (core/clock.h) by `ms`, from timer to timer: each fires at its own time, in
+ * order, and the loop turns until it has settled before the next one does. Not on a fiber. */
+void loop_advance(loop *loop, uint32_t ms);
+
+/* --- time ------------------------------------------------------------------------------------- */
+
 /* Monotonic time as of this turn's start, in ms; what timers are measured by. */
 uint64_t loop_now_ms(const loop *loop);
-/* Arms `t` to fire in `ms` from now, counted so that it is never early; re-arms an armed one. */
+/* Arms `t` to fire in `ms` from now by the clock (core/clock.h), never early; re-arms an armed one.
+ */
 void loop_timer_arm(loop *loop, timer *t, uint32_t ms);
 void loop_timer_cancel(loop *loop, timer *t);
 

@@ -16,6 +16,8 @@
 #include "sanitizer.h"
 #include "stack.h"
 
+#include "core/clock.h"
+
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -127,7 +129,7 @@ static fiber *fiber_place(loop *l, stack *s, const fiber_options *o)
         .joinable = o->joinable,
         .ended = o->ended,
         .ended_arg = o->ended_arg,
-        .root.deadline_ms = o->deadline_ms ? loop_clock_ms() + o->deadline_ms + 1 : UINT64_MAX,
+        .root.deadline_ms = o->deadline_ms ? clock_deadline_ms(o->deadline_ms) : UINT64_MAX,
         .shield_deadline_ms = UINT64_MAX,
         .deadline.fire = deadline_passed,
     };
@@ -232,7 +234,7 @@ static void fiber_crashed(fiber *f)
     list_remove(&f->sibling);
     l->fiber_stats.running--;
     if (l->crash.signo == SIGUSR1)
-        put_deadlines_off(l, loop_clock_ms() - l->now_ms);
+        put_deadlines_off(l, clock_ms() - l->now_ms);
     l->on_crash(&l->crash, l->on_crash_arg);
     scope_abandon_all(f);
     arena_lose(l, f->arena);
@@ -280,7 +282,7 @@ const error_kind *fiber_fuse(const fiber *f)
     if (f->canceled && !f->shielded)
         return f->canceled;
     const uint64_t deadline_ms = fiber_wait_deadline_ms(f);
-    return deadline_ms != UINT64_MAX && loop_clock_ms() >= deadline_ms ? &TIMED_OUT : NULL;
+    return deadline_ms != UINT64_MAX && clock_ms() >= deadline_ms ? &TIMED_OUT : NULL;
 }
 
 uint64_t fiber_wait_deadline_ms(const fiber *f)

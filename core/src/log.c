@@ -15,6 +15,8 @@
 #include "log_line.h"
 #include "worker.h"
 
+#include "core/clock.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
@@ -28,7 +30,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #define RING_BYTES         1048576 /* about 5,000 lines */
@@ -85,13 +86,6 @@ void log_set_request_id(str id)
     worker_self.log_request_id = id;
 }
 
-static struct timespec now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return t;
-}
-
 static void sleep_ms(uint32_t ms)
 {
     const struct timespec pause = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
@@ -135,7 +129,7 @@ static void ring_copy_in(log_sink *s, uint64_t at, str bytes)
 static void write_dropped_note(uint64_t lost, log_line *note)
 {
     const log_field count = LOG_UINT("count", lost);
-    log_line_begin(note, now(), LOG_WARN, STR("log lines dropped"), STR_NONE);
+    log_line_begin(note, clock_wall(), LOG_WARN, STR("log lines dropped"), STR_NONE);
     log_line_field(note, &count);
     log_line_end(note);
 }
@@ -301,7 +295,7 @@ void log_write(log_level level, const char *message, const log_field *fields, si
     log_line line = { .text = memory->data,
                       .bytes_max = LOG_LINE_BYTES_MAX,
                       .format = s ? s->format : process.format };
-    log_line_begin(&line, now(), level, str_from_c(message), worker_self.log_request_id);
+    log_line_begin(&line, clock_wall(), level, str_from_c(message), worker_self.log_request_id);
     for (size_t i = 0; i < count; i++)
         log_line_field(&line, &fields[i]);
     log_line_end(&line);
@@ -326,7 +320,7 @@ void log_emergency(str message)
     log_line line = { .text = text,
                       .bytes_max = sizeof text,
                       .format = s ? s->format : process.format };
-    log_line_begin(&line, now(), LOG_ERROR, message, worker_self.log_request_id);
+    log_line_begin(&line, clock_wall(), LOG_ERROR, message, worker_self.log_request_id);
     log_line_end(&line);
     const int fd = s ? s->fd : process.fd;
     if (wait_writable(fd, POLL_MS) && write(fd, line.text, line.len) < 0)

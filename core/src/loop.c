@@ -14,23 +14,17 @@
 #include "worker.h"
 
 #include "core/block.h"
+#include "core/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
-#define TURN_ROUNDS_MAX 256
-#define STREAMS_WAIT_MS 10000 /* for closed streams, at a program's end */
-
-uint64_t loop_clock_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
+#define TURN_ROUNDS_MAX  256
+#define STREAMS_WAIT_MS  10000 /* for closed streams, at a program's end */
+#define SETTLE_TURNS_MAX 10000 /* fibers that yield for ever do not settle */
 
 uint64_t loop_now_ms(const loop *l)
 {
@@ -54,7 +48,7 @@ void loop_stop(loop *l)
 
 void loop_timer_arm(loop *l, timer *t, uint32_t ms)
 {
-    timer_wheel_arm(&l->timers, t, loop_clock_ms() + ms + 1);
+    timer_wheel_arm(&l->timers, t, clock_deadline_ms(ms));
 }
 
 void loop_timer_cancel(loop *l, timer *t)
@@ -203,7 +197,7 @@ error loop_new(const loop_options *options, loop **out)
         l->fibers_max = options->fibers_max;
         l->heartbeat = options->heartbeat;
     }
-    l->now_ms = loop_clock_ms();
+    l->now_ms = clock_ms();
     timer_wheel_init(&l->timers, l->now_ms);
     list_init(&l->posted);
     list_init(&l->turn_end);
@@ -260,7 +254,7 @@ static void beat(loop *l, bool busy)
 
 void loop_woke(loop *l)
 {
-    l->now_ms = loop_clock_ms();
+    l->now_ms = clock_ms();
     beat(l, true);
 }
 
@@ -272,9 +266,11 @@ static int wait_ms(const loop *l)
     const uint64_t next_ms = timer_wheel_next_ms(&l->timers);
     if (next_ms == UINT64_MAX)
         return -1;
-    const uint64_t now_ms = loop_clock_ms();
+    const uint64_t now_ms = clock_ms();
     if (next_ms <= now_ms)
         return 0;
+    if (clock_is_fake())
+        return -1; /* it moves in loop_advance, not while we wait */
     return next_ms - now_ms < INT32_MAX ? (int)(next_ms - now_ms) : INT32_MAX;
 }
 
@@ -287,10 +283,10 @@ static void read_again(loop *l)
         stream_read_again(stream_of_unread(n));
 }
 
-static void turn(loop *l)
+static void turn(loop *l, int timeout_ms)
 {
     beat(l, false);
-    l->backend->wait(l, wait_ms(l));
+    l->backend->wait(l, timeout_ms);
     list_append_all(&l->ready, &l->yielded);
     timer_wheel_advance(&l->timers, l->now_ms);
     for (int round = 0; round < TURN_ROUNDS_MAX; round++) {
@@ -308,10 +304,58 @@ error loop_run(loop *l)
     invariant(worker_self.loop == l && worker_self.fiber == NULL);
     l->stopping = false;
     while (!l->stopping)
-        turn(l);
+        turn(l, wait_ms(l));
     beat(l, false);
     return OK;
 }
+
+/* --- turned by hand -------------------------------------------------------------------------- */
+
+void loop_turn(loop *l, uint32_t wait_ms_max)
+{
+    invariant(worker_self.loop == l && worker_self.fiber == NULL);
+    const int ms = wait_ms(l);
+    turn(l, ms < 0 || (uint32_t)ms > wait_ms_max ? (int)wait_ms_max : ms);
+}
+
+bool loop_is_settled(const loop *l)
+{
+    return list_is_empty(&l->posted) && list_is_empty(&l->unread) && list_is_empty(&l->ready) &&
+           list_is_empty(&l->yielded) && l->offloaded == 0 &&
+           timer_wheel_next_ms(&l->timers) > clock_ms();
+}
+
+bool loop_has_io(const loop *l)
+{
+    const uint32_t own = (uint32_t)(l->wake.fd >= 0) + (uint32_t)(l->signals.fd >= 0);
+    return l->descriptors > own || l->offloaded > 0;
+}
+
+/* An offloaded call is waited for, other I/O only looked at. */
+static void settle(loop *l)
+{
+    int turns = 0;
+    do
+        turn(l, l->offloaded > 0 ? wait_ms(l) : 0);
+    while (!loop_is_settled(l) && ++turns < SETTLE_TURNS_MAX);
+}
+
+void loop_advance(loop *l, uint32_t ms)
+{
+    invariant(worker_self.loop == l && worker_self.fiber == NULL);
+    const uint64_t end_us = clock_us() + (uint64_t)ms * 1000;
+    settle(l);
+    for (uint64_t next_ms; (next_ms = timer_wheel_next_ms(&l->timers)) <= end_us / 1000;) {
+        const uint64_t now_us = clock_us();
+        if (next_ms * 1000 > now_us)
+            clock_fake_advance(next_ms * 1000 - now_us);
+        settle(l);
+    }
+    clock_fake_advance(end_us - clock_us());
+    settle(l);
+}
+
+/* --- a program of one fiber ------------------------------------------------------------------ */
 
 typedef struct main_fiber {
     error (*fn)(void *arg);
@@ -350,7 +394,7 @@ static void wait_for_streams(loop *l)
     loop_timer_arm(l, &enough, STREAMS_WAIT_MS);
     l->stopping = false;
     while (l->streams > 0 && !l->stopping)
-        turn(l);
+        turn(l, wait_ms(l));
     loop_timer_cancel(l, &enough);
 }
 

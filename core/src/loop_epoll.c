@@ -54,6 +54,7 @@ static error epoll_add(loop *l, int fd, uint32_t events, uintptr_t pointer)
     struct epoll_event event = { .events = events, .data.u64 = pointer };
     if (epoll_ctl(e->fd, EPOLL_CTL_ADD, fd, &event) < 0)
         return error_set_errno(&SYSTEM_FAILED, errno, "epoll_ctl");
+    l->descriptors++;
     return OK;
 }
 
@@ -62,6 +63,7 @@ static void epoll_remove(loop *l, int fd, uintptr_t pointer)
 {
     epoll_state *e = l->backend_state;
     epoll_ctl(e->fd, EPOLL_CTL_DEL, fd, NULL);
+    l->descriptors--;
     for (int i = 0; i < e->count; i++) {
         if (e->events[i].data.u64 == pointer)
             e->events[i].data.u64 = 0;

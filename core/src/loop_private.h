@@ -30,10 +30,12 @@ struct loop {
     uint64_t now_ms;
     bool stopping;
 
-    list posted;      /* loop_task, for this turn or the next */
-    list turn_end;    /* loop_task, for the end of this turn */
-    list unread;      /* stream: may have input that the backend will not announce again */
-    uint32_t streams; /* open */
+    list posted;          /* loop_task, for this turn or the next */
+    list turn_end;        /* loop_task, for the end of this turn */
+    list unread;          /* stream: may have input that the backend will not announce again */
+    uint32_t streams;     /* open */
+    uint32_t descriptors; /* in the backend's hands, the loop's own two included */
+    uint32_t offloaded;   /* calls that wait for a thread, or run */
     loop_heartbeat *heartbeat;
 
     list ready;   /* fiber, to be resumed in this turn */
@@ -68,9 +70,6 @@ struct loop {
 
 /* A turn's work begins: takes the time. The backend calls it after its wait. */
 void loop_woke(loop *l);
-
-/* CLOCK_MONOTONIC in milliseconds. */
-uint64_t loop_clock_ms(void);
 
 error fibers_open(loop *l);
 void fibers_close(loop *l);

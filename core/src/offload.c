@@ -51,6 +51,7 @@ struct offload {
 static void job_done(loop_task *task)
 {
     job *j = CONTAINER_OF(task, job, done);
+    j->offload->loop->offloaded--;
     j->state = JOB_DONE;
     if (j->waiting)
         fiber_wake(j->caller, OK);
@@ -152,6 +153,7 @@ static void job_forgotten(void *arg)
     if (j->state == JOB_QUEUED) {
         list_remove(&j->node);
         j->offload->queued--;
+        j->offload->loop->offloaded--;
     }
     pthread_mutex_unlock(&j->offload->lock);
     j->waiting = false;
@@ -162,6 +164,7 @@ static error enqueue(struct offload *o, job *j)
     pthread_mutex_lock(&o->lock);
     const bool full = o->queued >= OFFLOAD_QUEUE_MAX;
     if (!full) {
+        o->loop->offloaded++;
         list_append(&o->queue, &j->node);
         o->queued++;
         pthread_cond_signal(&o->work);

@@ -2,8 +2,9 @@
  * of days since a March-based epoch, so there is no table and no library call. */
 #include "core/scalar.h"
 
+#include "core/clock.h"
+
 #include <string.h>
-#include <time.h>
 
 #define US_PER_SECOND        INT64_C(1000000)
 #define SECONDS_PER_DAY      INT64_C(86400)
@@ -238,8 +239,7 @@ bool timestamptz_parse(str s, timestamptz *out)
 
 timestamptz timestamptz_now(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    const struct timespec now = clock_wall();
     return (timestamptz){ ((int64_t)now.tv_sec - UNIX_TO_2000_SECONDS) * US_PER_SECOND +
                           now.tv_nsec / 1000 };
 }

@@ -8,6 +8,7 @@
 
 #include "fiber_private.h"
 
+#include "core/clock.h"
 #include "core/log.h"
 
 deferred *scope_defer(const cleanup *what, void *arg)
@@ -33,7 +34,7 @@ void scope_disarm(deferred **d)
 static error run_cleanup(fiber *f, const deferred *d)
 {
     const uint64_t outer_deadline_ms = f->shield_deadline_ms;
-    const uint64_t own_deadline_ms = loop_clock_ms() + SCOPE_CLEANUP_MS + 1;
+    const uint64_t own_deadline_ms = clock_deadline_ms(SCOPE_CLEANUP_MS);
     f->shielded++;
     f->shield_deadline_ms =
         own_deadline_ms < outer_deadline_ms ? own_deadline_ms : outer_deadline_ms;
@@ -89,7 +90,7 @@ error scope_call(const scope_options *options, error (*fn)(void *arg), void *arg
     invariant(f != NULL && f->scope != NULL);
     scope inner = { .outer = f->scope, .deadline_ms = f->scope->deadline_ms };
     if (options && options->deadline_ms) {
-        const uint64_t own_ms = loop_clock_ms() + options->deadline_ms + 1;
+        const uint64_t own_ms = clock_deadline_ms(options->deadline_ms);
         if (own_ms < inner.deadline_ms)
             inner.deadline_ms = own_ms;
     }
@@ -112,7 +113,7 @@ uint32_t scope_time_left_ms(void)
     const uint64_t deadline_ms = fiber_wait_deadline_ms(f);
     if (deadline_ms == UINT64_MAX)
         return UINT32_MAX;
-    const uint64_t now_ms = loop_clock_ms();
+    const uint64_t now_ms = clock_ms();
     if (now_ms >= deadline_ms)
         return 0;
     const uint64_t left_ms = deadline_ms - now_ms;

@@ -20,6 +20,7 @@
 #include "stream_layer.h"
 #include "stream_queue.h"
 
+#include "core/clock.h"
 #include "core/fault.h"
 
 #include <errno.h>
@@ -325,7 +326,7 @@ static void timer_fired(timer *t)
  * early, because most timeouts are moved again before they pass. */
 static void set_timer(stream *s, uint32_t ms)
 {
-    s->timeout_at_ms = ms ? loop_clock_ms() + ms + 1 : 0;
+    s->timeout_at_ms = ms ? clock_deadline_ms(ms) : 0;
     if (ms && (!timer_armed(&s->timer) || s->timer.expires_ms > s->timeout_at_ms))
         timer_wheel_arm(&s->loop->timers, &s->timer, s->timeout_at_ms);
 }

@@ -2,6 +2,7 @@
  * the scope it was made in ends, because they use its arena. */
 #include "fiber_private.h"
 
+#include "core/clock.h"
 #include "core/fiber.h"
 
 static error join_all(wait_group *group, bool cancel)
@@ -65,7 +66,7 @@ error wait_group_start(wait_group *group, fiber_fn fn, void *arg)
     if (group->count == WAIT_GROUP_MAX)
         return error_set(&FIBER_TOO_MANY, "a wait group holds %d fibers", WAIT_GROUP_MAX);
     const uint64_t deadline_ms = f->scope->deadline_ms;
-    const uint64_t now_ms = loop_clock_ms();
+    const uint64_t now_ms = clock_ms();
     const fiber_options options = {
         .name = "wait group",
         .arena = f->arena,

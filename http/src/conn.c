@@ -8,7 +8,6 @@
 
 #include <assert.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LINGER_MS             1000
@@ -27,20 +26,13 @@ static const http_limits LIMITS = {
     .fields_max = HTTP_FIELDS_MAX,
 };
 
-uint64_t http_clock_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 /* RFC 9110 section 6.6.1, made once a second. */
 static const char *date_now(http_server *server)
 {
     const uint64_t now_ms = loop_now_ms(server->loop);
     if (server->date[0] && now_ms - server->date_at_ms < 1000)
         return server->date;
-    http_date_format(server->date, time(NULL));
+    http_date_format(server->date, clock_wall_s());
     server->date_at_ms = now_ms;
     return server->date;
 }
@@ -144,7 +136,7 @@ static void count_response(http_server *server, int status, uint64_t started_us)
 {
     const uint32_t class = status >= 100 && status <= 599 ? (uint32_t)status / 100 - 1 : 4;
     metrics_add(server->metrics, HTTP_METRIC_REQUESTS_1XX + class, 1);
-    metrics_record_us(server->metrics, HTTP_METRIC_DURATION, http_clock_us() - started_us);
+    metrics_record_us(server->metrics, HTTP_METRIC_DURATION, clock_us() - started_us);
 }
 
 static void respond(http_conn *c, int status, str content_type, str body, str headers, bool no_body,
@@ -195,7 +187,7 @@ static void refuse(http_conn *c, int status, const char *reason)
     const size_t len = http_problem_brief(body, sizeof body, status, reason);
     const bool no_body = c->request && c->request->head.method == HTTP_HEAD;
     respond(c, status, STR("application/problem+json"), (str){ body, len }, STR(""), no_body, true);
-    count_response(c->server, status, c->request ? c->request->started_us : http_clock_us());
+    count_response(c->server, status, c->request ? c->request->started_us : clock_us());
 }
 
 /* --- a request's life ------------------------------------------------------------------------ */
@@ -219,7 +211,7 @@ static void log_access(const http_request *req, int status)
     log_set_request_id(req->shown_id);
     log_info("request", LOG_STR("method", req->head.method_name),
              LOG_STR("target", req->head.target), LOG_INT("status", status),
-             LOG_UINT("us", http_clock_us() - req->started_us),
+             LOG_UINT("us", clock_us() - req->started_us),
              LOG_STR("client", http_client_known(req)));
     log_set_request_id(STR_NONE);
 }
@@ -324,7 +316,7 @@ static http_request *request_begin(http_conn *c)
     http_head_init(&req->head);
     memset(&req->target, 0, sizeof *req - offsetof(http_request, target));
     req->conn = c;
-    req->started_us = http_clock_us();
+    req->started_us = clock_us();
     buf_init(&req->body_parts, (size_t)c->server->settings->body_bytes_max);
     c->request = req;
     c->request_count++;

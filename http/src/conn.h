@@ -15,6 +15,7 @@
 #include "router.h"
 #include "target.h"
 
+#include "core/clock.h"
 #include "core/crash.h"
 #include "core/fiber.h"
 #include "core/log.h"
@@ -224,7 +225,5 @@ extern const error_kind HTTP_BODY_LATE; /* TIMED_OUT: 408 */
 
 /* Built-in routes: /health and /metrics. */
 extern const http_routes HTTP_BUILT_IN;
-
-uint64_t http_clock_us(void);
 
 #endif

@@ -65,7 +65,7 @@ static void append_request(buf *out, const http_request *req, uint64_t now_us)
 static error list_requests(http_request *req)
 {
     const http_server *server = req->conn->server;
-    const uint64_t now_us = http_clock_us();
+    const uint64_t now_us = clock_us();
     uint32_t count = 0;
     buf out;
     buf_init_arena(&out, http_request_arena(req), REPLY_BYTES_MAX);

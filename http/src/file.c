@@ -201,7 +201,7 @@ static error choose_parts(http_request *req, http_file *f, const http_conditions
 /* What the client gets of the file: RFC 9110, 13.2.2. */
 static error judge(http_request *req, http_file *f, const struct stat *st)
 {
-    const int64_t now_s = time(NULL);
+    const int64_t now_s = clock_wall_s();
     const bool settled = st->st_mtim.tv_sec + SETTLED_S <= now_s;
     /* RFC 9110, 8.8.2.1: a date of the future is none to be told */
     f->modified_s = st->st_mtim.tv_sec < now_s ? st->st_mtim.tv_sec : now_s;

@@ -7,8 +7,6 @@
 #include "layer.h"
 #include "rate_table.h"
 
-#include <time.h>
-
 #define PER_MS_DEFAULT  60000
 #define PER_MS_MAX      86400000
 #define KEYS_DEFAULT    65536
@@ -87,13 +85,6 @@ static str address_key(http_request *req)
         return STR("");
     const bool is_ipv6 = str_index(http_client_address(req), ':') < http_client_address(req).len;
     return (str){ (const char *)ip->bytes, is_ipv6 ? IPV6_SITE_BYTES : sizeof ip->bytes };
-}
-
-static uint64_t clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
 static uint64_t whole_seconds(uint64_t ns)

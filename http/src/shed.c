@@ -21,13 +21,13 @@ static void lag_measured(timer *t)
 {
     http_shed *shed = CONTAINER_OF(t, http_shed, timer);
     const http_settings *settings = shed->server->settings;
-    const uint64_t took_us = http_clock_us() - shed->armed_at_us;
+    const uint64_t took_us = clock_us() - shed->armed_at_us;
     shed->lag_us = took_us > LAG_SAMPLE_US ? took_us - LAG_SAMPLE_US : 0;
     metrics_record_us(shed->server->metrics, HTTP_METRIC_LOOP_LAG, shed->lag_us);
     if (!shed->asked && shed->lag_us < (uint64_t)settings->shed_lag_ms * 1000)
         return; /* idle again, and known to be well */
     shed->asked = false;
-    shed->armed_at_us = http_clock_us();
+    shed->armed_at_us = clock_us();
     loop_timer_arm(shed->server->loop, t, LAG_SAMPLE_MS);
 }
 
@@ -41,7 +41,7 @@ static void measure(http_shed *shed)
     shed->asked = true;
     if (timer_armed(&shed->timer))
         return;
-    shed->armed_at_us = http_clock_us();
+    shed->armed_at_us = clock_us();
     loop_timer_arm(shed->server->loop, &shed->timer, LAG_SAMPLE_MS);
 }
 

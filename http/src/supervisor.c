@@ -80,11 +80,6 @@ typedef struct supervisor {
     uint64_t rehearsal_end_ms;
 } supervisor;
 
-static uint64_t clock_ms(void)
-{
-    return http_clock_us() / 1000;
-}
-
 /* --- workers --------------------------------------------------------------------------------- */
 
 static void pin_to_core(uint32_t index)

@@ -216,7 +216,7 @@ static void retire(worker_process *p)
 static void count_fault(const worker_process *p, const http_request *req)
 {
     const http_settings *settings = p->start->settings;
-    if (http_quarantine_count(p->start->quarantine, req->match.route, http_clock_us() / 1000,
+    if (http_quarantine_count(p->start->quarantine, req->match.route, clock_ms(),
                               (uint32_t)settings->quarantine_faults,
                               (uint64_t)settings->quarantine_window_ms))
         log_error("quarantined until a reload: it crashes again and again",
@@ -325,7 +325,7 @@ static error worker_open(worker_process *p)
         p->sockets[p->socket_count].fd = p->start->listen_fds[p->socket_count];
     server->metrics = metrics_cells_of(&HTTP_METRICS);
     if (getrandom(&server->request_seed, sizeof server->request_seed, 0) < 0)
-        server->request_seed = http_clock_us();
+        server->request_seed = clock_us();
     if (server->settings->contain_faults)
         TRY(crash_contain(server->loop, crashed, p));
     TRY(loop_on_signal(server->loop, SIGTERM, stop_gracefully, p));

@@ -24,4 +24,6 @@ forbid 'atoi|atol|atoll|atof|strtod|setlocale' '-' 'numbers are read by scalar.h
 # The log's writer is a thread of its own; names are resolved on one.
 forbid 'sleep|usleep|nanosleep|system|popen|getaddrinfo|gethostbyname' \
     'core/src/(address|log)\.c' 'nothing on the loop may block: fiber_sleep_ms, offload'
+forbid 'clock_gettime|gettimeofday|time|timespec_get|clock' \
+    'core/src/clock\.c' 'tests say what time it is: core/clock.h'
 exit $bad

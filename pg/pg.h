@@ -154,6 +154,49 @@ YIELDS error pg_execute_values(pg_target on, str sql, pg_values values, uint64_t
  *          then has happened */
 YIELDS error pg_script(pg_tx *tx, str sql);
 
+/* --- several statements at once --------------------------------------------------------------- */
+
+/* Statements that leave together, so that all of them cost one round trip:
+ *
+ *   pg_batch *b = pg_batch_new();
+ *   pg_batch_execute(b, NULL, "update accounts set cents = cents - $1 where name = $2", cents,
+ * from); pg_batch_execute(b, NULL, "update accounts set cents = cents + $1 where name = $2", cents,
+ * to); pg_batch_query(b, &rows, "select name, cents from accounts"); TRY(pg_batch_run(db, b)); //
+ * all of it, or nothing
+ *
+ * Lives in the fiber's arena. Text, bytes and lists among the values are views, which must live
+ * until it has run, as must `rows` and `affected`. It may be run again. */
+typedef struct pg_batch pg_batch;
+#define PG_BATCH_MAX 10000 /* statements */
+
+/* An empty one. */
+pg_batch *pg_batch_new(void);
+/* Adds a statement, as for pg_query and pg_execute, which gets its answer when the batch is run. */
+#define pg_batch_query(batch, rows, sql, ...) \
+    pg_batch_add((batch), PG_SQL(sql), PG_VALUES(__VA_ARGS__), (rows), NULL)
+#define pg_batch_execute(batch, affected, sql, ...) \
+    pg_batch_add((batch), PG_SQL(sql), PG_VALUES(__VA_ARGS__), NULL, (affected))
+void pg_batch_add(pg_batch *batch, str sql, pg_values values, pg_rows *rows, uint64_t *affected);
+/* How many were added. */
+size_t pg_batch_count(const pg_batch *batch);
+
+/* Runs them in order, in one transaction: of their own on a pool, in `on` when that is one. The
+ * first that fails ends it: those before it are undone, those behind it do not run.
+ *   yields  until the server answered
+ *   fails   by the first that failed, as pg_query */
+#define pg_batch_run(on, batch) pg_batch_run_on(PG_TARGET(on), (batch))
+YIELDS error pg_batch_run_on(pg_target on, pg_batch *batch);
+/* Runs them in order, each in a transaction of its own unless `on` is one: all of them run, and
+ * those that succeed have their answers whatever the others do.
+ *   fails   by the first that failed; pg_batch_error tells of each */
+#define pg_pipeline_run(on, batch) pg_pipeline_run_on(PG_TARGET(on), (batch))
+YIELDS error pg_pipeline_run_on(pg_target on, pg_batch *batch);
+/* What became of a statement, from 0, of a batch that was run: OK; its error; PG_ROLLED_BACK when
+ * one before it failed and it was not run; PG_CONNECTION_LOST. */
+error pg_batch_error(const pg_batch *batch, size_t i);
+
+/* --- values ----------------------------------------------------------------------------------- */
+
 /* One value of a result, by row and column from 0, into `*out`: a C type that the column fits (see
  * pg/type.h); opt_X takes NULL. Text, bytes and JSON are views of the row.
  *   fails  PG_TYPE_MISMATCH */

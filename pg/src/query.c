@@ -1,5 +1,6 @@
 /* A statement's way: its prepared form on this connection is found, or made in one round trip; then
- * Bind, Execute and Sync leave together and the rows come back.
+ * Bind, Execute and Sync leave together and the rows come back. Several statements go the same way
+ * at once: one after the other is prepared, and all leave together.
  *
  * While one fiber prepares a statement, others that want it wait, and look again. A statement that
  * the server no longer knows, or whose columns have changed, is dropped; it never began to run, so
@@ -23,6 +24,11 @@ static error result_error(const pg_result *result)
     if (!pg_report_read(result->report, &report))
         unreachable(); /* the connection has read it already */
     return pg_report_error(&report);
+}
+
+error pg_call_error(const pg_call *call)
+{
+    return result_error(&call->result);
 }
 
 /* Columns and their names, copied: a statement may be gone before the rows are. NULL without
@@ -146,30 +152,38 @@ static error prepared(pg_conn *c, pg_lane lane, str sql, pg_values values, pg_st
 /* --- running ---------------------------------------------------------------------------------- */
 
 typedef struct execution {
+    const pg_run *run;
     pg_statement *begin; /* NULL: none */
-    pg_statement *statement;
-    pg_values values;
+    const pg_call *calls;
+    size_t count;
 } execution;
 
-static void write_unsynced(pg_writer *w, const void *arg)
+static void write_one(pg_writer *w, const pg_statement *s, pg_values values)
+{
+    pg_write_bind(w, pg_statement_name(s), values.items, values.count, s->columns, s->column_count);
+    pg_write_execute(w);
+}
+
+/* Without the last Sync. */
+static void write_held(pg_writer *w, const void *arg)
 {
     const execution *x = arg;
-    if (x->begin) {
-        pg_write_bind(w, pg_statement_name(x->begin), NULL, 0, NULL, 0);
-        pg_write_execute(w);
+    if (x->begin)
+        write_one(w, x->begin, (pg_values){ 0 });
+    for (size_t i = 0; i < x->count; i++) {
+        if (i > 0 && x->run->sync_each)
+            pg_write_sync(w);
+        write_one(w, x->calls[i].statement, x->calls[i].values);
     }
-    pg_write_bind(w, pg_statement_name(x->statement), x->values.items, x->values.count,
-                  x->statement->columns, x->statement->column_count);
-    pg_write_execute(w);
 }
 
 static void write_execution(pg_writer *w, const void *arg)
 {
-    write_unsynced(w, arg);
+    write_held(w, arg);
     pg_write_sync(w);
 }
 
-static error check_call(str sql, pg_values values)
+error pg_check_call(str sql, pg_values values)
 {
     size_t bytes = sql.len;
     if (sql.len > 0 && memchr(sql.ptr, '\0', sql.len))
@@ -189,46 +203,98 @@ static error check_call(str sql, pg_values values)
 }
 
 /* Drops the statement that the server did not know any more, or that has other columns now. */
-static void drop_stale(pg_conn *c, const execution *x, pg_result *result)
+static void drop_stale(pg_conn *c, pg_statement *begin, pg_call *call)
 {
     pg_report report;
+    pg_result *result = &call->result;
     if (result->bound || !result->report.ptr || !pg_report_read(result->report, &report) ||
         !(str_eq(report.sqlstate, STR("26000")) || str_eq(report.sqlstate, STR("0A000"))))
         return;
-    pg_statement *stale = x->begin && !result->began ? x->begin : x->statement;
+    pg_statement *stale = begin && !result->began ? begin : call->statement;
     result->stale = error_is_ok(drop_statement(c, stale));
 }
 
-static error execute(pg_conn *c, pg_lane lane, const execution *x, pg_result *result, pg_rows *rows)
+static pg_request request_of(const execution *x, size_t i, pg_call *call)
 {
-    const pg_request request = { .kind = PG_REQUEST_QUERY,
-                                 .result = result,
-                                 .statement = x->statement,
-                                 .leased = lane == PG_LANE_LEASED,
-                                 .begins = x->begin != NULL };
-    if (lane == PG_LANE_READ_ONLY)
-        TRY(pg_conn_ask_held(c, write_unsynced, x, &request));
-    else
-        TRY(pg_conn_ask(c, write_execution, x, &request));
-    if (result->skipped)
-        return OK;
-    drop_stale(c, x, result);
-    TRY(result_error(result));
-    return rows ? collect_rows(result, x->statement, rows) : OK;
+    return (pg_request){ .kind = PG_REQUEST_QUERY,
+                         .result = &call->result,
+                         .statement = call->statement,
+                         .leased = x->run->lane == PG_LANE_LEASED,
+                         .begins = i == 0 && x->begin,
+                         .syncs = x->run->sync_each || i + 1 == x->count };
 }
 
-error pg_run_on(pg_conn *c, pg_lane lane, bool begins, str sql, pg_values values, pg_result *result,
-                pg_rows *rows)
+static error ask_for_all(pg_conn *c, const execution *x, pg_call *calls)
 {
-    pg_statement *begin = NULL, *statement = NULL;
-    *result = (pg_result){ .arena = fiber_arena() };
-    error e = begins ? prepared(c, lane, STR("begin"), (pg_values){ 0 }, &begin) : OK;
+    pg_request *requests =
+        arena_try_alloc(fiber_arena(), x->count * sizeof *requests, _Alignof(pg_request));
+    if (!requests)
+        return error_set(&ARENA_FULL, "no room for %zu requests", x->count);
+    for (size_t i = 0; i < x->count; i++)
+        requests[i] = request_of(x, i, &calls[i]);
+    return pg_conn_ask_all(c, write_execution, x, requests, x->count);
+}
+
+static error ask(pg_conn *c, const execution *x, pg_call *calls)
+{
+    if (x->count > 1)
+        return ask_for_all(c, x, calls);
+    const pg_request request = request_of(x, 0, calls);
+    return x->run->lane == PG_LANE_READ_ONLY ? pg_conn_ask_held(c, write_held, x, &request)
+                                             : pg_conn_ask(c, write_execution, x, &request);
+}
+
+static error finish(pg_call *call)
+{
+    TRY(pg_call_error(call));
+    if (call->affected)
+        *call->affected = call->result.affected;
+    const error e = call->rows ? collect_rows(&call->result, call->statement, call->rows) : OK;
+    if (e.kind) {
+        call->result.failure = e.kind;
+        call->result.failure_text = "no room for its rows";
+    }
+    return e;
+}
+
+/* Everything is prepared. The first error is the result; what has an answer gets it. */
+static error execute(pg_conn *c, const execution *x, pg_call *calls)
+{
+    error first = OK;
+    TRY(ask(c, x, calls));
+    for (size_t i = 0; i < x->count; i++) {
+        pg_call *call = &calls[i];
+        drop_stale(c, i == 0 ? x->begin : NULL, call);
+        const bool failed = call->result.failure || call->result.report.ptr;
+        if (call->result.skipped || (failed && first.kind))
+            continue;
+        const error e = finish(call);
+        if (!first.kind)
+            first = e;
+    }
+    return first;
+}
+
+static void forget_statements(pg_call *calls, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        pg_statement_release(&calls[i].statement);
+}
+
+error pg_run_on(pg_conn *c, const pg_run *run, pg_call *calls, size_t count)
+{
+    pg_statement *begin = NULL;
+    for (size_t i = 0; i < count; i++) {
+        calls[i].result = (pg_result){ .arena = fiber_arena() };
+        calls[i].statement = NULL;
+    }
+    error e = run->begins ? prepared(c, run->lane, STR("begin"), (pg_values){ 0 }, &begin) : OK;
+    for (size_t i = 0; i < count && !e.kind; i++)
+        e = prepared(c, run->lane, calls[i].sql, calls[i].values, &calls[i].statement);
     if (!e.kind)
-        e = prepared(c, lane, sql, values, &statement);
-    if (!e.kind)
-        e = execute(c, lane, &(execution){ begin, statement, values }, result, rows);
+        e = execute(c, &(execution){ run, begin, calls, count }, calls);
     pg_statement_release(&begin);
-    pg_statement_release(&statement);
+    forget_statements(calls, count);
     return e;
 }
 
@@ -240,54 +306,64 @@ static void write_script(pg_writer *w, const void *arg)
 error pg_run_script(pg_conn *c, str sql, pg_result *result)
 {
     *result = (pg_result){ .arena = fiber_arena() };
-    TRY(check_call(sql, (pg_values){ 0 }));
+    TRY(pg_check_call(sql, (pg_values){ 0 }));
     const pg_request request = { .kind = PG_REQUEST_SCRIPT, .result = result, .leased = true };
     TRY(pg_conn_ask(c, write_script, &sql, &request));
     return result_error(result);
 }
 
-static error run_on_pool(pg_pool *pool, pg_lane lane, str sql, pg_values values, pg_result *result,
-                         pg_rows *rows)
+/* Whether to run them once more, and how: a statement that was out of date has not run, and with it
+ * nothing of its transaction; nor has one that was skipped. */
+static bool again(pg_run *run, const pg_call *calls, size_t count, bool *was_stale)
 {
-    pg_lane way = lane;
-    for (bool again = false;;) {
+    bool stale = false;
+    for (size_t i = 0; i < count; i++)
+        stale = stale || calls[i].result.stale;
+    if (count == 1 && calls->result.skipped) {
+        run->lane = PG_LANE_SHARED; /* now with a Sync of its own: not to be skipped again */
+        return true;
+    }
+    if (!stale || *was_stale || (run->sync_each && count > 1))
+        return false;
+    *was_stale = true;
+    return true;
+}
+
+error pg_run_on_pool(pg_pool *pool, const pg_run *how, pg_call *calls, size_t count)
+{
+    pg_run run = *how;
+    bool was_stale = false;
+    for (;;) {
         pg_conn *c;
-        TRY(pg_pool_acquire(pool, lane, &c));
-        const error e = pg_run_on(c, way, false, sql, values, result, rows);
-        const bool stale = result->stale && !pool->closed; /* and with the connection it may go */
+        TRY(pg_pool_acquire(pool, how->lane, &c));
+        const error e = pg_run_on(c, &run, calls, count);
+        const bool closed = pool->closed; /* and with the connection it may go */
         pg_pool_release(&c, false);
-        if (result->skipped)
-            way = PG_LANE_SHARED; /* now with a Sync of its own: not to be skipped again */
-        else if (!e.kind || !stale || again)
+        if (closed || !again(&run, calls, count, &was_stale))
             return e;
-        else
-            again = true;
     }
 }
 
-static error run(pg_target on, str sql, pg_values values, pg_result *result, pg_rows *rows)
+static error run(pg_target on, pg_call *call)
 {
-    TRY(check_call(sql, values));
+    TRY(pg_check_call(call->sql, call->values));
     if (on.tx)
-        return pg_tx_run(on.tx, sql, values, result, rows);
-    return run_on_pool(on.pool, on.read_only ? PG_LANE_READ_ONLY : PG_LANE_SHARED, sql, values,
-                       result, rows);
+        return pg_tx_run(on.tx, false, call, 1);
+    return pg_run_on_pool(on.pool, &(pg_run){ .lane = pg_lane_of(on) }, call, 1);
 }
 
 error pg_query_values(pg_target on, str sql, pg_values values, pg_rows *rows)
 {
-    pg_result result;
+    pg_call call = { .sql = sql, .values = values, .rows = rows };
     *rows = (pg_rows){ 0 };
-    return run(on, sql, values, &result, rows);
+    return run(on, &call);
 }
 
 error pg_execute_values(pg_target on, str sql, pg_values values, uint64_t *affected)
 {
-    pg_result result;
-    TRY(run(on, sql, values, &result, NULL));
-    if (affected)
-        *affected = result.affected;
-    return OK;
+    pg_call call = { .sql = sql, .values = values };
+    call.affected = affected;
+    return run(on, &call);
 }
 
 pg_cell pg_cell_of(const pg_rows *rows, size_t row, size_t column)

@@ -1,20 +1,48 @@
-/* Running one statement on a connection, for query.c and tx.c. */
+/* Running statements on a connection, for query.c, batch.c and tx.c. */
 #ifndef PG_SRC_QUERY_H
 #define PG_SRC_QUERY_H
 
 #include "pool.h"
 
-/* Runs the statement on the connection; `begins`: with a BEGIN before it. With PG_LANE_READ_ONLY it
- * may end as `result->skipped`: it has not run, and is to be run again in another lane.
+/* One statement: what is asked, where the answer goes, and the answer. */
+typedef struct pg_call {
+    str sql;
+    pg_values values;
+    pg_rows *rows;           /* NULL: not wanted */
+    uint64_t *affected;      /* NULL: not wanted */
+    pg_statement *statement; /* its prepared form while it runs */
+    pg_result result;
+} pg_call;
+
+/* How statements run. */
+typedef struct pg_run {
+    pg_lane lane;
+    bool begins;    /* with a BEGIN before the first */
+    bool sync_each; /* each is a transaction of its own; otherwise all are one */
+} pg_run;
+
+static inline pg_lane pg_lane_of(pg_target on)
+{
+    return on.read_only ? PG_LANE_READ_ONLY : PG_LANE_SHARED;
+}
+
+/* What cannot be sent.
+ *   fails  PG_INVALID_ARGUMENT, PG_MESSAGE_TOO_LARGE */
+error pg_check_call(str sql, pg_values values);
+/* The error that the answer is, or OK. */
+error pg_call_error(const pg_call *call);
+
+/* Runs the statements on the connection, all in one flight. One alone with PG_LANE_READ_ONLY may
+ * end as `result.skipped`: it has not run, and is to be run again in another lane.
  *   yields  until the server answered
- *   fails   as pg_query
- *   rows    NULL: not wanted */
-YIELDS error pg_run_on(pg_conn *c, pg_lane lane, bool begins, str sql, pg_values values,
-                       pg_result *result, pg_rows *rows);
+ *   fails   as pg_query, by the first that failed */
+YIELDS error pg_run_on(pg_conn *c, const pg_run *run, pg_call *calls, size_t count);
+/* The same on a connection of the pool, and again where that is right. */
+YIELDS error pg_run_on_pool(pg_pool *pool, const pg_run *run, pg_call *calls, size_t count);
 /* Runs a text of several statements by the simple protocol. */
 YIELDS error pg_run_script(pg_conn *c, str sql, pg_result *result);
 
-/* Runs the statement in the transaction, and before the first one BEGIN. */
-YIELDS error pg_tx_run(pg_tx *tx, str sql, pg_values values, pg_result *result, pg_rows *rows);
+/* Runs the statements in the transaction, and before its first one BEGIN. */
+YIELDS error pg_tx_run(pg_tx *tx, bool sync_each, pg_call *calls, size_t count);
 
 #endif

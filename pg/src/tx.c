@@ -8,6 +8,15 @@
  */
 #include "query.h"
 
+/* BEGIN, COMMIT, ROLLBACK. */
+static error run_word(const pg_tx *tx, str sql, pg_result *result)
+{
+    pg_call call = { .sql = sql };
+    const error e = pg_run_on(tx->conn, &(pg_run){ .lane = PG_LANE_LEASED }, &call, 1);
+    *result = call.result;
+    return e;
+}
+
 /* Gives the connection back. */
 static void end(pg_tx *tx)
 {
@@ -35,8 +44,7 @@ static error roll_back(pg_tx *tx, bool last)
     error e = OK;
     pg_result result;
     if (is_open(tx)) {
-        e = pg_run_on(tx->conn, PG_LANE_LEASED, false, STR("rollback"), (pg_values){ 0 }, &result,
-                      NULL);
+        e = run_word(tx, STR("rollback"), &result);
         if (!last && !result.sent && is_open(tx))
             return e; /* a fuse: clean-ups have time of their own */
         if (result.tx_status != 'I')
@@ -90,12 +98,14 @@ static void note_state(pg_tx *tx, const pg_result *result)
         tx->begun = true; /* perhaps: nobody waited for the answer */
 }
 
-static error run_once(pg_tx *tx, str sql, pg_values values, pg_result *result, pg_rows *rows)
+static error run_once(pg_tx *tx, bool sync_each, pg_call *calls, size_t count)
 {
-    const error e = pg_run_on(tx->conn, PG_LANE_LEASED, !tx->begun, sql, values, result, rows);
+    const pg_run run = { .lane = PG_LANE_LEASED, .begins = !tx->begun, .sync_each = sync_each };
+    const error e = pg_run_on(tx->conn, &run, calls, count);
+    const pg_result *last = &calls[count - 1].result;
     const error_detail *detail = error_detail_of(e);
-    note_state(tx, result);
-    if (!tx->begun && !result->sent && detail && detail->sqlstate[0])
+    note_state(tx, last);
+    if (!tx->begun && !last->sent && detail && detail->sqlstate[0])
         tx->refused = true; /* by the server, and before BEGIN: as if it had begun */
     return e;
 }
@@ -117,13 +127,14 @@ static error check_open(const pg_tx *tx)
                        : OK;
 }
 
-error pg_tx_run(pg_tx *tx, str sql, pg_values values, pg_result *result, pg_rows *rows)
+error pg_tx_run(pg_tx *tx, bool sync_each, pg_call *calls, size_t count)
 {
+    const pg_result *first = &calls[0].result, *last = &calls[count - 1].result;
     TRY(check_open(tx));
-    error e = run_once(tx, sql, values, result, rows);
-    if (result->stale && !result->began && !tx->begun)
-        e = run_once(tx, sql, values, result, rows); /* BEGIN was stale, and nothing has run */
-    return result->bound && result->tx_status == 'I' ? ended_inside(e) : e;
+    error e = run_once(tx, sync_each, calls, count);
+    if (first->stale && !first->began && !tx->begun)
+        e = run_once(tx, sync_each, calls, count); /* BEGIN was stale, and nothing has run */
+    return last->bound && last->tx_status == 'I' ? ended_inside(e) : e;
 }
 
 error pg_script(pg_tx *tx, str sql)
@@ -131,8 +142,7 @@ error pg_script(pg_tx *tx, str sql)
     pg_result result;
     TRY(check_open(tx));
     if (!tx->begun) {
-        const error e = pg_run_on(tx->conn, PG_LANE_LEASED, false, STR("begin"), (pg_values){ 0 },
-                                  &result, NULL);
+        const error e = run_word(tx, STR("begin"), &result);
         note_state(tx, &result);
         TRY(e);
     }
@@ -158,8 +168,7 @@ error pg_commit(pg_tx **owner)
     invariant(tx && tx->conn); /* and not committed twice */
     if (!tx->begun)
         return commit_nothing(tx);
-    const error e =
-        pg_run_on(tx->conn, PG_LANE_LEASED, false, STR("commit"), (pg_values){ 0 }, &result, NULL);
+    const error e = run_word(tx, STR("commit"), &result);
     if (result.tx_status == 'I') {
         end(tx);
         return !e.kind && result.rolled_back

@@ -1,0 +1,106 @@
+/* Several statements of one fiber at once: collected first, then sent together. */
+#include "query.h"
+
+#include "core/arena.h"
+
+struct pg_batch {
+    pg_call *calls; /* in the arena of the fiber that made it */
+    size_t count;
+    size_t capacity;
+    bool undone; /* it was one transaction, and that failed */
+};
+
+pg_batch *pg_batch_new(void)
+{
+    return ARENA_NEW(fiber_arena(), pg_batch);
+}
+
+void pg_batch_add(pg_batch *b, str sql, pg_values values, pg_rows *rows, uint64_t *affected)
+{
+    arena *a = fiber_arena();
+    if (b->count == b->capacity) {
+        const size_t capacity = b->capacity ? 2 * b->capacity : 8;
+        b->calls = arena_grow(a, b->calls, b->count * sizeof(pg_call), capacity * sizeof(pg_call),
+                              _Alignof(pg_call));
+        b->capacity = capacity;
+    }
+    pg_value *copies = arena_alloc(a, values.count * sizeof(pg_value), _Alignof(pg_value));
+    for (size_t i = 0; i < values.count; i++)
+        copies[i] = values.items[i];
+    pg_call *call = &b->calls[b->count++];
+    *call = (pg_call){ .sql = sql, .values = { copies, values.count } };
+    call->rows = rows;
+    call->affected = affected;
+}
+
+size_t pg_batch_count(const pg_batch *b)
+{
+    return b->count;
+}
+
+static error check(const pg_batch *b)
+{
+    if (b->count > PG_BATCH_MAX)
+        return error_set(&PG_INVALID_ARGUMENT, "%zu statements; at most %d are possible", b->count,
+                         PG_BATCH_MAX);
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->calls[i].rows)
+            *b->calls[i].rows = (pg_rows){ 0 };
+        TRY(pg_check_call(b->calls[i].sql, b->calls[i].values));
+    }
+    return OK;
+}
+
+error pg_batch_run_on(pg_target on, pg_batch *b)
+{
+    TRY(check(b));
+    if (b->count == 0)
+        return OK;
+    const pg_run run = { .lane = pg_lane_of(on) };
+    const error e = on.tx ? pg_tx_run(on.tx, false, b->calls, b->count)
+                          : pg_run_on_pool(on.pool, &run, b->calls, b->count);
+    b->undone = e.kind != NULL;
+    return e;
+}
+
+/* Those that were out of date have not run, the others have. Returns whether there was one. */
+static bool run_stale_again(pg_pool *pool, const pg_run *run, pg_batch *b)
+{
+    bool any = false;
+    for (size_t i = 0; i < b->count; i++) {
+        if (!b->calls[i].result.stale)
+            continue;
+        any = true;
+        (void)!pg_run_on_pool(pool, run, &b->calls[i], 1).kind; /* pg_batch_error tells */
+    }
+    return any;
+}
+
+error pg_pipeline_run_on(pg_target on, pg_batch *b)
+{
+    const pg_run run = { .lane = pg_lane_of(on), .sync_each = true };
+    b->undone = false;
+    TRY(check(b));
+    if (b->count == 0)
+        return OK;
+    if (on.tx)
+        return pg_tx_run(on.tx, true, b->calls, b->count);
+    const error e = pg_run_on_pool(on.pool, &run, b->calls, b->count);
+    if (!run_stale_again(on.pool, &run, b))
+        return e;
+    for (size_t i = 0; i < b->count; i++)
+        TRY(pg_batch_error(b, i));
+    return OK;
+}
+
+error pg_batch_error(const pg_batch *b, size_t i)
+{
+    invariant(i < b->count);
+    const pg_result *result = &b->calls[i].result;
+    TRY(pg_call_error(&b->calls[i]));
+    if (result->skipped)
+        return error_set(&PG_ROLLED_BACK, "not run: a statement before it failed");
+    if (b->undone && result->answered)
+        return error_set(&PG_ROLLED_BACK, "undone: a statement behind it failed");
+    return result->answered ? OK : error_set(&PG_CONNECTION_LOST, "it was not answered");
+}

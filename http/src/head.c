@@ -6,6 +6,7 @@
 #include "head.h"
 
 #include "framing.h"
+#include "method.h"
 
 #include <string.h>
 
@@ -32,25 +33,6 @@ static http_head_result bad(http_head *h, uint16_t status, const char *reason)
 }
 
 /* --- request line ---------------------------------------------------------------------------- */
-
-static http_method method_of(str name)
-{
-    static const struct {
-        str name;
-        http_method method;
-    } methods[] = {
-        { { "GET", 3 }, HTTP_GET },         { { "POST", 4 }, HTTP_POST },
-        { { "PUT", 3 }, HTTP_PUT },         { { "PATCH", 5 }, HTTP_PATCH },
-        { { "DELETE", 6 }, HTTP_DELETE },   { { "HEAD", 4 }, HTTP_HEAD },
-        { { "OPTIONS", 7 }, HTTP_OPTIONS }, { { "TRACE", 5 }, HTTP_TRACE },
-        { { "CONNECT", 7 }, HTTP_CONNECT },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-        if (str_eq(methods[i].name, name))
-            return methods[i].method;
-    }
-    return HTTP_METHOD_OTHER;
-}
 
 /* RFC 9112 section 3.2: which forms a target may have is up to the method. */
 static bool target_form_fits(http_method method, str target)
@@ -84,7 +66,7 @@ static http_head_result parse_request_line(http_head *h, str bytes, str line)
         return bad(h, 505, "HTTP version not supported");
     h->minor_version =
         version.ptr[7] > '0'; /* RFC 9110 section 2.5: a later 1.x is spoken to as 1.1 */
-    h->method = method_of(method);
+    h->method = http_method_of(method);
     if (h->method == HTTP_CONNECT)
         return bad(h, 501, "no tunnels");
     if (!target_form_fits(h->method, target))

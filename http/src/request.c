@@ -1,6 +1,7 @@
 /* A request on its fiber: routed, guarded, handled, and every error made into an answer. Also what
  * handlers ask of a request. */
 #include "file.h"
+#include "method.h"
 #include "shed.h"
 
 #include "core/scope.h"
@@ -21,31 +22,13 @@ ERROR_KIND(HTTP_METHOD_NOT_ALLOWED, ERROR_INVALID, "This resource has no such me
 static ERROR_KIND(HTTP_NO_ANSWER, ERROR_INTERNAL, "The server could not complete the request.");
 static ERROR_KIND(HTTP_PAGE_INVALID, ERROR_INVALID, "The query has invalid fields.");
 
-#define ALLOW_BYTES_MAX 80
-
 /* --- running --------------------------------------------------------------------------------- */
 
 /* "Allow: GET, HEAD, OPTIONS" */
 static error set_allow(http_request *req, uint32_t allowed)
 {
-    static const struct {
-        http_method method;
-        const char *name;
-    } names[] = {
-        { HTTP_GET, "GET" },     { HTTP_HEAD, "HEAD" },       { HTTP_POST, "POST" },
-        { HTTP_PUT, "PUT" },     { HTTP_PATCH, "PATCH" },     { HTTP_DELETE, "DELETE" },
-        { HTTP_TRACE, "TRACE" }, { HTTP_OPTIONS, "OPTIONS" },
-    };
-    buf text;
-    buf_init_arena(&text, &req->conn->arena, ALLOW_BYTES_MAX);
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (!(allowed >> names[i].method & 1) && names[i].method != HTTP_OPTIONS)
-            continue;
-        if (text.len > 0)
-            buf_append(&text, STR(", "));
-        buf_append(&text, str_from_c(names[i].name));
-    }
-    return http_set_header(req, STR("Allow"), buf_str(&text));
+    const uint32_t methods = allowed | 1U << HTTP_OPTIONS;
+    return http_set_header(req, STR("Allow"), http_method_list(&req->conn->arena, methods));
 }
 
 /* What is inside all layers when no route wants the request. */

@@ -6,6 +6,7 @@
 
 #include "files.h"
 #include "layer.h"
+#include "method.h"
 #include "target.h"
 
 #include <stdlib.h>
@@ -43,19 +44,9 @@ static const http_layer NO_LAYERS[] = { { NULL, NULL } };
 
 /* --- building -------------------------------------------------------------------------------- */
 
-static const char *method_text(http_method method)
-{
-    static const char *const names[METHODS] = {
-        [HTTP_GET] = "GET",         [HTTP_HEAD] = "HEAD",   [HTTP_POST] = "POST",
-        [HTTP_PUT] = "PUT",         [HTTP_PATCH] = "PATCH", [HTTP_DELETE] = "DELETE",
-        [HTTP_OPTIONS] = "OPTIONS", [HTTP_TRACE] = "TRACE"
-    };
-    return names[method] ? names[method] : "?";
-}
-
 static error invalid(const router_endpoint *e, const char *why)
 {
-    return error_set(&HTTP_ROUTES_INVALID, "route %s %s: %s", method_text(e->route->method),
+    return error_set(&HTTP_ROUTES_INVALID, "route %s %s: %s", http_method_name(e->route->method),
                      e->pattern, why);
 }
 
@@ -158,8 +149,8 @@ static error add_segment(arena *a, node **at, str segment, bool last, const rout
     if (!child)
         return error_set(
             &HTTP_ROUTES_INVALID, "routes %s %s and %s %s call one parameter \"%.*s\" and \"%.*s\"",
-            method_text((*slot)->first->route->method), (*slot)->first->pattern,
-            method_text(e->route->method), e->pattern, STR_ARG((*slot)->name), STR_ARG(name));
+            http_method_name((*slot)->first->route->method), (*slot)->first->pattern,
+            http_method_name(e->route->method), e->pattern, STR_ARG((*slot)->name), STR_ARG(name));
     *at = child;
     return OK;
 }
@@ -195,8 +186,8 @@ static error add_route(arena *a, router *r, const router_endpoint *e)
     const http_method method = e->route->method;
     if (at->routes[method])
         return error_set(&HTTP_ROUTES_INVALID, "routes %s %s and %s %s are the same",
-                         method_text(method), at->routes[method]->pattern, method_text(method),
-                         e->pattern);
+                         http_method_name(method), at->routes[method]->pattern,
+                         http_method_name(method), e->pattern);
     at->routes[method] = e;
     return OK;
 }

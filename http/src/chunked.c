@@ -7,7 +7,7 @@
  * Sizes are hexadecimal digits only, at most 16 of them, so they cannot overflow. */
 #include "chunked.h"
 
-#include <string.h>
+#include "scan.h"
 
 enum {
     CHUNK_SIZE = 0,
@@ -49,25 +49,13 @@ static bool take_size(http_chunked *c, char byte)
     return true;
 }
 
-static bool is_text(char byte)
-{
-    return byte == '\t' || ((unsigned char)byte >= 0x20 && byte != 0x7F);
-}
-
 static bool take_extension(http_chunked *c, char byte)
 {
     if (byte == '\r') {
         c->state = CHUNK_SIZE_LF;
         return true;
     }
-    return is_text(byte) && ++c->extension_bytes <= CHUNK_EXTENSION_BYTES_MAX;
-}
-
-/* RFC 9110 section 5.6.2: tchar. */
-static bool is_token(char byte)
-{
-    return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
-           (byte >= 'a' && byte <= 'z') || (byte && strchr("!#$%&'*+-.^_`|~", byte));
+    return http_is_value((str){ &byte, 1 }) && ++c->extension_bytes <= CHUNK_EXTENSION_BYTES_MAX;
 }
 
 /* A trailer is dropped, but what is no field is refused: other parsers may see another end. */
@@ -81,13 +69,13 @@ static bool take_trailer(http_chunked *c, char byte)
     if (++c->trailer_bytes > CHUNK_TRAILER_BYTES_MAX)
         return false;
     if (c->state == CHUNK_TRAILER)
-        return is_text(byte);
+        return http_is_value((str){ &byte, 1 });
     if (byte == ':' && c->state == CHUNK_TRAILER_NAME) {
         c->state = CHUNK_TRAILER;
         return true;
     }
     c->state = CHUNK_TRAILER_NAME;
-    return is_token(byte);
+    return http_is_token((str){ &byte, 1 });
 }
 
 /* One byte outside the data; false when it may not stand there. */

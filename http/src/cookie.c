@@ -53,8 +53,7 @@ static error bad(const http_cookie_options *c, const char *why)
 
 static error check_cookie(const http_cookie_options *c, str path)
 {
-    const size_t token = HTTP_SCAN_SCALAR.token(c->name.ptr, c->name.ptr + c->name.len);
-    if (c->name.len == 0 || token != c->name.len)
+    if (!http_is_token(c->name))
         return bad(c, "the name is no token");
     if (!is_cookie_value(c->value))
         return bad(c, "the value has a character that a cookie cannot hold");

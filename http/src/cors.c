@@ -58,7 +58,7 @@ static error join(arena *a, const http_cors_options *options, const char *const 
     buf text;
     buf_init_arena(&text, a, LIST_BYTES_MAX);
     for (size_t i = 0; i < HTTP_CORS_NAMES_MAX && names[i]; i++) {
-        if (!http_is_token(names[i]))
+        if (!http_is_token(str_from_c(names[i])))
             return invalid("no name of a method or header field", names[i]);
         if (options->credentials && str_eq(str_from_c(names[i]), STR("*")))
             return error_set(&HTTP_LAYER_INVALID,

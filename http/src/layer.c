@@ -6,8 +6,6 @@
  * it. */
 #include "layer.h"
 
-#include <string.h>
-
 ERROR_KIND(HTTP_LAYER_INVALID, ERROR_INVALID, "The options of a layer are invalid.");
 
 struct http_prepared {
@@ -53,15 +51,4 @@ error http_layer_prepare(arena *a, http_prepared **known, const http_layer *laye
     *p = (http_prepared){ *layer, *out, *known };
     *known = p;
     return OK;
-}
-
-bool http_is_token(const char *text)
-{
-    static const char others[] = "!#$%&'*+-.^_`|~";
-    for (const char *c = text; *c; c++) {
-        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
-              strchr(others, *c)))
-            return false;
-    }
-    return text[0] != '\0';
 }

@@ -22,7 +22,4 @@ http_layer_prepare_fn http_request_ids_prepare;
 typedef struct http_prepared http_prepared;
 error http_layer_prepare(arena *a, http_prepared **known, const http_layer *layer, http_layer *out);
 
-/* Whether `text` is a token (RFC 9110, 5.6.2). */
-bool http_is_token(const char *text);
-
 #endif

@@ -204,7 +204,7 @@ static error take_head(http_multipart *m, http_part *part)
         const size_t colon = str_index(line, ':');
         const str name = str_slice(line, 0, colon);
         const str value = str_trim(str_slice(line, colon + 1, line.len), STR(" \t"));
-        if (colon == line.len || HTTP_SCAN_SCALAR.token(name.ptr, name.ptr + name.len) != name.len)
+        if (colon == line.len || !http_is_token(name))
             return malformed("a malformed field of a part");
         if (str_eq_nocase(name, STR("content-disposition")))
             TRY(take_disposition(m, value, part));

@@ -52,21 +52,10 @@ str http_status_text(int status)
 static ERROR_KIND(HTTP_REPLY_TOO_LARGE, ERROR_INTERNAL,
                   "The server could not complete the request.");
 
-/* No CR, LF or NUL, so that nobody's data ends the header. */
-static bool is_field_value(str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        const unsigned char c = (unsigned char)s.ptr[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7F)
-            return false;
-    }
-    return true;
-}
-
 error http_reply_bytes(http_request *req, int status, str content_type, str body)
 {
     invariant(status >= 200 && status <= 599);
-    if (content_type.len > HTTP_CONTENT_TYPE_BYTES_MAX || !is_field_value(content_type))
+    if (content_type.len > HTTP_CONTENT_TYPE_BYTES_MAX || !http_is_value(content_type))
         return error_set(&HTTP_BAD_HEADER, "content type of %zu bytes", content_type.len);
     req->status = status;
     req->content_type = content_type;
@@ -96,7 +85,8 @@ error http_reply_shape(http_request *req, int status, shape_fn *of, const void *
     return http_reply_bytes(req, status, STR("application/json"), buf_str(&out));
 }
 
-static bool is_token(str s)
+/* What every client and proxy takes for a name, which is less than a token may be. */
+static bool is_field_name(str s)
 {
     for (size_t i = 0; i < s.len; i++) {
         const char c = s.ptr[i];
@@ -125,11 +115,11 @@ static bool is_reserved(str name)
 
 error http_set_header(http_request *req, str name, str value)
 {
-    if (!is_token(name))
+    if (!is_field_name(name))
         return error_set(&HTTP_BAD_HEADER, "header name of %zu bytes is no token", name.len);
     if (is_reserved(name))
         return error_set(&HTTP_BAD_HEADER, "header %.*s is the server's", STR_ARG(name));
-    if (!is_field_value(value))
+    if (!http_is_value(value))
         return error_set(&HTTP_BAD_HEADER, "control character in header %.*s", STR_ARG(name));
     buf *headers = &req->headers;
     const size_t before = headers->len;

@@ -32,7 +32,7 @@ error http_request_ids_prepare(arena *a, const void *given, const void **out)
     const http_request_ids_options *options = given ? given : &defaults;
     const char *header = options->header ? options->header : "X-Request-Id";
     request_ids *ids = ARENA_NEW(a, request_ids);
-    if (!http_is_token(header))
+    if (!http_is_token(str_from_c(header)))
         return error_set(&HTTP_LAYER_INVALID, "http_request_ids: no name of a header field: \"%s\"",
                          header);
     ids->header = str_from_c(header);

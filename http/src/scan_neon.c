@@ -14,35 +14,31 @@ static inline uint64_t lane_bits(uint8x16_t lanes)
     return vget_lane_u64(vreinterpret_u64_u8(vshrn_n_u16(vreinterpretq_u16_u8(lanes), 4)), 0);
 }
 
-static inline size_t scan_class(const char **p, const char *end, uint8x16_t columns)
+/* `rest` scans the last bytes. */
+static inline size_t scan_class(const char *p, const char *end, uint8x16_t columns,
+                                http_scan_fn *rest)
 {
     const uint8x16_t rows = vld1q_u8(ROWS);
-    const char *at = *p;
+    const char *at = p;
     for (; end - at >= 16; at += 16) {
         const uint8x16_t bytes = vld1q_u8((const uint8_t *)at);
         const uint8x16_t column = vqtbl1q_u8(columns, vandq_u8(bytes, vdupq_n_u8(0x0F)));
         const uint8x16_t row = vqtbl1q_u8(rows, vshrq_n_u8(bytes, 4)); /* zero past ASCII */
         const uint64_t others = ~lane_bits(vtstq_u8(column, row));
         if (others)
-            return (size_t)(at - *p) + (size_t)__builtin_ctzll(others) / 4;
+            return (size_t)(at - p) + (size_t)__builtin_ctzll(others) / 4;
     }
-    const size_t whole = (size_t)(at - *p);
-    *p = NULL; /* all of them: the rest is for the scalar scan */
-    return whole;
+    return (size_t)(at - p) + rest(at, end);
 }
 
 static size_t scan_token(const char *p, const char *end)
 {
-    const char *from = p;
-    const size_t n = scan_class(&from, end, vld1q_u8(TOKEN));
-    return from ? n : n + HTTP_SCAN_SCALAR.token(p + n, end);
+    return scan_class(p, end, vld1q_u8(TOKEN), HTTP_SCAN_SCALAR.token);
 }
 
 static size_t scan_target(const char *p, const char *end)
 {
-    const char *from = p;
-    const size_t n = scan_class(&from, end, vld1q_u8(TARGET));
-    return from ? n : n + HTTP_SCAN_SCALAR.target(p + n, end);
+    return scan_class(p, end, vld1q_u8(TARGET), HTTP_SCAN_SCALAR.target);
 }
 
 static size_t scan_value(const char *p, const char *end)

@@ -3,8 +3,6 @@
 #include "scan.h"
 #include "scan_class.h"
 
-#include <stdbool.h>
-
 #define ROW(IS, c) \
     IS(c), IS((c) + 1), IS((c) + 2), IS((c) + 3), IS((c) + 4), IS((c) + 5), IS((c) + 6), IS((c) + 7)
 #define ROWS(IS, c)                                                                          \
@@ -43,3 +41,13 @@ static size_t scan_target(const char *p, const char *end)
 }
 
 const http_scan HTTP_SCAN_SCALAR = { "scalar", scan_token, scan_value, scan_target };
+
+bool http_is_token(str s)
+{
+    return s.len > 0 && scan_token(s.ptr, s.ptr + s.len) == s.len;
+}
+
+bool http_is_value(str s)
+{
+    return s.len == 0 || scan_value(s.ptr, s.ptr + s.len) == s.len;
+}

@@ -15,9 +15,11 @@ __attribute__((target("sse4.2"))) static inline unsigned members(__m128i bytes, 
     return ~(unsigned)_mm_movemask_epi8(outside) & 0xFFFF;
 }
 
-__attribute__((target("sse4.2"))) static size_t scan_token(const char *p, const char *end)
+/* `rest` scans the last bytes. */
+__attribute__((target("sse4.2"))) static inline size_t scan_class(const char *p, const char *end,
+                                                                  __m128i columns,
+                                                                  http_scan_fn *rest)
 {
-    const __m128i columns = _mm_setr_epi8(COLUMNS(IS_TOKEN));
     const char *at = p;
     for (; end - at >= 16; at += 16) {
         const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
@@ -25,20 +27,17 @@ __attribute__((target("sse4.2"))) static size_t scan_token(const char *p, const 
         if (others)
             return (size_t)(at - p) + (size_t)__builtin_ctz(others);
     }
-    return (size_t)(at - p) + HTTP_SCAN_SCALAR.token(at, end);
+    return (size_t)(at - p) + rest(at, end);
+}
+
+__attribute__((target("sse4.2"))) static size_t scan_token(const char *p, const char *end)
+{
+    return scan_class(p, end, _mm_setr_epi8(COLUMNS(IS_TOKEN)), HTTP_SCAN_SCALAR.token);
 }
 
 __attribute__((target("sse4.2"))) static size_t scan_target(const char *p, const char *end)
 {
-    const __m128i columns = _mm_setr_epi8(COLUMNS(IS_TARGET));
-    const char *at = p;
-    for (; end - at >= 16; at += 16) {
-        const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
-        const unsigned others = ~members(bytes, columns) & 0xFFFF;
-        if (others)
-            return (size_t)(at - p) + (size_t)__builtin_ctz(others);
-    }
-    return (size_t)(at - p) + HTTP_SCAN_SCALAR.target(at, end);
+    return scan_class(p, end, _mm_setr_epi8(COLUMNS(IS_TARGET)), HTTP_SCAN_SCALAR.target);
 }
 
 /* Few bytes are no part of a value: control characters but for the tab, and DEL. */

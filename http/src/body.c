@@ -6,32 +6,23 @@
 
 ERROR_KIND(HTTP_BODY_LATE, ERROR_TIMED_OUT, "The body did not arrive in time.");
 
-static void body_settled(http_request *req, body_state state)
+/* What the waiter asked for is there, or a reason why it will not come. */
+static void settled(http_request *req, body_state state)
 {
+    fiber *waiter = req->body_waiter;
     req->body_state = state;
-    if (state == BODY_COMPLETE)
-        req->body = buf_str(&req->body_parts);
+    req->body_waiter = NULL;
     stream_pause(req->conn->stream);
-    if (req->body_waiter) {
-        fiber *waiter = req->body_waiter;
-        req->body_waiter = NULL;
-        fiber_wake(waiter, OK);
-    }
+    fiber_wake(waiter, OK);
 }
 
 /* --- piece by piece --------------------------------------------------------------------------- */
 
-/* What the waiter asked for is there: a piece, the end, or a reason why neither will come. */
 static void piece_settled(http_request *req, body_state state, str piece)
 {
-    fiber *waiter = req->body_waiter;
-    req->body_state = state;
     req->piece = piece;
-    req->body_waiter = NULL;
-    if (piece.len > 0)
-        req->piece_block = stream_keep_block(req->conn->stream);
-    stream_pause(req->conn->stream);
-    fiber_wake(waiter, OK);
+    req->piece_block = stream_keep_block(req->conn->stream);
+    settled(req, state);
 }
 
 static size_t piece_of_known_length(http_request *req, str bytes)
@@ -52,10 +43,10 @@ static size_t piece_of_chunked(http_request *req, str bytes)
         piece_settled(req, BODY_PIECES, data);
         break;
     case HTTP_CHUNKED_END:
-        piece_settled(req, BODY_COMPLETE, STR(""));
+        settled(req, BODY_COMPLETE);
         break;
     case HTTP_CHUNKED_BAD:
-        piece_settled(req, BODY_BROKEN, STR(""));
+        settled(req, BODY_BROKEN);
         break;
     case HTTP_CHUNKED_MORE:
         break;
@@ -63,32 +54,27 @@ static size_t piece_of_chunked(http_request *req, str bytes)
     return bytes.len - rest.len;
 }
 
-static size_t take_piece(http_request *req, str bytes)
-{
-    if (!req->body_waiter)
-        return 0;
-    const size_t taken =
-        req->head.chunked ? piece_of_chunked(req, bytes) : piece_of_known_length(req, bytes);
-    if (req->body_waiter && stream_at_end(req->conn->stream))
-        piece_settled(req, BODY_BROKEN, STR(""));
-    return taken;
-}
-
 /* --- whole ------------------------------------------------------------------------------------ */
 
-static size_t take_known_length(http_request *req, str bytes)
+static void whole_settled(http_request *req)
+{
+    req->body = buf_str(&req->body_parts);
+    settled(req, BODY_COMPLETE);
+}
+
+static size_t whole_of_known_length(http_request *req, str bytes)
 {
     const size_t part = req->body_left < bytes.len ? (size_t)req->body_left : bytes.len;
     buf_append(&req->body_parts, str_slice(bytes, 0, part));
     req->body_left -= part;
     if (req->body_parts.failed)
-        body_settled(req, BODY_TOO_LARGE);
+        settled(req, BODY_TOO_LARGE);
     else if (req->body_left == 0)
-        body_settled(req, BODY_COMPLETE);
+        whole_settled(req);
     return part;
 }
 
-static size_t take_chunked(http_request *req, str bytes)
+static size_t whole_of_chunked(http_request *req, str bytes)
 {
     str rest = bytes;
     for (;;) {
@@ -98,13 +84,13 @@ static size_t take_chunked(http_request *req, str bytes)
             buf_append(&req->body_parts, data);
             if (!req->body_parts.failed)
                 continue;
-            body_settled(req, BODY_TOO_LARGE);
+            settled(req, BODY_TOO_LARGE);
             break;
         case HTTP_CHUNKED_END:
-            body_settled(req, BODY_COMPLETE);
+            whole_settled(req);
             break;
         case HTTP_CHUNKED_BAD:
-            body_settled(req, BODY_BROKEN);
+            settled(req, BODY_BROKEN);
             break;
         case HTTP_CHUNKED_MORE:
             break;
@@ -113,109 +99,113 @@ static size_t take_chunked(http_request *req, str bytes)
     }
 }
 
+static size_t take_whole(http_request *req, str bytes)
+{
+    stream_set_timeout(req->conn->stream, (uint32_t)req->conn->server->settings->body_timeout_ms);
+    return req->head.chunked ? whole_of_chunked(req, bytes) : whole_of_known_length(req, bytes);
+}
+
+static size_t take_piece(http_request *req, str bytes)
+{
+    return req->head.chunked ? piece_of_chunked(req, bytes) : piece_of_known_length(req, bytes);
+}
+
+/* --- on the loop ------------------------------------------------------------------------------ */
+
 size_t http_body_take(http_request *req, str bytes)
 {
-    if (req->body_state == BODY_PIECES)
-        return take_piece(req, bytes);
-    if (req->body_state != BODY_READING)
+    if (!req->body_waiter)
         return 0;
-    stream_set_timeout(req->conn->stream, (uint32_t)req->conn->server->settings->body_timeout_ms);
     const size_t taken =
-        req->head.chunked ? take_chunked(req, bytes) : take_known_length(req, bytes);
-    if (req->body_state == BODY_READING && stream_at_end(req->conn->stream))
-        body_settled(req, BODY_BROKEN);
+        req->body_state == BODY_PIECES ? take_piece(req, bytes) : take_whole(req, bytes);
+    if (req->body_waiter && stream_at_end(req->conn->stream))
+        settled(req, BODY_BROKEN);
     return taken;
 }
 
 void http_body_late(http_request *req)
 {
-    if (req->body_state == BODY_READING)
-        body_settled(req, BODY_LATE);
-    else if (req->body_state == BODY_PIECES && req->body_waiter)
-        piece_settled(req, BODY_LATE, STR(""));
+    if (req->body_waiter)
+        settled(req, BODY_LATE);
 }
+
+/* --- on the fiber ----------------------------------------------------------------------------- */
 
 static void body_forgotten(void *arg)
 {
     http_request *req = arg;
     req->body_waiter = NULL;
+    if (req->conn->stream)
+        stream_pause(req->conn->stream);
 }
 
-/* Waits until the loop has read the body. */
-static error body_read(http_request *req)
+/* Waits until the loop has settled what was asked for. */
+static error body_wait(http_request *req)
+{
+    http_conn *c = req->conn;
+    if (!c->stream)
+        return error_set(&HTTP_CLIENT_GONE, "before its body was read");
+    req->body_waiter = fiber_self();
+    stream_set_timeout(c->stream, (uint32_t)c->server->settings->body_timeout_ms);
+    stream_resume(c->stream);
+    const error e = fiber_park("request body", body_forgotten, req);
+    if (c->stream)
+        stream_set_timeout(c->stream, 0);
+    return e;
+}
+
+/* The first asking decides how the body is taken: `state` is READING or PIECES. */
+static void body_begin(http_request *req, body_state state)
 {
     http_conn *c = req->conn;
     if (req->body_left > req->body_bytes_max) {
         req->body_state = BODY_TOO_LARGE;
+        return;
+    }
+    req->body_state = state;
+    req->body_parts.bytes_max = req->body_bytes_max;
+    if (req->head.expects_continue && c->stream)
+        stream_write(c->stream, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+}
+
+static error too_large(const http_request *req)
+{
+    return error_set(&HTTP_BODY_TOO_LARGE, "body of over %zu bytes", req->body_bytes_max);
+}
+
+/* Why there is no more of the body to be had, or OK. */
+static error body_fault(const http_request *req)
+{
+    switch (req->body_state) {
+    case BODY_TOO_LARGE:
+        return too_large(req);
+    case BODY_LATE:
+        return error_set(&HTTP_BODY_LATE, "the body paused for too long");
+    case BODY_BROKEN:
+        return error_set(&HTTP_BAD_REQUEST, "the body is broken off or badly chunked");
+    case BODY_NONE:
+    case BODY_WAITING:
+    case BODY_READING:
+    case BODY_PIECES:
+    case BODY_COMPLETE:
         return OK;
     }
-    if (!c->stream)
-        return error_set(&HTTP_CLIENT_GONE, "before its body was read");
-    if (req->head.expects_continue)
-        stream_write(c->stream, STR("HTTP/1.1 100 Continue\r\n\r\n"));
-    req->body_parts.bytes_max = req->body_bytes_max;
-    req->body_state = BODY_READING;
-    req->body_waiter = fiber_self();
-    stream_set_timeout(c->stream, (uint32_t)c->server->settings->body_timeout_ms);
-    stream_resume(c->stream);
-    TRY(fiber_park("request body", body_forgotten, req));
-    if (c->stream)
-        stream_set_timeout(c->stream, 0);
-    return OK;
+    unreachable();
 }
 
 error http_body_bytes(http_request *req, str *out)
 {
-    if (req->body_state == BODY_WAITING)
-        TRY(body_read(req));
-    switch (req->body_state) {
-    case BODY_NONE:
-        *out = STR("");
-        return OK;
-    case BODY_COMPLETE:
-        *out = req->body;
-        if (req->body.len <= req->body_bytes_max)
-            return OK;
-        break;
-    case BODY_TOO_LARGE:
-        break;
-    case BODY_LATE:
-        return error_set(&HTTP_BODY_LATE, "the body paused for too long");
-    case BODY_WAITING:
-    case BODY_READING:
-    case BODY_PIECES:
-    case BODY_BROKEN:
-        return error_set(&HTTP_BAD_REQUEST, "the body is broken off or badly chunked");
+    if (req->body_state == BODY_WAITING) {
+        body_begin(req, BODY_READING);
+        if (req->body_state == BODY_READING)
+            TRY(body_wait(req));
     }
-    return error_set(&HTTP_BODY_TOO_LARGE, "body of over %zu bytes", req->body_bytes_max);
-}
-
-/* Waits for the next piece, or for the end. */
-static error piece_read(http_request *req)
-{
-    http_conn *c = req->conn;
-    if (!c->stream)
-        return error_set(&HTTP_CLIENT_GONE, "in the middle of its body");
-    req->body_waiter = fiber_self();
-    stream_set_timeout(c->stream, (uint32_t)c->server->settings->body_timeout_ms);
-    stream_resume(c->stream);
-    TRY(fiber_park("request body", body_forgotten, req));
-    if (c->stream)
-        stream_set_timeout(c->stream, 0);
-    return OK;
-}
-
-/* The first call decides that the body is taken piece by piece. */
-static error pieces_begin(http_request *req)
-{
-    http_conn *c = req->conn;
-    req->body_state = BODY_PIECES;
-    if (req->body_left > req->body_bytes_max) {
-        req->body_state = BODY_TOO_LARGE;
-        return OK;
-    }
-    if (req->head.expects_continue && c->stream)
-        stream_write(c->stream, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+    TRY(body_fault(req));
+    if (req->body_state != BODY_COMPLETE && req->body_state != BODY_NONE)
+        return error_set(&HTTP_BAD_REQUEST, "the body was being read, and that was broken off");
+    if (req->body.len > req->body_bytes_max) /* it came along with the head */
+        return too_large(req);
+    *out = req->body.ptr ? req->body : STR("");
     return OK;
 }
 
@@ -225,22 +215,17 @@ error http_body_read(http_request *req, str *piece)
     req->piece = STR("");
     *piece = STR("");
     if (req->body_state == BODY_WAITING)
-        TRY(pieces_begin(req));
-    if (req->body_state == BODY_PIECES)
-        TRY(piece_read(req));
-    else if (req->body_state == BODY_COMPLETE) { /* what came along with the head, once */
+        body_begin(req, BODY_PIECES);
+    if (req->body_state == BODY_PIECES) {
+        TRY(body_wait(req));
+    } else if (req->body_state == BODY_COMPLETE) { /* what came along with the head, once */
         req->piece = req->body;
         req->body = STR("");
     }
     req->body_read += req->piece.len;
     if (req->body_read > req->body_bytes_max)
         req->body_state = BODY_TOO_LARGE;
-    if (req->body_state == BODY_TOO_LARGE)
-        return error_set(&HTTP_BODY_TOO_LARGE, "body of over %zu bytes", req->body_bytes_max);
-    if (req->body_state == BODY_LATE)
-        return error_set(&HTTP_BODY_LATE, "the body paused for too long");
-    if (req->body_state == BODY_BROKEN)
-        return error_set(&HTTP_BAD_REQUEST, "the body is broken off or badly chunked");
+    TRY(body_fault(req));
     *piece = req->piece;
     return OK;
 }

@@ -87,6 +87,12 @@ static void conn_close(http_conn *c)
     stream_close(c->stream, LINGER_MS);
 }
 
+void http_conn_abort(http_conn *c)
+{
+    c->closing = true;
+    stream_abort(c->stream);
+}
+
 /* --- answers --------------------------------------------------------------------------------- */
 
 static size_t put(char *out, size_t at, str s)
@@ -206,30 +212,30 @@ static bool may_be_reused(const http_conn *c, const http_request *req)
            c->request_count < REQUESTS_PER_CONN_MAX;
 }
 
-static void log_access(const http_request *req, int status)
+static void log_access(const http_request *req)
 {
     log_set_request_id(req->shown_id);
     log_info("request", LOG_STR("method", req->head.method_name),
-             LOG_STR("target", req->head.target), LOG_INT("status", status),
+             LOG_STR("target", req->head.target), LOG_INT("status", req->status),
              LOG_UINT("us", clock_us() - req->started_us),
              LOG_STR("client", http_client_known(req)));
     log_set_request_id(STR_NONE);
 }
 
-static void response_left(http_conn *c, const http_request *req)
+static void response_left(const http_request *req)
 {
-    count_response(c->server, req->status, req->started_us);
-    if (UNLIKELY(c->server->settings->access_log))
-        log_access(req, req->status);
+    http_server *server = req->conn->server;
+    count_response(server, req->status, req->started_us);
+    if (UNLIKELY(server->settings->access_log))
+        log_access(req);
 }
 
 /* The fiber of a streamed response has ended. */
 static void stream_ended(http_conn *c, http_request *req, error result)
 {
-    response_left(c, req);
+    response_left(req);
     if (result.kind) {
-        c->closing = true;
-        stream_abort(c->stream); /* without its end, the client knows that it is not whole */
+        http_conn_abort(c); /* without its end, the client knows that it is not whole */
         return;
     }
     if (req->length == HTTP_LENGTH_UNKNOWN && req->head.minor_version > 0 &&
@@ -267,7 +273,7 @@ static void request_ended(fiber *f, error result, void *arg)
     const bool reuse = may_be_reused(c, req);
     respond(c, req->status, req->content_type, req->reply, buf_str(&req->headers),
             req->head.method == HTTP_HEAD, !reuse);
-    response_left(c, req);
+    response_left(req);
     request_free(c);
     if (reuse)
         wait_for_request(c);
@@ -282,12 +288,10 @@ void http_conn_crashed(http_request *req, int status)
 {
     http_conn *c = req->conn;
     req->fiber = NULL;
-    if (!req->streaming) {
+    if (!req->streaming)
         refuse(c, status, NULL);
-    } else if (c->stream) {
-        c->closing = true;
-        stream_abort(c->stream);
-    }
+    else if (c->stream)
+        http_conn_abort(c);
     if (c->stream)
         return; /* freed when it has closed */
     /* Later: the fiber's clean-ups, still to be abandoned, lie in the request's arena. */

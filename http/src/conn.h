@@ -202,6 +202,8 @@ void http_reply_drained(http_request *req);
 void http_reply_stalled(http_request *req);
 /* What still belongs to a streamed response whose handler has ended well. On its fiber. */
 YIELDS error http_reply_finish(http_request *req);
+/* Breaks off a connection whose stream is open: what is queued for the client is dropped. */
+void http_conn_abort(http_conn *c);
 /* Answers for a fiber that crashed. */
 void http_conn_crashed(http_request *req, int status);
 

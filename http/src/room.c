@@ -50,11 +50,10 @@ bool http_room_make(http_server *server)
         return false;
     invariant(c->stream && !c->request);
     http_room_busy(c);
-    c->closing = true;
     c->displaced = true;
     server->displaced++;
     metrics_add(server->metrics, HTTP_METRIC_CONNECTIONS_DISPLACED, 1);
-    stream_abort(c->stream);
+    http_conn_abort(c);
     return true;
 }
 

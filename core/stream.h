@@ -28,7 +28,8 @@ typedef struct listener listener;
 
 extern const error_kind STREAM_CONNECT_FAILED; /* UNAVAILABLE */
 extern const error_kind STREAM_CLOSED;         /* UNAVAILABLE: peer reset or vanished */
-extern const error_kind STREAM_INPUT_FULL; /* TOO_LARGE: unconsumed input passed input_bytes_max */
+extern const error_kind STREAM_INPUT_FULL;  /* TOO_LARGE: unconsumed input passed input_bytes_max */
+extern const error_kind STREAM_FILE_FAILED; /* INTERNAL: a file ended early, or cannot be read */
 
 /* What a stream tells its owner. `data` and `closed` are required. */
 typedef struct stream_handler {
@@ -105,6 +106,30 @@ char *stream_reserve(stream *s, size_t bytes);
 void stream_commit(stream *s, size_t bytes);
 /* Bytes queued and not yet taken by the kernel. */
 size_t stream_queued(const stream *s);
+
+/* A file that ranges are sent of, open until its last reference has gone: that of whoever made it,
+ * or of a stream that has a range of it queued. Belongs to its thread. */
+typedef struct stream_file stream_file;
+/* Takes `fd` over, a regular file open for reading. On failure it is closed. Has SIGPIPE ignored if
+ * it would end the process: the kernel raises it for files, whatever the socket says.
+ *   fails  OUT_OF_MEMORY */
+error stream_file_new(int fd, stream_file **out);
+/* Lets go of the caller's reference, and nulls the pointer; NULL is allowed. */
+void stream_file_release(stream_file **owner);
+/* The descriptor, to look at and to read from; the file's still. */
+int stream_file_fd(const stream_file *f);
+/* Sees to it that a range can be sent without waiting for a disk: what is not in the kernel's cache
+ * is read on an offload thread. A megabyte or less at a time, the next while one is being sent.
+ *   yields  when it has to be read
+ *   fails   STREAM_FILE_FAILED, OUT_OF_MEMORY; as offload */
+YIELDS error stream_file_load(stream_file *f, uint64_t offset, uint64_t bytes);
+/* Queues `bytes` of `f` from `offset` on, behind what was written before, and keeps a reference to
+ * `f` until they are sent. Memory for them there is none: the kernel sends them out of its cache;
+ * over TLS, or where it cannot, they are read piece by piece. A range not loaded before holds the
+ * loop up while the disk reads it. A file that ends early closes the stream at once, with
+ * STREAM_FILE_FAILED: the peer gets what there was and nothing else in its place. Ignored on a
+ * closing stream. */
+void stream_write_file(stream *s, stream_file *f, uint64_t offset, uint64_t bytes);
 
 /* Stops and restarts reading: back-pressure to the peer. After stream_resume `data` is called again
  * with what was not consumed, at the latest in the next turn. */

@@ -7,6 +7,7 @@
 #define CORE_SRC_BACKEND_H
 
 #include "loop_private.h"
+#include "stream_file.h"
 
 #include "core/stream.h"
 
@@ -59,10 +60,21 @@ char *stream_input_space(stream *s, size_t *bytes);
 void stream_input_unused(stream *s);
 /* `bytes` were read into that space; 0: the peer's end. The stream may be closed by its owner. */
 void stream_received(stream *s, size_t bytes);
-/* What is to be sent, oldest first. Returns the number of entries. */
-int stream_output(stream *s, struct iovec iov[STREAM_IOV_MAX]);
+/* What is to be sent, oldest first: bytes in memory, or of a file. */
+typedef struct stream_outgoing {
+    struct iovec iov[STREAM_IOV_MAX];
+    int count;         /* entries; 0: `file` */
+    bool file_follows; /* directly on the entries, so that both may leave in one packet */
+    stream_range file;
+} stream_outgoing;
+/* Fills `out`; false when there is nothing to be sent. */
+bool stream_output(stream *s, stream_outgoing *out);
 /* `bytes` of it were taken by the kernel. */
 void stream_sent(stream *s, size_t bytes);
+/* Has the backend send on at the end of the next turn: others are to have theirs before. */
+void stream_send_later(stream *s);
+/* The file cannot be read (an errno), or ends before its range (0). The connection breaks off. */
+void stream_file_ended(stream *s, int system_errno);
 /* The socket became writable the first time after a connect. */
 void stream_connected(stream *s);
 bool stream_is_connecting(const stream *s);

@@ -261,7 +261,7 @@ void loop_woke(loop *l)
 static int wait_ms(const loop *l)
 {
     if (l->stopping || !list_is_empty(&l->posted) || !list_is_empty(&l->unread) ||
-        !list_is_empty(&l->ready) || !list_is_empty(&l->yielded))
+        !list_is_empty(&l->ready) || !list_is_empty(&l->yielded) || !list_is_empty(&l->turn_end))
         return 0;
     const uint64_t next_ms = timer_wheel_next_ms(&l->timers);
     if (next_ms == UINT64_MAX)

@@ -2,20 +2,25 @@
  *
  * An edge says only that something changed, so the stream's flags remember readiness that nobody
  * has used up: reading goes on until the kernel gives less than was asked for, writing until it
- * takes less. A busy peer is put behind the others after READS_MAX reads.
+ * takes less. A busy peer is put behind the others after READS_MAX reads, one that takes all there
+ * is after SENT_BYTES_MAX.
  *
  * Invariant: after stop or unwatch, no event of the present batch reaches that object. */
 #include "backend.h"
 
+#include "core/fault.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define EVENTS_MAX 256
-#define READS_MAX  16
+#define EVENTS_MAX     256
+#define READS_MAX      16
+#define SENT_BYTES_MAX ((size_t)1 << 20)
 
 #define IS_WATCH ((uintptr_t)1) /* low bit of an event's pointer */
 
@@ -101,18 +106,82 @@ static void send_failed(loop *l, stream *s, int system_errno)
     stream_failed(s, system_errno);
 }
 
+/* One call; -1 with errno. */
+static ssize_t send_memory(stream *s, stream_outgoing *out)
+{
+    size_t offered = 0;
+    for (int i = 0; i < out->count; i++)
+        offered += out->iov[i].iov_len;
+    const struct msghdr message = { .msg_iov = out->iov, .msg_iovlen = (size_t)out->count };
+    const ssize_t sent =
+        sendmsg(stream_fd(s), &message, MSG_NOSIGNAL | (out->file_follows ? MSG_MORE : 0));
+    if (sent >= 0 && (size_t)sent < offered)
+        stream_flags(s)->writable = false;
+    return sent;
+}
+
+/* Whether the errno is about the socket; any other of sendfile is about the file. */
+static bool is_of_socket(int system_errno)
+{
+    return system_errno == EAGAIN || system_errno == EINTR || system_errno == EPIPE ||
+           system_errno == ECONNRESET || system_errno == ETIMEDOUT || system_errno == ENOBUFS ||
+           system_errno == EHOSTUNREACH || system_errno == ENETUNREACH || system_errno == ENETDOWN;
+}
+
+/* From a file that is not sent by the kernel; what the socket does not take is read again. */
+static ssize_t send_copy(stream *s, const stream_range *r, size_t len, bool *file_ended)
+{
+    block *b = block_acquire(BLOCK_CAPACITY);
+    if (!b) {
+        errno = ENOMEM;
+        *file_ended = true;
+        return -1;
+    }
+    const ssize_t got =
+        stream_file_read(r->file, r->at, b->data, len < b->capacity ? len : b->capacity);
+    *file_ended = got <= 0;
+    const ssize_t sent = got > 0 ? send(stream_fd(s), b->data, (size_t)got, MSG_NOSIGNAL) : got;
+    if (sent >= 0 && sent < got)
+        stream_flags(s)->writable = false;
+    block_release(&b);
+    return sent;
+}
+
+/* One call for at most `bytes_max`; -1 with errno. It may take less for reasons of its own, so only
+ * EAGAIN says that the socket is full. `*file_ended`: the file is to blame. */
+static ssize_t send_file(stream *s, const stream_range *r, size_t bytes_max, bool *file_ended)
+{
+    const size_t len = r->bytes < bytes_max ? r->bytes : bytes_max;
+    if (r->file->copies)
+        return send_copy(s, r, len, file_ended);
+    off_t at = (off_t)r->at;
+    ssize_t sent = -1;
+    errno = EINVAL;
+    if (!fault_point("stream.sendfile"))
+        sent = sendfile(stream_fd(s), r->file->fd, &at, len);
+    *file_ended = sent == 0 || (sent < 0 && !is_of_socket(errno));
+    if (sent >= 0 || (errno != EINVAL && errno != ENOSYS))
+        return sent;
+    r->file->copies = true;
+    return send_copy(s, r, len, file_ended);
+}
+
 static void epoll_send(loop *l, stream *s)
 {
-    struct iovec iov[STREAM_IOV_MAX];
-    while (stream_flags(s)->writable) {
-        const int count = stream_output(s, iov);
-        if (count == 0)
+    stream_outgoing out;
+    for (size_t total = 0; stream_flags(s)->writable && stream_output(s, &out);) {
+        if (total >= SENT_BYTES_MAX) {
+            stream_send_later(s);
             return;
-        size_t offered = 0;
-        for (int i = 0; i < count; i++)
-            offered += iov[i].iov_len;
-        const struct msghdr message = { .msg_iov = iov, .msg_iovlen = (size_t)count };
-        const ssize_t sent = sendmsg(stream_fd(s), &message, MSG_NOSIGNAL);
+        }
+        bool file_ended = false;
+        const ssize_t sent = out.count > 0
+                                 ? send_memory(s, &out)
+                                 : send_file(s, &out.file, SENT_BYTES_MAX - total, &file_ended);
+        if (file_ended) {
+            stream_file_ended(s, sent < 0 ? errno : 0);
+            return;
+        }
         if (sent < 0) {
             if (errno == EINTR)
                 continue;
@@ -121,8 +190,7 @@ static void epoll_send(loop *l, stream *s)
                 send_failed(l, s, errno);
             return;
         }
-        if ((size_t)sent < offered)
-            stream_flags(s)->writable = false;
+        total += (size_t)sent;
         stream_sent(s, (size_t)sent);
     }
 }

@@ -5,7 +5,7 @@
  * full they move to the front or to a larger block. A block that nobody else keeps and whose bytes
  * are consumed goes back to the pool, so an idle stream holds none.
  *
- * Output: a queue of slices of blocks (stream_queue.h).
+ * Output: a queue of slices of blocks and files (stream_queue.h).
  *
  * A layer (stream_layer.h), if there is one, stands between both and the backend: what is read goes
  * to it, what is sent comes from it, and input and queue stay the owner's plain bytes.
@@ -553,6 +553,25 @@ void stream_write_block(stream *s, block *b, str bytes)
     queued_more(s, bytes.len);
 }
 
+void stream_write_file(stream *s, stream_file *f, uint64_t offset, uint64_t bytes)
+{
+    const stream_range range = { f, offset, bytes };
+    invariant(bytes <= INT64_MAX && offset <= INT64_MAX - bytes);
+    if (!writable(s) || bytes == 0)
+        return;
+    if (!stream_queue_add_file(&s->queue, &range)) {
+        no_memory(s);
+        return;
+    }
+    queued_more(s, bytes);
+}
+
+void stream_file_ended(stream *s, int system_errno)
+{
+    finish(s, &STREAM_FILE_FAILED, system_errno,
+           system_errno ? "reading a file" : "a file ends before the range that was to be sent");
+}
+
 /* Whoever calls it sends what it adds. */
 static void fill_wire(stream *s)
 {
@@ -561,13 +580,25 @@ static void fill_wire(stream *s)
     s->layer->filling = false;
 }
 
-int stream_output(stream *s, struct iovec iov[STREAM_IOV_MAX])
+bool stream_output(stream *s, stream_outgoing *out)
 {
+    out->file = (stream_range){ 0 };
+    out->file_follows = false;
     if (s->layer) {
         fill_wire(s);
-        return s->state == STREAM_GONE ? 0 : s->layer->ops->output(s->layer, iov, STREAM_IOV_MAX);
+        out->count =
+            s->state == STREAM_GONE ? 0 : s->layer->ops->output(s->layer, out->iov, STREAM_IOV_MAX);
+        return out->count > 0;
     }
-    return stream_queue_view(&s->queue, iov, STREAM_IOV_MAX);
+    out->count = stream_queue_view(&s->queue, out->iov, STREAM_IOV_MAX, &out->file_follows);
+    if (out->count == 0)
+        out->file = stream_queue_front_file(&s->queue);
+    return out->count > 0 || out->file.bytes > 0;
+}
+
+void stream_send_later(stream *s)
+{
+    loop_at_turn_end(s->loop, &s->flush);
 }
 
 /* All is sent, as far as is known: unless the layer has more to say. */
@@ -678,6 +709,31 @@ void stream_layer_deliver(stream *s, bool at_end)
 str stream_layer_queue(const stream *s)
 {
     return stream_queue_front(&s->queue);
+}
+
+bool stream_layer_read(stream *s, char *to, size_t bytes)
+{
+    while (bytes > 0 && s->state != STREAM_GONE) {
+        const str next = str_slice(stream_queue_front(&s->queue), 0, bytes);
+        size_t part = next.len;
+        if (part > 0) {
+            memcpy(to, next.ptr, part);
+        } else {
+            const stream_range r = stream_queue_front_file(&s->queue);
+            invariant(r.file);
+            const ssize_t got =
+                stream_file_read(r.file, r.at, to, r.bytes < bytes ? r.bytes : bytes);
+            if (got <= 0) {
+                stream_file_ended(s, got < 0 ? errno : 0);
+                return false;
+            }
+            part = (size_t)got;
+        }
+        stream_layer_taken(s, part);
+        to += part;
+        bytes -= part;
+    }
+    return s->state != STREAM_GONE;
 }
 
 void stream_layer_taken(stream *s, size_t bytes)

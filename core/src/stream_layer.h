@@ -71,9 +71,12 @@ void stream_input_idle(stream *s);
 void stream_layer_filled(stream *s, size_t bytes);
 /* Tells `data` of them, and of the peer's end if it has come. */
 void stream_layer_deliver(stream *s, bool at_end);
-/* The oldest bytes of the queue that lie together, and their removal. */
+/* The oldest bytes of the queue that lie together in memory, and their removal. */
 str stream_layer_queue(const stream *s);
 void stream_layer_taken(stream *s, size_t bytes);
+/* Copies the oldest `bytes` of the queue, there must be as many, and removes them; false when they
+ * are a file's that cannot be read: the stream is then gone. */
+bool stream_layer_read(stream *s, char *to, size_t bytes);
 /* `bytes` were added to the wire, to be sent at the turn's end or, in `fill`, after it. */
 void stream_layer_queued(stream *s, size_t bytes);
 /* The layer is through with opening. */

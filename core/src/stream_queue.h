@@ -1,7 +1,9 @@
-/* What a stream's owner has written and nobody has sent: slices of blocks, oldest first, each with
- * a reference to its block. */
+/* What a stream's owner has written and nobody has sent: slices of blocks and of files, oldest
+ * first, each with a reference to its block or file. */
 #ifndef CORE_SRC_STREAM_QUEUE_H
 #define CORE_SRC_STREAM_QUEUE_H
+
+#include "stream_file.h"
 
 #include "core/block.h"
 #include "core/str.h"
@@ -11,8 +13,12 @@
 #define STREAM_QUEUE_INLINE 4 /* entries without memory of their own */
 
 typedef struct stream_slice {
-    block *block;
-    const char *ptr; /* into the block */
+    block *block;      /* NULL: of `file` */
+    stream_file *file; /* NULL: of `block` */
+    union {
+        const char *ptr; /* into the block */
+        uint64_t at;     /* in the file */
+    };
     size_t len;
 } stream_slice;
 
@@ -37,11 +43,17 @@ char *stream_queue_reserve(stream_queue *q, size_t bytes);
 void stream_queue_commit(stream_queue *q, size_t bytes);
 /* Adds a slice of `b` and a reference to it; false without memory. */
 bool stream_queue_add(stream_queue *q, block *b, str bytes);
+/* Adds a range of a file, not empty, and a reference to it; false without memory. */
+bool stream_queue_add_file(stream_queue *q, const stream_range *range);
 
-/* The oldest bytes that lie together; empty when there are none. */
+/* The oldest bytes that lie together in memory; empty when there are none, or a file's are older.
+ */
 str stream_queue_front(const stream_queue *q);
-/* The oldest slices, in at most `max` entries; returns their number. */
-int stream_queue_view(const stream_queue *q, struct iovec *iov, int max);
+/* The oldest bytes if they are a file's; else of 0 bytes. */
+stream_range stream_queue_front_file(const stream_queue *q);
+/* The oldest slices up to a file's, in at most `max` entries; returns their number.
+ * `*file_follows`: a file's come next. */
+int stream_queue_view(const stream_queue *q, struct iovec *iov, int max, bool *file_follows);
 /* Takes the oldest `bytes` off. */
 void stream_queue_drop(stream_queue *q, size_t bytes);
 /* Bytes in all of it. */

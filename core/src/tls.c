@@ -323,7 +323,8 @@ static void begin(stream_layer *y, size_t left)
 
 /* --- output ---------------------------------------------------------------------------------- */
 
-/* Seals a record's worth of the queue. One piece is sealed where it lies, several are gathered. */
+/* Seals a record's worth of the queue. One piece is sealed where it lies, several are gathered and
+ * a file's are read. */
 static bool seal_record(tls_session *t)
 {
     stream *s = t->layer.stream;
@@ -341,13 +342,8 @@ static bool seal_record(tls_session *t)
     t->no_memory = t->no_memory || !whole;
     if (!whole)
         return false;
-    for (size_t at = 0; at < len;) {
-        const str next = str_slice(stream_layer_queue(s), 0, len - at);
-        memcpy(whole->data + at, next.ptr, next.len);
-        stream_layer_taken(s, next.len);
-        at += next.len;
-    }
-    const bool sealed = SSL_write_ex(t->ssl, whole->data, len, &written) == 1;
+    const bool sealed = stream_layer_read(s, whole->data, len) &&
+                        SSL_write_ex(t->ssl, whole->data, len, &written) == 1;
     block_release(&whole);
     return sealed && written == len;
 }
@@ -363,7 +359,8 @@ static void fill(stream_layer *y)
     while (t->state == TLS_STANDING && stream_queued(s) > t->wire.bytes &&
            tls_wire_room(&t->wire) >= RECORD_ROOM) {
         if (!seal_record(t)) {
-            broke(t);
+            if (!stream_is_gone(s)) /* for a file of its queue's */
+                broke(t);
             return;
         }
     }

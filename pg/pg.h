@@ -208,16 +208,45 @@ pg_cell pg_cell_of(const pg_rows *rows, size_t row, size_t column);
 
 /* --- transactions ---------------------------------------------------------------------------- */
 
-/* Leases a connection and begins a transaction on it. It belongs to the running scope: when that
- * ends without pg_commit, it is rolled back. BEGIN travels with the first statement.
- *   fails  as pg_query */
-YIELDS error pg_begin(pg_pool *pool, pg_tx **out);
+typedef enum pg_isolation {
+    PG_ISOLATION_DEFAULT = 0, /* of the server */
+    PG_READ_COMMITTED,
+    PG_REPEATABLE_READ,
+    PG_SERIALIZABLE,
+} pg_isolation;
+
+typedef struct pg_tx_options {
+    pg_isolation isolation;
+    bool read_only;
+    bool deferrable;       /* with PG_SERIALIZABLE and read_only: waits until nothing can fail it */
+    uint32_t attempts_max; /* of pg_transaction; 0: 5 */
+} pg_tx_options;
+
+/* Leases a connection and begins a transaction on it: pg_begin(db, &tx). It belongs to the running
+ * scope: when that ends without pg_commit, it is rolled back. BEGIN travels with the first
+ * statement. On a pg_tx it begins one inside (a savepoint), whose rollback undoes just what it did;
+ * until it ends, the outer one is not to be used.
+ *   options  pg_begin_with(db, &(pg_tx_options){ … }, &tx); a nested one takes none
+ *   fails    as pg_query */
+#define pg_begin(on, out)      pg_begin_on(PG_TARGET(on), NULL, (out))
+#define pg_begin_with(on, ...) pg_begin_on(PG_TARGET(on), __VA_ARGS__)
+YIELDS error pg_begin_on(pg_target on, const pg_tx_options *options, pg_tx **out);
 /* Commits and gives the connection back. Nulls the pointer also on failure; it must not be NULL.
  *   fails  PG_COMMIT_UNKNOWN when COMMIT was sent and not answered; PG_ROLLED_BACK when the server
  *          rolled back instead; as pg_query: certainly not committed */
 YIELDS error pg_commit(pg_tx **owner);
 /* Rolls back and gives the connection back. Nulls the pointer; NULL is allowed. */
 YIELDS error pg_rollback(pg_tx **owner);
+
+/* pg_transaction(db, NULL, fn, arg) runs fn(tx, arg) in a transaction, in a scope of its own:
+ * commits when it returns OK, rolls back when it does not. When the server has ended it for
+ * another's sake (PG_SERIALIZATION_FAILURE, PG_DEADLOCK) all of it is run again after a pause, up
+ * to `attempts_max` times: `fn` must not mind being run several times, and must not commit by
+ * itself. Inside a transaction it is run once.
+ *   fails  as `fn`, pg_begin and pg_commit */
+#define pg_transaction(on, ...) pg_transaction_on(PG_TARGET(on), __VA_ARGS__)
+YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
+                               error (*fn)(pg_tx *tx, void *arg), void *arg);
 
 /* --- what the macros expand to ---------------------------------------------------------------- */
 

@@ -120,7 +120,7 @@ static void patience_ended(timer *t)
 {
     pg_conn *c = CONTAINER_OF(t, pg_conn, cancel.patience);
     const pg_request *r = oldest(c);
-    const bool alone = c->load == 0 || c->leased;
+    const bool alone = c->load == 0 || c->lessee;
     if (!r || r->fiber || !alone || !send_cancel(c))
         wait_ms(c, PATIENCE_MS);
 }

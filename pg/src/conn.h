@@ -41,7 +41,7 @@ struct pg_conn {
     uint32_t load;      /* fibers that use it now */
     uint32_t abandoned; /* requests whose fibers have stopped waiting: the server still works */
     pg_cancel cancel;
-    bool leased;    /* by one of them, alone */
+    fiber *lessee;  /* the one of them that has it alone, by a transaction; NULL: shared */
     bool read_only; /* its transactions are, unless they say otherwise */
     pg_statement_cache statements;
     char tx_status;

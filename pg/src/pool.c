@@ -213,7 +213,7 @@ static void open_another(pg_pool *pool, bool read_only)
  * and a cancel may be on its way. */
 static bool takes_more(const pg_conn *c, uint32_t below)
 {
-    return c->state == PG_CONN_READY && !c->leased && c->abandoned == 0 && !c->cancel.stream &&
+    return c->state == PG_CONN_READY && !c->lessee && c->abandoned == 0 && !c->cancel.stream &&
            c->load < below;
 }
 
@@ -254,11 +254,11 @@ static list *line_of(pg_pool *pool, pg_lane lane)
     return lane == PG_LANE_READ_ONLY ? &pool->read_only_waiters : &pool->waiters;
 }
 
-static pg_conn *give(pg_conn *c, pg_lane lane)
+static pg_conn *give(pg_conn *c, pg_lane lane, fiber *to)
 {
     c->load++;
     if (lane == PG_LANE_LEASED) {
-        c->leased = true;
+        c->lessee = to;
         c->pool->leased++;
         count(c->pool, PG_METRIC_TRANSACTIONS, 1);
     }
@@ -313,7 +313,7 @@ static void serve_line(pg_pool *pool, list *line)
         if (!why && !c)
             return;
         end_wait(w);
-        w->conn = c ? give(c, w->lane) : NULL;
+        w->conn = c ? give(c, w->lane, w->fiber) : NULL;
         fiber_wake(w->fiber, why ? fiber_error_set(w->fiber, why, "%s", text) : OK);
     }
 }
@@ -325,6 +325,21 @@ static void serve(pg_pool *pool)
     serve_line(pool, &pool->read_only_waiters);
 }
 
+/* Whether the fiber is one of those that have everything, and would wait for what they give back
+ * while they wait for it. */
+static bool waits_for_itself(const pg_pool *pool, pg_lane lane, const fiber *f)
+{
+    bool holds_one = false;
+    if (lane == PG_LANE_READ_ONLY || pool->opening > 0 || !is_enough(pool, false))
+        return false;
+    LIST_EACH (pg_conn, c, &pool->conns, node) {
+        if (c->state == PG_CONN_READY && !c->read_only && !c->lessee)
+            return false;
+        holds_one = holds_one || c->lessee == f;
+    }
+    return holds_one;
+}
+
 error pg_pool_acquire(pg_pool *pool, pg_lane lane, pg_conn **out)
 {
     const char *text;
@@ -334,9 +349,14 @@ error pg_pool_acquire(pg_pool *pool, pg_lane lane, pg_conn **out)
     list *line = line_of(pool, lane);
     pg_conn *c = list_is_empty(line) ? pick(pool, lane) : NULL;
     if (c) {
-        *out = give(c, lane);
+        *out = give(c, lane, fiber_self());
         return OK;
     }
+    if (waits_for_itself(pool, lane, fiber_self()))
+        return error_set(&PG_NESTED_ACQUIRE,
+                         "all %u connections are leased, one of them by this fiber, which would "
+                         "wait for itself",
+                         pool->leased);
     pg_waiter w = {
         .fiber = fiber_self(), .timer.fire = wait_timed_out, .pool = pool, .lane = lane
     };
@@ -355,7 +375,7 @@ void pg_pool_release(pg_conn **owner, bool leased)
     pg_pool *pool = c->pool;
     c->load--;
     if (leased) {
-        c->leased = false;
+        c->lessee = NULL;
         pool->leased--;
         count(pool, PG_METRIC_TRANSACTIONS, -1);
     }

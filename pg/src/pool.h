@@ -73,7 +73,11 @@ struct pg_pool {
 
 struct pg_tx {
     pg_pool *pool;
-    pg_conn *conn; /* leased */
+    pg_conn *conn; /* leased; of a nested one the outermost's. NULL: ended */
+    pg_tx *parent; /* NULL: the outermost */
+    pg_tx *child;  /* nested in it and not ended */
+    str begin;     /* the statement that begins it */
+    str savepoint; /* a nested one's name */
     deferred *left;
     bool begun;   /* the server has seen BEGIN, or may have */
     bool refused; /* before that it has refused a statement: the transaction has failed */

@@ -288,7 +288,7 @@ error pg_run_on(pg_conn *c, const pg_run *run, pg_call *calls, size_t count)
         calls[i].result = (pg_result){ .arena = fiber_arena() };
         calls[i].statement = NULL;
     }
-    error e = run->begins ? prepared(c, run->lane, STR("begin"), (pg_values){ 0 }, &begin) : OK;
+    error e = run->begin.ptr ? prepared(c, run->lane, run->begin, (pg_values){ 0 }, &begin) : OK;
     for (size_t i = 0; i < count && !e.kind; i++)
         e = prepared(c, run->lane, calls[i].sql, calls[i].values, &calls[i].statement);
     if (!e.kind)

@@ -17,7 +17,7 @@ typedef struct pg_call {
 /* How statements run. */
 typedef struct pg_run {
     pg_lane lane;
-    bool begins;    /* with a BEGIN before the first */
+    str begin;      /* goes before the first; STR_NONE: nothing */
     bool sync_each; /* each is a transaction of its own; otherwise all are one */
 } pg_run;
 
@@ -38,7 +38,7 @@ error pg_call_error(const pg_call *call);
  *   fails   as pg_query, by the first that failed */
 YIELDS error pg_run_on(pg_conn *c, const pg_run *run, pg_call *calls, size_t count);
 /* The same on a connection of the pool, and again where that is right. */
-YIELDS error pg_run_on_pool(pg_pool *pool, const pg_run *run, pg_call *calls, size_t count);
+YIELDS error pg_run_on_pool(pg_pool *pool, const pg_run *how, pg_call *calls, size_t count);
 /* Runs a text of several statements by the simple protocol. */
 YIELDS error pg_run_script(pg_conn *c, str sql, pg_result *result);
 

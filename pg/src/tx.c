@@ -5,8 +5,17 @@
  * BEGIN travels with the first statement, so an empty transaction costs nothing. COMMIT and
  * ROLLBACK that a fuse keeps from being sent leave the rest to the scope's end, where waits are
  * shielded. A connection whose transaction could not be ended is closed: nobody else gets into it.
- */
+ *
+ * A transaction in a transaction is a savepoint, which is set at once: a first statement that the
+ * server refuses must not fail what is around it. Only the innermost one is used. */
 #include "query.h"
+
+#include <stdio.h>
+#include <sys/random.h>
+
+#define ATTEMPTS_DEFAULT 5
+#define PAUSE_FIRST_MS   4U
+#define PAUSE_MS_MAX     500U
 
 /* BEGIN, COMMIT, ROLLBACK. */
 static error run_word(const pg_tx *tx, str sql, pg_result *result)
@@ -17,12 +26,15 @@ static error run_word(const pg_tx *tx, str sql, pg_result *result)
     return e;
 }
 
-/* Gives the connection back. */
+/* Gives the connection back, to the pool or to the transaction around it. */
 static void end(pg_tx *tx)
 {
     scope_disarm(&tx->left);
-    if (tx->conn)
+    if (tx->parent)
+        tx->parent->child = NULL; /* this one, or none */
+    else if (tx->conn)
         pg_pool_release(&tx->conn, true);
+    tx->conn = NULL;
 }
 
 /* The state of the transaction is not known. */
@@ -38,16 +50,28 @@ static bool is_open(const pg_tx *tx)
     return tx->conn && tx->begun && tx->conn->state == PG_CONN_READY;
 }
 
+/* Undoes what came after the savepoint. */
+static error undo(const pg_tx *tx, pg_result *result)
+{
+    pg_call calls[] = {
+        { .sql = str_format(fiber_arena(), "rollback to savepoint %.*s", STR_ARG(tx->savepoint)) },
+        { .sql = str_format(fiber_arena(), "release savepoint %.*s", STR_ARG(tx->savepoint)) },
+    };
+    const error e = pg_run_on(tx->conn, &(pg_run){ .lane = PG_LANE_LEASED }, calls, 2);
+    *result = calls[1].result;
+    return e;
+}
+
 /* `last`: nobody will try again. */
 static error roll_back(pg_tx *tx, bool last)
 {
     error e = OK;
     pg_result result;
     if (is_open(tx)) {
-        e = run_word(tx, STR("rollback"), &result);
+        e = tx->parent ? undo(tx, &result) : run_word(tx, STR("rollback"), &result);
         if (!last && !result.sent && is_open(tx))
             return e; /* a fuse: clean-ups have time of their own */
-        if (result.tx_status != 'I')
+        if (result.tx_status != (tx->parent ? 'T' : 'I'))
             break_off(tx, "a transaction could not be rolled back");
     }
     end(tx);
@@ -69,16 +93,84 @@ static void tx_abandoned(void *arg)
 
 static const cleanup TX_LEFT = { .run = tx_left, .abandon = tx_abandoned, .name = "pg rollback" };
 
-error pg_begin(pg_pool *pool, pg_tx **out)
+/* Why no statement may run any more. */
+static error check_open(const pg_tx *tx)
 {
+    invariant(tx->conn != NULL);  /* committed or rolled back */
+    invariant(tx->child == NULL); /* the innermost is to be used */
+    return tx->refused ? error_set(&PG_IN_FAILED_TRANSACTION,
+                                   "the transaction's first statement was refused")
+                       : OK;
+}
+
+/* "begin isolation level serializable read only deferrable" */
+static str begin_text(const pg_tx_options *o, bool read_only)
+{
+    static const char *const levels[] = {
+        [PG_ISOLATION_DEFAULT] = "",
+        [PG_READ_COMMITTED] = " isolation level read committed",
+        [PG_REPEATABLE_READ] = " isolation level repeatable read",
+        [PG_SERIALIZABLE] = " isolation level serializable",
+    };
+    if (o->isolation == PG_ISOLATION_DEFAULT && !read_only && !o->deferrable)
+        return STR("begin");
+    return str_format(fiber_arena(), "begin%s%s%s", levels[o->isolation],
+                      read_only ? " read only" : "", o->deferrable ? " deferrable" : "");
+}
+
+/* Takes note of what statements have left the transaction in. */
+static void note_state(pg_tx *tx, const pg_result *result)
+{
+    if (result->tx_status == 'I') {
+        for (pg_tx *t = tx; t; t = t->parent)
+            t->begun = false;
+    } else if (result->tx_status || result->sent) {
+        tx->begun = true; /* perhaps, when nobody waited for the answer */
+    }
+}
+
+static error run_begin(pg_tx *tx)
+{
+    pg_result result;
+    const error e = run_word(tx, tx->begin, &result);
+    note_state(tx, &result);
+    return e;
+}
+
+static error begin_nested(pg_tx *parent, pg_tx *tx)
+{
+    char name[16];
+    uint32_t depth = 1;
+    for (const pg_tx *t = parent; t->parent; t = t->parent)
+        depth++;
+    (void)snprintf(name, sizeof name, "s%u", depth);
+    tx->savepoint = str_copy(fiber_arena(), str_from_c(name));
+    tx->begin = str_format(fiber_arena(), "savepoint %s", name);
+    tx->parent = parent;
+    tx->conn = parent->conn;
+    if (!parent->begun)
+        TRY(run_begin(parent));
+    TRY(run_begin(tx));
+    parent->child = tx;
+    return OK;
+}
+
+error pg_begin_on(pg_target on, const pg_tx_options *options, pg_tx **out)
+{
+    static const pg_tx_options defaults = { 0 };
+    const pg_tx_options *o = options ? options : &defaults;
     pg_tx *tx = ARENA_NEW(fiber_arena(), pg_tx);
     *out = NULL;
-    tx->pool = pool;
+    if (on.tx)
+        TRY(check_open(on.tx));
+    tx->pool = on.pool;
+    tx->begin = begin_text(o, o->read_only || on.read_only);
     tx->left =
         scope_defer(&TX_LEFT, tx); /* first: it needs memory, and without it the fiber ends */
-    const error e = pg_pool_acquire(pool, PG_LANE_LEASED, &tx->conn);
+    const error e =
+        on.tx ? begin_nested(on.tx, tx) : pg_pool_acquire(on.pool, PG_LANE_LEASED, &tx->conn);
     if (e.kind)
-        scope_disarm(&tx->left);
+        end(tx);
     else
         *out = tx;
     return e;
@@ -89,18 +181,11 @@ pg_target pg_target_tx(pg_tx *tx)
     return (pg_target){ .pool = tx->pool, .tx = tx };
 }
 
-/* Takes note of what a statement has left the transaction in. */
-static void note_state(pg_tx *tx, const pg_result *result)
-{
-    if (result->tx_status)
-        tx->begun = result->tx_status != 'I';
-    else if (result->sent)
-        tx->begun = true; /* perhaps: nobody waited for the answer */
-}
-
 static error run_once(pg_tx *tx, bool sync_each, pg_call *calls, size_t count)
 {
-    const pg_run run = { .lane = PG_LANE_LEASED, .begins = !tx->begun, .sync_each = sync_each };
+    const pg_run run = { .lane = PG_LANE_LEASED,
+                         .begin = tx->begun ? STR_NONE : tx->begin,
+                         .sync_each = sync_each };
     const error e = pg_run_on(tx->conn, &run, calls, count);
     const pg_result *last = &calls[count - 1].result;
     const error_detail *detail = error_detail_of(e);
@@ -118,15 +203,6 @@ static error ended_inside(error e)
     return error_set(&PG_INVALID_ARGUMENT, "it ended its transaction: use pg_commit");
 }
 
-/* Why no statement may run any more. */
-static error check_open(const pg_tx *tx)
-{
-    invariant(tx->conn != NULL); /* committed or rolled back */
-    return tx->refused ? error_set(&PG_IN_FAILED_TRANSACTION,
-                                   "the transaction's first statement was refused")
-                       : OK;
-}
-
 error pg_tx_run(pg_tx *tx, bool sync_each, pg_call *calls, size_t count)
 {
     const pg_result *first = &calls[0].result, *last = &calls[count - 1].result;
@@ -141,11 +217,8 @@ error pg_script(pg_tx *tx, str sql)
 {
     pg_result result;
     TRY(check_open(tx));
-    if (!tx->begun) {
-        const error e = run_word(tx, STR("begin"), &result);
-        note_state(tx, &result);
-        TRY(e);
-    }
+    if (!tx->begun)
+        TRY(run_begin(tx));
     const error e = pg_run_script(tx->conn, sql, &result);
     note_state(tx, &result);
     return result.tx_status == 'I' ? ended_inside(e) : e;
@@ -160,14 +233,31 @@ static error commit_nothing(pg_tx *tx)
                    : OK;
 }
 
+/* What is nested joins the transaction around it. */
+static error commit_nested(pg_tx *tx)
+{
+    pg_result result;
+    if (tx->conn->tx_status == 'E') {
+        TRY(roll_back(tx, false));
+        return error_set(&PG_ROLLED_BACK, "an earlier statement of the transaction had failed");
+    }
+    const error e = run_word(
+        tx, str_format(fiber_arena(), "release savepoint %.*s", STR_ARG(tx->savepoint)), &result);
+    if (!e.kind || !is_open(tx))
+        end(tx);
+    return e; /* what is left is rolled back with the scope */
+}
+
 error pg_commit(pg_tx **owner)
 {
     pg_tx *tx = *owner;
     pg_result result;
     *owner = NULL;
-    invariant(tx && tx->conn); /* and not committed twice */
+    invariant(tx && tx->conn && !tx->child); /* and not committed twice */
     if (!tx->begun)
         return commit_nothing(tx);
+    if (tx->parent)
+        return commit_nested(tx);
     const error e = run_word(tx, STR("commit"), &result);
     if (result.tx_status == 'I') {
         end(tx);
@@ -192,4 +282,47 @@ error pg_rollback(pg_tx **owner)
     pg_tx *tx = *owner;
     *owner = NULL;
     return tx ? roll_back(tx, false) : OK;
+}
+
+/* --- function form ---------------------------------------------------------------------------- */
+
+typedef struct attempt {
+    pg_target on;
+    const pg_tx_options *options;
+    error (*fn)(pg_tx *tx, void *arg);
+    void *arg;
+} attempt;
+
+/* In a scope of its own: it is rolled back when that ends. */
+static error run_attempt(void *arg)
+{
+    const attempt *a = arg;
+    pg_tx *tx;
+    TRY(pg_begin_on(a->on, a->options, &tx));
+    TRY(a->fn(tx, a->arg));
+    return pg_commit(&tx);
+}
+
+/* Two that were in each other's way do not meet again at once. */
+static error pause_before(uint32_t number)
+{
+    uint32_t chance = 0;
+    const uint32_t ms_max = number < 8 ? PAUSE_FIRST_MS << number : PAUSE_MS_MAX;
+    if (getrandom(&chance, sizeof chance, GRND_NONBLOCK) != sizeof chance)
+        chance = ms_max;
+    return fiber_sleep(1 + chance % (ms_max < PAUSE_MS_MAX ? ms_max : PAUSE_MS_MAX));
+}
+
+error pg_transaction_on(pg_target on, const pg_tx_options *options,
+                        error (*fn)(pg_tx *tx, void *arg), void *arg)
+{
+    attempt a = { on, options, fn, arg };
+    const uint32_t asked = options ? options->attempts_max : 0;
+    const uint32_t attempts_max = on.tx ? 1 : asked ? asked : ATTEMPTS_DEFAULT;
+    for (uint32_t i = 1;; i++) {
+        const error e = scope_call(NULL, run_attempt, &a);
+        if (!pg_error_retryable(e) || i == attempts_max)
+            return e;
+        TRY(pause_before(i));
+    }
 }

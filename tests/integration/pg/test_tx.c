@@ -154,14 +154,37 @@ static void test_tx_is_alone_on_its_connection(void **state)
     assert_int_equal(count(), 1);
 }
 
+/* A fiber that has none waits in vain; one that has one would wait for itself. */
+static error begin_one_more(void *arg)
+{
+    pg_tx *one_more;
+    (void)arg;
+    return pg_begin(db, &one_more);
+}
+
+static error query_beside(void *arg)
+{
+    (void)arg;
+    return pg_execute(db, NULL, "select 1");
+}
+
+static error on_another_fiber(error (*fn)(void *arg))
+{
+    fiber *f;
+    assert_ok(fiber_start(loop_self(), &(fiber_options){ .joinable = true }, fn, NULL, &f));
+    return fiber_join(&f);
+}
+
 static void test_tx_none_free_times_out_and_the_next_is_served(void **state)
 {
     (void)state;
     pg_tx *taken[3], *one_more;
     for (size_t i = 0; i < 3; i++)
         assert_ok(pg_begin(db, &taken[i]));
-    assert_fails(PG_POOL_TIMED_OUT, pg_begin(db, &one_more));
-    assert_fails(PG_POOL_TIMED_OUT, pg_execute(db, NULL, "select 1"));
+    assert_fails(PG_POOL_TIMED_OUT, on_another_fiber(begin_one_more));
+    assert_fails(PG_POOL_TIMED_OUT, on_another_fiber(query_beside));
+    assert_fails(PG_NESTED_ACQUIRE, pg_begin(db, &one_more));
+    assert_fails(PG_NESTED_ACQUIRE, pg_execute(db, NULL, "select 1"));
     assert_null(one_more);
     assert_int_equal(pg_pool_stats_of(db).waiting, 0);
     for (size_t i = 0; i < 3; i++)
@@ -254,6 +277,188 @@ static void test_tx_whose_connection_is_killed_fails_and_says_unknown_only_for_c
     assert_int_equal(count(), 0);
 }
 
+static void test_tx_nested_undone_leaves_the_outer(void **state)
+{
+    (void)state;
+    pg_tx *outer, *inner, *innermost;
+    assert_ok(pg_begin(db, &outer));
+    assert_ok(pg_begin(outer, &inner)); /* the outer one has not begun yet */
+    assert_ok(pg_execute(inner, NULL, "insert into tx_test values (1)"));
+    assert_ok(pg_rollback(&inner));
+    assert_ok(pg_execute(outer, NULL, "insert into tx_test values (2)"));
+    assert_ok(pg_begin(outer, &inner));
+    assert_ok(pg_execute(inner, NULL, "insert into tx_test values (3)"));
+    assert_ok(pg_begin(inner, &innermost));
+    assert_ok(pg_execute(innermost, NULL, "insert into tx_test values (4)"));
+    assert_ok(pg_rollback(&innermost));
+    assert_ok(pg_commit(&inner));
+    assert_ok(pg_commit(&outer));
+    pg_rows rows;
+    assert_ok(pg_query(db, &rows, "select array_agg(n order by n) from tx_test"));
+    int8_list kept;
+    assert_ok(pg_get(&rows, 0, 0, &kept));
+    assert_int_equal(kept.count, 2);
+    assert_int_equal(kept.items[0], 2);
+    assert_int_equal(kept.items[1], 3);
+}
+
+/* Refused when it is prepared, and when it is run. */
+static void test_tx_nested_failure_does_not_fail_the_outer(void **state)
+{
+    (void)state;
+    pg_tx *outer, *inner;
+    assert_ok(pg_begin(db, &outer));
+    assert_ok(pg_execute(outer, NULL, "insert into tx_test values (1)"));
+    assert_ok(pg_begin(outer, &inner));
+    assert_fails(PG_UNDEFINED_TABLE,
+                 pg_execute(inner, NULL, "insert into no_such_table values (1)"));
+    assert_ok(pg_rollback(&inner));
+    assert_ok(pg_begin(outer, &inner));
+    assert_fails(PG_UNIQUE_VIOLATION, pg_execute(inner, NULL, "insert into tx_test values (1)"));
+    assert_fails(PG_ROLLED_BACK, pg_commit(&inner));
+    assert_ok(pg_execute(outer, NULL, "insert into tx_test values (2)"));
+    assert_ok(pg_commit(&outer));
+    assert_int_equal(count(), 2);
+}
+
+static error insert_and_return_early(void *arg)
+{
+    pg_tx *inner;
+    TRY(pg_begin((pg_tx *)arg, &inner));
+    TRY(pg_execute(inner, NULL, "insert into tx_test values (1)"));
+    return error_set(&PG_FAILED, "for a reason of its own");
+}
+
+static void test_tx_nested_left_by_an_early_return_is_undone(void **state)
+{
+    (void)state;
+    pg_tx *outer;
+    assert_ok(pg_begin(db, &outer));
+    assert_fails(PG_FAILED, scope_call(NULL, insert_and_return_early, outer));
+    assert_ok(pg_execute(outer, NULL, "insert into tx_test values (2)"));
+    assert_ok(pg_commit(&outer));
+    assert_int_equal(count(), 1);
+}
+
+static void assert_setting(pg_tx *tx, const char *name, str value)
+{
+    pg_rows rows;
+    str text;
+    assert_ok(pg_query(tx, &rows, "select current_setting($1)", str_from_c(name)));
+    assert_ok(pg_get(&rows, 0, 0, &text));
+    assert_str_equal(text, value);
+}
+
+static void test_tx_options_reach_the_server(void **state)
+{
+    (void)state;
+    pg_tx *tx;
+    const pg_tx_options all = { .isolation = PG_SERIALIZABLE,
+                                .read_only = true,
+                                .deferrable = true };
+    assert_ok(pg_begin_with(db, &all, &tx));
+    assert_setting(tx, "transaction_isolation", STR("serializable"));
+    assert_setting(tx, "transaction_read_only", STR("on"));
+    assert_setting(tx, "transaction_deferrable", STR("on"));
+    assert_fails(PG_READ_ONLY, pg_execute(tx, NULL, "insert into tx_test values (1)"));
+    assert_ok(pg_rollback(&tx));
+    assert_ok(pg_begin_with(db, &(pg_tx_options){ .isolation = PG_REPEATABLE_READ }, &tx));
+    assert_setting(tx, "transaction_isolation", STR("repeatable read"));
+    assert_setting(tx, "transaction_read_only", STR("off"));
+    assert_ok(pg_commit(&tx));
+    assert_ok(pg_begin(pg_read_only(db), &tx));
+    assert_setting(tx, "transaction_read_only", STR("on"));
+    assert_ok(pg_commit(&tx));
+}
+
+typedef struct work {
+    int runs;
+    int good_run; /* the one that ends well */
+    const char *raises;
+} work;
+
+static error insert_or_raise(pg_tx *tx, void *arg)
+{
+    work *w = arg;
+    w->runs++;
+    TRY(pg_execute(tx, NULL, "insert into tx_test values ($1)", w->runs));
+    if (w->runs == w->good_run)
+        return OK;
+    return pg_script(
+        tx, str_format(fiber_arena(), "do $$ begin raise sqlstate '%s'; end $$", w->raises));
+}
+
+static void test_tx_function_is_run_again_only_when_the_server_asks_for_it(void **state)
+{
+    work w = { .good_run = 3, .raises = "40001" };
+    assert_ok(pg_transaction(db, NULL, insert_or_raise, &w));
+    assert_int_equal(w.runs, 3);
+    assert_int_equal(count(), 1);
+    empty_table(state);
+    w = (work){ .good_run = 2, .raises = "40P01" };
+    assert_ok(pg_transaction(db, NULL, insert_or_raise, &w));
+    assert_int_equal(w.runs, 2);
+    assert_int_equal(count(), 1);
+    empty_table(state);
+    w = (work){ .raises = "40001" };
+    assert_fails(PG_SERIALIZATION_FAILURE,
+                 pg_transaction(db, &(pg_tx_options){ .attempts_max = 2 }, insert_or_raise, &w));
+    assert_int_equal(w.runs, 2);
+    w = (work){ .raises = "57014" };
+    assert_true(pg_transaction(db, NULL, insert_or_raise, &w).kind != NULL);
+    assert_int_equal(w.runs, 1);
+    assert_int_equal(count(), 0);
+}
+
+/* Reads both and writes one: two of these at once cannot both be serializable. */
+static error move_one(pg_tx *tx, void *arg)
+{
+    pg_rows rows;
+    (void)arg;
+    TRY(pg_query(tx, &rows, "select sum(n) from tx_test"));
+    TRY(fiber_yield());
+    return pg_execute(tx, NULL, "insert into tx_test select max(n) + 1 from tx_test");
+}
+
+static error move_often(void *arg)
+{
+    for (int i = 0; i < 10; i++)
+        TRY(pg_transaction(db,
+                           &(pg_tx_options){ .isolation = PG_SERIALIZABLE, .attempts_max = 100 },
+                           move_one, arg));
+    return OK;
+}
+
+static void test_tx_serializable_ones_in_each_others_way_all_get_through(void **state)
+{
+    (void)state;
+    assert_ok(pg_execute(db, NULL, "insert into tx_test values (0)"));
+    wait_group group;
+    wait_group_init(&group);
+    for (size_t i = 0; i < 3; i++)
+        assert_ok(wait_group_start(&group, move_often, NULL));
+    assert_ok(wait_group_wait(&group));
+    assert_int_equal(count(), 31);
+}
+
+static error insert_in_place(pg_tx *tx, void *arg)
+{
+    (void)arg;
+    return pg_execute(tx, NULL, "insert into tx_test values (1)");
+}
+
+static void test_tx_function_inside_a_transaction_is_a_part_of_it(void **state)
+{
+    (void)state;
+    pg_tx *tx;
+    assert_ok(pg_begin(db, &tx));
+    assert_ok(pg_transaction(tx, NULL, insert_in_place, NULL));
+    assert_fails(PG_UNIQUE_VIOLATION, pg_transaction(tx, NULL, insert_in_place, NULL));
+    assert_ok(pg_execute(tx, NULL, "insert into tx_test values (2)"));
+    assert_ok(pg_commit(&tx));
+    assert_int_equal(count(), 2);
+}
+
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +478,15 @@ static int run(void)
         cmocka_unit_test_setup(test_tx_script_that_ends_its_transaction_is_an_error, empty_table),
         cmocka_unit_test_setup(
             test_tx_whose_connection_is_killed_fails_and_says_unknown_only_for_commit, empty_table),
+        cmocka_unit_test_setup(test_tx_nested_undone_leaves_the_outer, empty_table),
+        cmocka_unit_test_setup(test_tx_nested_failure_does_not_fail_the_outer, empty_table),
+        cmocka_unit_test_setup(test_tx_nested_left_by_an_early_return_is_undone, empty_table),
+        cmocka_unit_test_setup(test_tx_options_reach_the_server, empty_table),
+        cmocka_unit_test_setup(test_tx_function_is_run_again_only_when_the_server_asks_for_it,
+                               empty_table),
+        cmocka_unit_test_setup(test_tx_serializable_ones_in_each_others_way_all_get_through,
+                               empty_table),
+        cmocka_unit_test_setup(test_tx_function_inside_a_transaction_is_a_part_of_it, empty_table),
     };
     return cmocka_run_group_tests(tests, open_pool, close_pool);
 }

@@ -17,22 +17,36 @@
 #define NAME_BYTES_MAX 255
 #define RACES_MAX      16 /* openat2 gives EAGAIN when something was renamed meanwhile */
 
-static int open_in_kernel(int root, const char *path, int flags)
+#define BENEATH (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
+
+static int call_openat2(int root, const char *path, int flags, uint64_t resolve)
 {
-    const struct open_how how = { .flags = (unsigned)(flags | O_CLOEXEC),
-                                  .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
-                                             RESOLVE_NO_MAGICLINKS };
-    long fd = -1;
+    const struct open_how how = { .flags = (unsigned)(flags | O_CLOEXEC), .resolve = resolve };
     if (fault_point("http.openat2")) {
         errno = ENOSYS;
         return -1;
     }
+    return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+}
+
+static int open_in_kernel(int root, const char *path, int flags)
+{
+    int fd = -1;
     for (int i = 0; i < RACES_MAX; i++) {
-        fd = syscall(SYS_openat2, root, path, &how, sizeof how);
+        fd = call_openat2(root, path, flags, BENEATH);
         if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
             break;
     }
-    return (int)fd;
+    return fd;
+}
+
+/* Kernels before 5.12 do not know the question. */
+static int open_cached(int root, const char *path, int flags, uint64_t resolve)
+{
+    const int fd = call_openat2(root, path, flags, resolve | RESOLVE_CACHED);
+    if (fd < 0 && (errno == EINVAL || errno == ENOSYS || errno == EPERM || errno == EINTR))
+        errno = EAGAIN;
+    return fd;
 }
 
 /* One component below `at`; the last is opened with `flags`. */
@@ -64,6 +78,21 @@ static int walk(int root, const char *path, int flags)
         at = next;
         path += len + 1;
     }
+}
+
+int http_beneath_root(const char *path)
+{
+    return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+int http_beneath_try_root(const char *path)
+{
+    return open_cached(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0);
+}
+
+int http_beneath_try_open(int root, const char *path, int flags)
+{
+    return open_cached(root, path, flags, BENEATH);
 }
 
 int http_beneath_open(int root, const char *path, int flags)

@@ -70,8 +70,9 @@ static void conn_free_if_done(http_conn *c)
 
 static void conn_closed(stream *s, error why)
 {
-    (void)why; /* how a client goes is its own affair */
     http_conn *c = stream_owner(s);
+    if (error_is(why, &STREAM_FILE_FAILED)) /* how a client goes is its own affair */
+        log_error("response broken off", LOG_ERR(why));
     c->stream = NULL;
     if (c->request && c->request->fiber)
         fiber_cancel(c->request->fiber, &HTTP_CLIENT_GONE);

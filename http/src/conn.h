@@ -12,6 +12,7 @@
 #include "date.h"
 #include "head.h"
 #include "proxy.h"
+#include "range.h"
 #include "router.h"
 #include "target.h"
 
@@ -200,6 +201,12 @@ void http_conn_start_reply(http_request *req);
 /* The client has taken what was queued; it has not for too long. */
 void http_reply_drained(http_request *req);
 void http_reply_stalled(http_request *req);
+/* As http_reply_write, of a response with a known length: a range of a file, which leaves as
+ * stream_write_file says. Does not wait. */
+error http_reply_write_file(http_request *req, stream_file *f, const http_range *range);
+/* Waits until the client has taken what is queued, when that is much.
+ *   fails  HTTP_CLIENT_GONE, HTTP_CLIENT_SLOW */
+YIELDS error http_reply_wait(http_request *req);
 /* What still belongs to a streamed response whose handler has ended well. On its fiber. */
 YIELDS error http_reply_finish(http_request *req);
 /* Breaks off a connection whose stream is open: what is queued for the client is dropped. */

@@ -1,6 +1,7 @@
 /* Files of a directory as answers: which file it is, and how much of it the client is to get.
  *
- * The file is opened once, on an offload thread; its size and dates are what fstat said of that
+ * The file is opened once: at once when the kernel remembers every name on the way, those that are
+ * not there included, else on an offload thread. Its size and dates are what fstat said of that
  * descriptor, and so are its entity tag and all that is decided by them. What is decided is staged
  * like any other answer and sent by file_send.c when the handler has returned.
  *
@@ -42,6 +43,8 @@ typedef struct opening {
     uint32_t codings;  /* bit n: http_coding n may be sent in the file's place */
     bool looks_around; /* for neighbours at all */
     http_accepted accepted;
+    bool at_once;   /* opens nothing that might have to be waited for */
+    bool must_wait; /* there was such: nothing is open */
     int fd;
     struct stat st;
     http_coding coding;
@@ -69,13 +72,28 @@ static bool is_servable(str path)
 
 void http_file_close(http_file **f)
 {
-    if (*f && (*f)->fd >= 0)
-        close((*f)->fd);
+    if (*f)
+        stream_file_release(&(*f)->source);
     *f = NULL;
 }
 
-/* --- opening: on an offload thread -------------------------------------------------------------
+/* --- opening: on the loop, or on an offload thread ----------------------------------------------
  */
+
+static int open_below(opening *o, int root, int flags)
+{
+    const int fd = o->at_once ? http_beneath_try_open(root, o->path, flags)
+                              : http_beneath_open(root, o->path, flags);
+    o->must_wait = o->must_wait || (fd < 0 && o->at_once && errno == EAGAIN);
+    return fd;
+}
+
+static int open_root(opening *o)
+{
+    const int fd = o->at_once ? http_beneath_try_root(o->root) : http_beneath_root(o->root);
+    o->must_wait = o->must_wait || (fd < 0 && o->at_once && errno == EAGAIN);
+    return fd;
+}
 
 static error open_failed(int why, const char *path)
 {
@@ -90,7 +108,7 @@ static error open_failed(int why, const char *path)
 static int open_neighbour(opening *o, int root, http_coding coding, struct stat *st)
 {
     memcpy(o->path + o->path_len, SUFFIXES[coding], strlen(SUFFIXES[coding]) + 1);
-    const int fd = http_beneath_open(root, o->path, O_RDONLY | O_NONBLOCK);
+    const int fd = open_below(o, root, O_RDONLY | O_NONBLOCK);
     o->path[o->path_len] = '\0';
     if (fd < 0)
         return -1;
@@ -127,12 +145,12 @@ static void choose_neighbour(opening *o, int root)
 static error open_file(void *arg)
 {
     opening *o = arg;
-    const int root = open(o->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const int root = open_root(o);
     if (root < 0)
         return errno == EMFILE || errno == ENFILE
                    ? open_failed(errno, o->root)
                    : error_set_errno(&SYSTEM_FAILED, errno, "directory %s", o->root);
-    o->fd = http_beneath_open(root, o->path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    o->fd = open_below(o, root, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     error e = OK;
     if (o->fd < 0)
         e = open_failed(errno, o->path);
@@ -143,11 +161,23 @@ static error open_file(void *arg)
     else if (S_ISREG(o->st.st_mode) && o->looks_around)
         choose_neighbour(o, root);
     close(root);
-    if (e.kind && o->fd >= 0) {
+    if ((e.kind || o->must_wait) && o->fd >= 0) {
         close(o->fd);
         o->fd = -1;
     }
     return e;
+}
+
+static error open_at_once_or_wait(opening *o)
+{
+    o->at_once = true;
+    const error e = open_file(o);
+    if (!o->must_wait)
+        return e;
+    o->at_once = o->must_wait = false;
+    o->coding = HTTP_CODING_IDENTITY;
+    o->varies = false;
+    return offload(open_file, o);
 }
 
 /* --- judging ---------------------------------------------------------------------------------- */
@@ -252,10 +282,10 @@ error http_file_stage(http_request *req, const char *root, str path, bool *is_di
                         o->accepted.quality[HTTP_CODING_IDENTITY] > 0;
     o->codings = ranges ? 0 : UINT32_MAX;
     http_file *f = ARENA_NEW(a, http_file);
-    TRY(offload(open_file, o));
+    TRY(open_at_once_or_wait(o));
     http_file_close(&req->file);
-    f->fd = o->fd; /* the request's from here on */
-    req->file = f;
+    TRY(stream_file_new(o->fd, &f->source));
+    req->file = f; /* the request's from here on */
     f->is_directory = S_ISDIR(o->st.st_mode);
     *is_directory = f->is_directory;
     if (f->is_directory)

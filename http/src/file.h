@@ -5,11 +5,12 @@
 #include "accept.h"
 #include "range.h"
 
+#include "core/stream.h"
 #include "http/request.h"
 
-/* What was opened for a request. Lives in its arena; the descriptor is closed with the request. */
+/* What was opened for a request. Lives in its arena; the file is let go of with the request. */
 typedef struct http_file {
-    int fd; /* -1: none */
+    stream_file *source;
     bool is_directory;
     uint64_t bytes; /* as of its opening */
     int64_t modified_s;
@@ -24,8 +25,9 @@ typedef struct http_file {
 /* Opens a file below `root` and stages it; a directory is only reported: nothing is staged then.
  *   yields, fails  as http_reply_file */
 YIELDS error http_file_stage(http_request *req, const char *root, str path, bool *is_directory);
-/* Sends the staged file, on the request's fiber: small ones as a staged body, others in pieces.
- *   fails  SYSTEM_FAILED, HTTP_FILE_CHANGED; HTTP_CLIENT_GONE, HTTP_CLIENT_SLOW */
+/* Sends the staged file, on the request's fiber: small ones as a staged body, others a window at a
+ * time.
+ *   fails  STREAM_FILE_FAILED, OFFLOAD_FULL; HTTP_CLIENT_GONE, HTTP_CLIENT_SLOW */
 YIELDS error http_file_send(http_request *req);
 /* Closes it, and nulls the pointer; NULL is allowed. */
 void http_file_close(http_file **f);

@@ -1,9 +1,11 @@
 /* Sending a staged file: its header fields, then its bytes, whole or in parts.
  *
  * It runs when the handler has returned and its scope is closed, so a slow client holds a fiber and
- * a descriptor, but no transaction, no connection of a pool and no offload thread. What the kernel
- * has in memory is read at once, the rest on an offload thread, 64 KiB at a time; the next piece is
- * read when the client has taken what is queued. So a file of any size takes the same memory.
+ * a descriptor, but no transaction, no connection of a pool and no offload thread. A small file is
+ * read and leaves with its head. A larger one is handed to the stream a window at a time, and the
+ * next window is loaded (by an offload thread, if the kernel does not have it in memory) while the
+ * client takes the one before: so a file of any size takes the same memory, and no disk holds the
+ * loop up.
  *
  * What it promises: as many bytes as were announced, all of them of the one file that was opened. A
  * file that has become shorter meanwhile breaks the connection off. */
@@ -16,80 +18,65 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
-static ERROR_KIND(HTTP_FILE_CHANGED, ERROR_INTERNAL, "The server could not complete the request.");
+#define SMALL_BYTES  16384
+#define WINDOW_BYTES HTTP_OUTPUT_BYTES_HIGH
+#define PATIENCE     200 /* times that the offload threads may be busy in the middle of a response */
+#define PAUSE_MS     5
 
-#define PIECE_BYTES 65536
-#define PATIENCE    200 /* times that the offload threads may be busy in the middle of a response */
-#define PAUSE_MS    5
+/* --- bytes ------------------------------------------------------------------------------------ */
 
-typedef struct file_read {
-    int fd;
-    uint64_t at;
-    char *bytes;
-    size_t len;
-    size_t done;
-} file_read;
-
-/* --- reading ---------------------------------------------------------------------------------- */
-
-/* On an offload thread. */
-static error read_all(void *arg)
+/* Brings a range into memory. A response that has begun waits for a thread; one that has not may be
+ * 503. */
+static error load(const http_request *req, const http_range *r)
 {
-    file_read *r = arg;
-    while (r->done < r->len) {
-        const ssize_t got =
-            pread(r->fd, r->bytes + r->done, r->len - r->done, (off_t)(r->at + r->done));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return error_set_errno(&SYSTEM_FAILED, errno, "reading a file");
-        if (got == 0)
-            return error_set(&HTTP_FILE_CHANGED, "it ends at byte %llu",
-                             (unsigned long long)(r->at + r->done));
-        r->done += (size_t)got;
-    }
-    return OK;
-}
-
-/* What needs no waiting for a disk. */
-static void read_cached(file_read *r)
-{
-    const struct iovec into = { r->bytes, r->len };
-    const ssize_t got = preadv2(r->fd, &into, 1, (off_t)r->at, RWF_NOWAIT);
-    r->done = got > 0 ? (size_t)got : 0;
-}
-
-/* Reads `r->len` bytes. A response that has begun waits for a thread; one that has not may be 503.
- */
-static error read_piece(const http_request *req, file_read *r)
-{
-    read_cached(r);
-    if (r->done == r->len)
-        return OK;
     for (int i = 0;; i++) {
-        const error e = offload(read_all, r);
+        const error e = stream_file_load(req->file->source, r->at, r->bytes);
         if (!error_is(e, &OFFLOAD_FULL) || !req->streaming || i == PATIENCE)
             return e;
         TRY(fiber_sleep(PAUSE_MS));
     }
 }
 
-static error send_part(http_request *req, const http_range *part, void *piece)
+/* Reads a whole range: at once when it is in memory. */
+static error read_range(const http_request *req, const http_range *r, char *to)
 {
-    uint64_t done = 0;
-    while (done < part->bytes) {
-        const uint64_t left = part->bytes - done;
-        file_read r = { .fd = req->file->fd,
-                        .at = part->at + done,
-                        .bytes = piece,
-                        .len = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES };
-        TRY(read_piece(req, &r));
-        TRY(http_reply_write(req, (str){ piece, r.len }));
-        done += r.len;
+    const int fd = stream_file_fd(req->file->source);
+    const struct iovec into = { to, (size_t)r->bytes };
+    if (preadv2(fd, &into, 1, (off_t)r->at, RWF_NOWAIT) == (ssize_t)r->bytes)
+        return OK;
+    TRY(load(req, r));
+    const ssize_t got = preadv(fd, &into, 1, (off_t)r->at);
+    if (got < 0)
+        return error_set_errno(&STREAM_FILE_FAILED, errno, "reading a file");
+    return got == (ssize_t)r->bytes ? OK
+                                    : error_set(&STREAM_FILE_FAILED, "the file has become shorter");
+}
+
+static http_range window_at(const http_range *part, uint64_t done)
+{
+    const uint64_t left = part->bytes - done;
+    return (http_range){ part->at + done, left < WINDOW_BYTES ? left : WINDOW_BYTES };
+}
+
+/* The part's first window is loaded. */
+static error send_loaded(http_request *req, const http_range *part)
+{
+    for (uint64_t done = 0; done < part->bytes;) {
+        http_range window = window_at(part, done);
+        TRY(http_reply_write_file(req, req->file->source, &window));
+        done += window.bytes;
+        window = window_at(part, done);
+        TRY(load(req, &window));
+        TRY(http_reply_wait(req));
     }
     return OK;
+}
+
+static error load_first(const http_request *req, const http_range *part)
+{
+    const http_range window = window_at(part, 0);
+    return load(req, &window);
 }
 
 /* --- header fields -----------------------------------------------------------------------------
@@ -152,10 +139,17 @@ static error send_parts(http_request *req, const http_file *f)
     total += frames[f->part_count].len;
     const str type = str_format(a, "multipart/byteranges; boundary=%.*s", STR_ARG(boundary));
     TRY(http_reply_start_sized(req, req->status, type, total));
-    char *piece = arena_alloc(a, PIECE_BYTES, 1);
+    char *small = arena_alloc(a, SMALL_BYTES, 1);
     for (size_t i = 0; i < f->part_count; i++) {
+        const http_range *part = &f->parts[i];
         TRY(http_reply_write(req, frames[i]));
-        TRY(send_part(req, &f->parts[i], piece));
+        if (part->bytes <= SMALL_BYTES) {
+            TRY(read_range(req, part, small));
+            TRY(http_reply_write(req, (str){ small, (size_t)part->bytes }));
+        } else {
+            TRY(load_first(req, part));
+            TRY(send_loaded(req, part));
+        }
     }
     return http_reply_write(req, frames[f->part_count]);
 }
@@ -165,24 +159,23 @@ error http_file_send(http_request *req)
     const http_file *f = req->file;
     arena *a = &req->conn->arena;
     const http_range *part = &f->parts[0];
-    invariant(f && f->fd >= 0 && !req->streaming);
+    invariant(f && f->source && !req->streaming);
     if (req->status == 304) {
         TRY(set_fields(req, f));
         return http_reply_empty(req, 304);
     }
-    const bool small = f->part_count == 1 && part->bytes <= PIECE_BYTES;
-    if (small && req->head.method != HTTP_HEAD) {
-        file_read r = { .fd = f->fd, .at = part->at, .len = (size_t)part->bytes };
-        r.bytes = arena_alloc(a, r.len, 1);
-        TRY(read_piece(req, &r));
+    const bool reads = req->head.method != HTTP_HEAD;
+    if (reads && f->part_count == 1 && part->bytes <= SMALL_BYTES) {
+        char *bytes = arena_alloc(a, (size_t)part->bytes, 1);
+        TRY(read_range(req, part, bytes));
         TRY(set_fields(req, f)); /* not before: a read that fails is another answer */
-        return http_reply_bytes(req, req->status, f->type, (str){ r.bytes, r.len });
+        return http_reply_bytes(req, req->status, f->type, (str){ bytes, (size_t)part->bytes });
     }
+    if (reads)
+        TRY(load_first(req, part)); /* for the same reason */
     TRY(set_fields(req, f));
-    if (f->part_count > 1)
+    if (f->part_count > 1) /* of a GET */
         return send_parts(req, f);
     TRY(http_reply_start_sized(req, req->status, f->type, part->bytes));
-    if (req->head.method == HTTP_HEAD)
-        return OK;
-    return send_part(req, part, arena_alloc(a, PIECE_BYTES, 1));
+    return reads ? send_loaded(req, part) : OK;
 }

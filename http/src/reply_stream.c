@@ -91,26 +91,49 @@ static void write_chunk(stream *s, str bytes)
     stream_write(s, STR("\r\n"));
 }
 
-error http_reply_write(http_request *req, str bytes)
+/* `bytes` are about to be written. */
+static error account_for(http_request *req, uint64_t bytes)
 {
-    http_conn *c = req->conn;
-    const bool sized = req->length != HTTP_LENGTH_UNKNOWN;
     invariant(req->streaming);
-    if (!c->stream)
+    if (!req->conn->stream)
         return error_set(&HTTP_CLIENT_GONE, "in the middle of the response");
-    if (bytes.len == 0 || req->head.method == HTTP_HEAD)
+    if (req->head.method == HTTP_HEAD || req->length == HTTP_LENGTH_UNKNOWN)
         return OK;
-    if (sized && bytes.len > req->length_left)
+    if (bytes > req->length_left)
         return error_set(&HTTP_LENGTH_WRONG, "more than the %llu bytes that were announced",
                          (unsigned long long)req->length);
-    req->length_left -= sized ? bytes.len : 0;
-    if (sized || req->head.minor_version == 0)
-        stream_write(c->stream, bytes);
-    else /* RFC 9112, 7.1 */
-        write_chunk(c->stream, bytes);
-    if (stream_queued(c->stream) <= HTTP_OUTPUT_BYTES_HIGH)
+    req->length_left -= bytes;
+    return OK;
+}
+
+error http_reply_wait(http_request *req)
+{
+    const http_conn *c = req->conn;
+    if (!c->stream)
+        return error_set(&HTTP_CLIENT_GONE, "in the middle of the response");
+    return stream_queued(c->stream) > HTTP_OUTPUT_BYTES_HIGH ? wait_for_client(req) : OK;
+}
+
+error http_reply_write(http_request *req, str bytes)
+{
+    stream *s = req->conn->stream;
+    TRY(account_for(req, bytes.len));
+    if (bytes.len == 0 || req->head.method == HTTP_HEAD)
         return OK;
-    return wait_for_client(req);
+    if (req->length != HTTP_LENGTH_UNKNOWN || req->head.minor_version == 0)
+        stream_write(s, bytes);
+    else /* RFC 9112, 7.1 */
+        write_chunk(s, bytes);
+    return http_reply_wait(req);
+}
+
+error http_reply_write_file(http_request *req, stream_file *f, const http_range *range)
+{
+    invariant(req->length != HTTP_LENGTH_UNKNOWN);
+    TRY(account_for(req, range->bytes));
+    if (req->head.method != HTTP_HEAD)
+        stream_write_file(req->conn->stream, f, range->at, range->bytes);
+    return OK;
 }
 
 /* --- items ------------------------------------------------------------------------------------ */

@@ -483,6 +483,114 @@ static void test_file_large_arrives_whole_by_and_by(void **state)
     peer_close(&p);
 }
 
+/* A byte of the files that make_pattern makes; no window's size is a multiple of its period. */
+static char pattern_byte(size_t at)
+{
+    return (char)(at % 251 ^ at / 251 % 241);
+}
+
+static void make_pattern(const char *path, size_t bytes)
+{
+    char *text = malloc(bytes + 1);
+    assert_non_null(text);
+    for (size_t i = 0; i < bytes; i++)
+        text[i] = pattern_byte(i);
+    const int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, bytes), (ssize_t)bytes);
+    close(fd);
+    free(text);
+}
+
+static void check_pattern_at(str bytes, size_t from, size_t len, int line)
+{
+    bool same = bytes.len == len;
+    for (size_t i = 0; i < len && same; i++)
+        same = bytes.ptr[i] == pattern_byte(from + i);
+    if (!same) {
+        print_error("%zu bytes instead of %zu from %zu on, or others\n", bytes.len, len, from);
+        _fail(__FILE__, line);
+    }
+}
+#define check_pattern(bytes_, from_, len_) check_pattern_at((bytes_), (from_), (len_), __LINE__)
+
+/* Read with their head, sent in one window, in several: all of them whole, one behind the other. */
+static void test_file_of_every_size_arrives_whole(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { 1,      4096,   16383,  16384,  16385,  65536,
+                                    262143, 262144, 262145, 524289, 3000017 };
+    char path[64];
+    peer p;
+    answer a;
+    serve_files();
+    peer_connect(&p, server.port);
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        (void)snprintf(path, sizeof path, "site/%zu.bin", sizes[i]);
+        make_pattern(path, sizes[i]);
+        for (int j = 0; j < 2; j++)
+            peer_sendf(&p, "GET /one/%zu.bin HTTP/1.1\r\nHost: x\r\n\r\n", sizes[i]);
+        peer_sendf(&p, "HEAD /one/%zu.bin HTTP/1.1\r\nHost: x\r\n\r\n", sizes[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        for (int j = 0; j < 3; j++) {
+            peer_read(&p, j == 2, &a);
+            check_status("pattern", &a, 200);
+            check_pattern(a.body, 0, j == 2 ? 0 : sizes[i]);
+            answer_free(&a);
+        }
+    }
+    peer_close(&p);
+}
+
+static void test_file_of_many_windows_is_cut_to_ranges(void **state)
+{
+    (void)state;
+    answer a;
+    make_pattern("site/pattern.bin", 2000000);
+    serve_files();
+    ask("GET", "/one/pattern.bin", "Range: bytes=77-1700076\r\n", &a);
+    check_status("range", &a, 206);
+    check_pattern(a.body, 77, 1700000);
+    answer_free(&a);
+    ask("GET", "/one/pattern.bin", "Range: bytes=5-9,1000-901000,1900000-1916383,-20000\r\n", &a);
+    check_status("parts", &a, 206);
+    static const struct {
+        size_t from, len;
+    } parts[] = { { 5, 5 }, { 1000, 900001 }, { 1900000, 16384 }, { 1980000, 20000 } };
+    str rest = a.body;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        const char *end = memmem(rest.ptr, rest.len, "\r\n\r\n", 4);
+        assert_non_null(end);
+        rest = str_slice(rest, (size_t)(end - rest.ptr) + 4, rest.len);
+        check_pattern(str_slice(rest, 0, parts[i].len), parts[i].from, parts[i].len);
+        rest = str_slice(rest, parts[i].len, rest.len);
+    }
+    assert_true(str_ends_with(rest, STR("--\r\n")) && rest.len < 100);
+    answer_free(&a);
+}
+
+/* From the disk, where the kernel has forgotten it: names and bytes. */
+static void test_file_the_kernel_has_forgotten_arrives_whole(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { 1000, 16385, 3000000 };
+    answer a;
+    serve_files();
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        make_pattern("site/cold.bin", sizes[i]);
+        const int fd = open("site/cold.bin", O_RDWR | O_CLOEXEC);
+        assert_true(fd >= 0);
+        assert_int_equal(fsync(fd), 0);
+        assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+        close(fd);
+        ask("GET", "/one/cold.bin", "", &a);
+        check_status("cold", &a, 200);
+        check_pattern(a.body, 0, sizes[i]);
+        answer_free(&a);
+    }
+}
+
 static void test_file_larger_than_memory_is_announced_and_cut_to_ranges(void **state)
 {
     (void)state;
@@ -637,6 +745,9 @@ int main(void)
         FILE_TEST(test_redirect_location_is_a_url),
         FILE_TEST(test_file_answer_replaced_leaves_no_trace),
         FILE_TEST(test_file_large_arrives_whole_by_and_by),
+        FILE_TEST(test_file_of_every_size_arrives_whole),
+        FILE_TEST(test_file_of_many_windows_is_cut_to_ranges),
+        FILE_TEST(test_file_the_kernel_has_forgotten_arrives_whole),
         FILE_TEST(test_file_larger_than_memory_is_announced_and_cut_to_ranges),
         FILE_TEST(test_file_of_any_size_takes_the_same_memory),
         FILE_TEST(test_file_cut_shorter_breaks_the_connection_off),

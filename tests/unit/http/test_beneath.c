@@ -91,10 +91,60 @@ static void test_beneath_opens_what_is_below_only(void **state)
     }
 }
 
+/* Whether it opens, when nothing may be waited for. */
+static int try(int root, const char *path)
+{
+    const int fd = http_beneath_try_open(root, path, O_RDONLY | O_NONBLOCK);
+    const int why = fd >= 0 ? 0 : errno;
+    if (fd >= 0)
+        close(fd);
+    return why;
+}
+
+static void check_try(int root, const char *path, int expected_errno)
+{
+    const int why = try(root, path);
+    if (why != expected_errno)
+        fail_msg("%s gives errno %d", path, why);
+}
+
+static void test_beneath_try_opens_what_the_kernel_remembers(void **state)
+{
+    const int root = *(int *)*state;
+    fault_clear();
+    check(root, "a", true);
+    const bool knows = try(root, "a") == 0; /* else it is before Linux 5.12 */
+    check(root, "inner/b", true);           /* remembered from now on */
+    check(root, "none", false);
+    if (knows) {
+        check_try(root, "inner/b", 0);
+        check_try(root, "none", ENOENT);
+        check_try(root, "link", ELOOP);
+        check_try(root, "linked/b", ELOOP);
+        check_try(root, "never asked for", EAGAIN);
+    }
+    assert_int_not_equal(try(root, "../secret"), 0);
+    assert_int_not_equal(try(root, "inner/../../secret"), 0);
+    assert_int_not_equal(try(root, "/etc/passwd"), 0);
+    assert_int_not_equal(try(root, "top/etc/passwd"), 0);
+    fault_always("http.openat2"); /* an older kernel */
+    check_try(root, "inner/b", EAGAIN);
+    assert_int_equal(http_beneath_try_root(folder), -1);
+    assert_int_equal(errno, EAGAIN);
+    fault_clear();
+    const int again = http_beneath_root(folder);
+    assert_true(again >= 0);
+    check(again, "root/inner/b", true);
+    close(again);
+    assert_int_equal(http_beneath_root("/tmp/brio-none"), -1);
+    assert_int_equal(errno, ENOENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_beneath_opens_what_is_below_only),
+        cmocka_unit_test(test_beneath_try_opens_what_the_kernel_remembers),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

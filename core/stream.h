@@ -1,7 +1,7 @@
-/* Streams: byte connections over TCP and Unix sockets, with callbacks on the loop.
+/* Streams: byte connections over TCP, Unix sockets and memory, with callbacks on the loop.
  *
  *   stream_connect -> CONNECTING --ok--> OPEN --peer's end--> HALF_OPEN (still writable)
- *   listener ------------------------->  |                       |
+ *   listener, stream_pair ------------>  |                       |
  *                                        +--- stream_close ------+--> CLOSING -> closed()
  *
  * Bytes arrive in a block of the worker's pool, and `data` is lent all that it has not yet
@@ -87,7 +87,21 @@ error stream_connect(loop *loop, const address *to, const stream_handler *handle
 error stream_from_fd(loop *loop, int fd, const stream_handler *handler,
                      const stream_options *options, void *owner, stream **out);
 
-/* What stream_connect or stream_from_fd was given as `owner`. */
+/* One end of a stream_pair. */
+typedef struct stream_pair_end {
+    const stream_handler *handler;
+    const stream_options *options; /* may be NULL */
+    void *owner;
+    const address *peer; /* what stream_peer says of the other end; NULL: unknown */
+} stream_pair_end;
+/* Two streams connected through memory, without a socket: for tests, and programs that talk to
+ * themselves. All is as over one: bytes arrive in a later round of the loop, a reader that stops
+ * holds the writer up when `bytes` (0: 64 KiB) are on their way, an end or a reset is seen behind
+ * them.
+ *   fails  OUT_OF_MEMORY; then there is neither */
+error stream_pair(loop *loop, const stream_pair_end ends[2], size_t bytes, stream *out[2]);
+
+/* What it was given as `owner`. */
 void *stream_owner(const stream *s);
 /* The loop it belongs to. */
 loop *stream_loop(const stream *s);
@@ -152,6 +166,8 @@ void stream_end(stream *s);
 void stream_close(stream *s, uint32_t linger_ms);
 /* Closes at once, dropping what is queued. closed() follows in the next turn. */
 void stream_abort(stream *s);
+/* The same, and over TCP and in memory the peer sees the connection break instead of end. */
+void stream_reset(stream *s);
 
 /* --- listeners -------------------------------------------------------------------------------- */
 

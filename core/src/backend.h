@@ -13,6 +13,22 @@
 
 #include <sys/uio.h>
 
+/* How a stream's bytes move: by a backend over a socket, or in memory (stream_memory.c). */
+typedef struct stream_transport {
+    /* Takes the stream in. Reading begins; writability is known after a connect. */
+    error (*start)(loop *l, stream *s);
+    /* Lets go of it, and of what it moved its bytes by; no completion comes after this. */
+    void (*stop)(loop *l, stream *s);
+    /* Sends what stream_output gives until it gives nothing or the other side takes no more; in the
+     * latter case goes on by itself later. */
+    void (*send)(loop *l, stream *s);
+    /* Reads on after the stream had stopped taking input. */
+    void (*receive)(loop *l, stream *s);
+    /* Ends our side: all of it was sent. */
+    void (*end)(stream *s);
+    address (*peer)(const stream *s);
+} stream_transport;
+
 struct backend_ops {
     const char *name;
     error (*open)(loop *l);
@@ -23,15 +39,7 @@ struct backend_ops {
     error (*watch)(loop *l, watch *w);
     void (*unwatch)(loop *l, watch *w);
 
-    /* Takes the stream's socket in. Reading begins; writability is known after a connect. */
-    error (*start)(loop *l, stream *s);
-    /* Lets go of it; no completion comes after this. */
-    void (*stop)(loop *l, stream *s);
-    /* Sends what stream_output gives until it gives nothing or the kernel takes no more; in the
-     * latter case goes on by itself later. */
-    void (*send)(loop *l, stream *s);
-    /* Reads on after the stream had stopped taking input. */
-    void (*receive)(loop *l, stream *s);
+    stream_transport sockets;
 };
 
 extern const backend_ops backend_epoll;
@@ -48,7 +56,16 @@ typedef struct stream_io_flags {
 } stream_io_flags;
 stream_io_flags *stream_flags(stream *s);
 
+/* Of a socket; -1 when it has none. */
 int stream_fd(const stream *s);
+/* What stream_make was given. */
+void *stream_transport_state(const stream *s);
+/* Whether the peer is to see a reset when the stream stops. */
+bool stream_resets(const stream *s);
+/* A transport's `stop`, `end` and `peer` as far as the socket is concerned. */
+void stream_socket_close(stream *s);
+void stream_socket_end(stream *s);
+address stream_socket_peer(const stream *s);
 /* The socket's pending error, taken; 0: none. */
 int stream_socket_error(const stream *s);
 /* Whether the backend may read for it now. */
@@ -85,5 +102,10 @@ void stream_read_again(stream *s);
 stream *stream_of_unread(list_node *n);
 /* The connection broke. */
 void stream_failed(stream *s, int system_errno);
+/* An open stream with a transport that stream_begin starts; until then `free` ends it. NULL without
+ * memory. */
+stream *stream_make(loop *l, const stream_transport *transport, void *transport_state,
+                    const stream_handler *handler, const stream_options *options, void *owner);
+error stream_begin(stream *s);
 
 #endif

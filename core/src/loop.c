@@ -321,7 +321,7 @@ void loop_turn(loop *l, uint32_t wait_ms_max)
 bool loop_is_settled(const loop *l)
 {
     return list_is_empty(&l->posted) && list_is_empty(&l->unread) && list_is_empty(&l->ready) &&
-           list_is_empty(&l->yielded) && l->offloaded == 0 &&
+           list_is_empty(&l->yielded) && list_is_empty(&l->turn_end) && l->offloaded == 0 &&
            timer_wheel_next_ms(&l->timers) > clock_ms();
 }
 

@@ -93,6 +93,7 @@ static error epoll_start(loop *l, stream *s)
 static void epoll_stop(loop *l, stream *s)
 {
     epoll_remove(l, stream_fd(s), (uintptr_t)s);
+    stream_socket_close(s);
 }
 
 static void epoll_receive(loop *l, stream *s);
@@ -278,8 +279,12 @@ const backend_ops backend_epoll = {
     .wait = epoll_wait_and_deliver,
     .watch = epoll_watch,
     .unwatch = epoll_unwatch,
-    .start = epoll_start,
-    .stop = epoll_stop,
-    .send = epoll_send,
-    .receive = epoll_receive,
+    .sockets = {
+        .start = epoll_start,
+        .stop = epoll_stop,
+        .send = epoll_send,
+        .receive = epoll_receive,
+        .end = stream_socket_end,
+        .peer = stream_socket_peer,
+    },
 };

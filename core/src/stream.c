@@ -1,5 +1,5 @@
 /* The stream: input kept in one block, output in a queue of slices of blocks, and the states
- * between connecting and gone. Backends move the bytes (backend.h).
+ * between connecting and gone. Transports move the bytes (backend.h).
  *
  * Input: bytes [in_from, in_to) of `in` are not yet consumed. They grow in place; when the block is
  * full they move to the front or to a larger block. A block that nobody else keeps and whose bytes
@@ -7,8 +7,8 @@
  *
  * Output: a queue of slices of blocks and files (stream_queue.h).
  *
- * A layer (stream_layer.h), if there is one, stands between both and the backend: what is read goes
- * to it, what is sent comes from it, and input and queue stay the owner's plain bytes.
+ * A layer (stream_layer.h), if there is one, stands between both and the transport: what is read
+ * goes to it, what is sent comes from it, and input and queue stay the owner's plain bytes.
  *
  *   CONNECTING -> OPEN -> ENDING (write side ends once flushed) -> LINGERING (drops input) -> GONE
  *
@@ -52,10 +52,12 @@ typedef enum stream_state {
 struct stream {
     list_node unread; /* first: in loop->unread */
     loop *loop;
+    const stream_transport *transport;
+    void *transport_state;
     stream_layer *layer; /* NULL: plain */
     const stream_handler *handler;
     void *owner;
-    int fd;
+    int fd; /* -1: in memory, or gone */
     stream_state state;
     stream_io_flags io;
     bool at_end;   /* the peer's side has ended */
@@ -66,6 +68,7 @@ struct stream {
     bool end_wanted; /* stream_end */
     bool end_sent;
     bool in_data; /* inside handler->data */
+    bool resets;
 
     block *in;
     uint32_t in_from;
@@ -138,13 +141,42 @@ int stream_socket_error(const stream *s)
     return pending;
 }
 
-address stream_peer(const stream *s)
+void *stream_transport_state(const stream *s)
+{
+    return s->transport_state;
+}
+
+bool stream_resets(const stream *s)
+{
+    return s->resets;
+}
+
+void stream_socket_close(stream *s)
+{
+    const struct linger at_once = { .l_onoff = 1 };
+    if (s->resets)
+        (void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(s->fd);
+    s->fd = -1;
+}
+
+void stream_socket_end(stream *s)
+{
+    shutdown(s->fd, SHUT_WR);
+}
+
+address stream_socket_peer(const stream *s)
 {
     address a = { 0 };
     socklen_t len = sizeof a.sockaddr;
-    if (s->fd >= 0 && getpeername(s->fd, (struct sockaddr *)(void *)a.sockaddr, &len) == 0)
+    if (getpeername(s->fd, (struct sockaddr *)(void *)a.sockaddr, &len) == 0)
         a.len = len;
     return a;
+}
+
+address stream_peer(const stream *s)
+{
+    return s->state == STREAM_GONE ? (address){ 0 } : s->transport->peer(s);
 }
 
 /* Whether `data` may be called: the owner wants input, and our output is not in the way. */
@@ -199,9 +231,8 @@ static void finish(stream *s, const error_kind *why, int system_errno, const cha
     s->why = why;
     s->why_errno = system_errno;
     s->why_text = text;
-    s->loop->backend->stop(s->loop, s);
-    close(s->fd);
-    s->fd = -1;
+    s->transport->stop(s->loop, s);
+    s->transport_state = NULL;
     stream_queue_clear(&s->queue);
     s->queued = 0; /* the layer's too */
     if (s->layer)
@@ -235,6 +266,12 @@ void stream_abort(stream *s)
     finish_well(s);
 }
 
+void stream_reset(stream *s)
+{
+    s->resets = true;
+    finish_well(s);
+}
+
 static void set_timer(stream *s, uint32_t ms);
 
 /* Until when a peer that does nothing is waited for, once the owner has closed. */
@@ -250,7 +287,7 @@ static void end_side(stream *s)
     if (s->end_sent)
         return;
     s->end_sent = true;
-    shutdown(s->fd, SHUT_WR);
+    s->transport->end(s);
 }
 
 /* Everything queued is with the kernel: what was waiting for that happens now. */
@@ -468,7 +505,7 @@ void stream_read_again(stream *s)
     if (s->layer && s->state != STREAM_GONE && s->state != STREAM_CONNECTING)
         s->layer->ops->advance(s->layer);
     if (s->state != STREAM_GONE)
-        s->loop->backend->receive(s->loop, s);
+        s->transport->receive(s->loop, s);
 }
 
 void stream_pause(stream *s)
@@ -642,7 +679,7 @@ static void flush(loop_task *task)
     if (s->queued == 0)
         sent_all(s);
     if (s->queued > 0)
-        s->loop->backend->send(s->loop, s);
+        s->transport->send(s->loop, s);
 }
 
 /* --- the layer ------------------------------------------------------------------------------- */
@@ -802,19 +839,19 @@ void stream_connected(stream *s)
         loop_at_turn_end(s->loop, &s->flush);
 }
 
-static error stream_new(loop *l, int fd, stream_state state, const stream_handler *handler,
-                        const stream_options *options, void *owner, stream **out)
+stream *stream_make(loop *l, const stream_transport *transport, void *transport_state,
+                    const stream_handler *handler, const stream_options *options, void *owner)
 {
     invariant(handler->data && handler->closed);
     stream *s = fault_point("stream.new") ? NULL : calloc(1, sizeof *s);
-    if (!s) {
-        close(fd);
-        return error_set(&OUT_OF_MEMORY, "no memory for a stream");
-    }
+    if (!s)
+        return NULL;
     s->loop = l;
-    s->fd = fd;
-    s->state = state;
-    s->io.writable = state == STREAM_OPEN;
+    s->transport = transport;
+    s->transport_state = transport_state;
+    s->fd = -1;
+    s->state = STREAM_OPEN;
+    s->io.writable = true;
     s->handler = handler;
     s->owner = owner;
     s->input_bytes_max =
@@ -827,13 +864,33 @@ static error stream_new(loop *l, int fd, stream_state state, const stream_handle
     s->timer.fire = timer_fired;
     s->flush.run = flush;
     s->gone.run = told_gone;
-    const error e = l->backend->start(l, s);
+    return s;
+}
+
+error stream_begin(stream *s)
+{
+    TRY(s->transport->start(s->loop, s));
+    s->loop->streams++;
+    return OK;
+}
+
+static error stream_new(loop *l, int fd, stream_state state, const stream_handler *handler,
+                        const stream_options *options, void *owner, stream **out)
+{
+    stream *s = stream_make(l, &l->backend->sockets, NULL, handler, options, owner);
+    if (!s) {
+        close(fd);
+        return error_set(&OUT_OF_MEMORY, "no memory for a stream");
+    }
+    s->fd = fd;
+    s->state = state;
+    s->io.writable = state == STREAM_OPEN;
+    const error e = stream_begin(s);
     if (e.kind) {
         close(fd);
         free(s);
         return e;
     }
-    l->streams++;
     *out = s;
     return OK;
 }

@@ -144,6 +144,8 @@ typedef struct pair_kind {
      * before the bare socket that is returned. NULL: nothing. */
     error (*start)(stream *s, bool is_client);
     int (*dress)(int peer, bool is_client, int buffer_bytes);
+    /* Makes both instead of all this, and returns the bare socket. */
+    int (*open)(const stream_options *options, int buffer_bytes, side *s);
 } pair_kind;
 
 static const pair_kind PAIR_KINDS[] = {
@@ -218,6 +220,8 @@ static inline int pair_open(const pair_kind *kind, const stream_options *options
                             side *s)
 {
     address at;
+    if (kind->open)
+        return kind->open(options, buffer_bytes, s);
     const int listening = pair_listen(kind->is_unix, &at);
     peer_buffers(listening, buffer_bytes);
     int peer;

@@ -1,10 +1,11 @@
-/* The stream suite: the same tests for every backend, over TCP and Unix sockets and TLS, with the
- * stream as the accepted and as the connecting end. The peer is a bare socket, so that it can do
- * what a well-behaved stream never would. */
+/* The stream suite: the same tests for every backend, over TCP and Unix sockets, TLS and memory,
+ * with the stream as the accepted and as the connecting end. The peer is a bare socket, so that it
+ * can do what a well-behaved stream never would. */
 #include "backend.h"
 
 #include "core/fault.h"
 #include "core/offload.h"
+#include "tests/support/memory_relay.h"
 #include "tests/support/stream_pair.h"
 #include "tests/support/tls_relay.h"
 
@@ -47,11 +48,24 @@ static void open_a(const stream_options *options)
     peer = pair_open(kind, options, 0, &a);
 }
 
+/* Whether somebody stands between the stream and the bare socket. */
+static bool is_relayed(void)
+{
+    return kind->dress || kind->open;
+}
+
+/* Of the stream's own socket, where it has one. */
+static void stream_buffers(int bytes)
+{
+    if (stream_fd(a.stream) >= 0)
+        peer_buffers(stream_fd(a.stream), bytes);
+}
+
 /* With little room in the kernel: a write of some kilobytes is refused. */
 static void open_a_with_small_buffers(void)
 {
     peer = pair_open(kind, NULL, SMALL_BUFFER_BYTES, &a);
-    peer_buffers(stream_fd(a.stream), SMALL_BUFFER_BYTES);
+    stream_buffers(SMALL_BUFFER_BYTES);
 }
 
 /* `b` is a stream too, on the other end of a's connection. */
@@ -342,7 +356,7 @@ static void test_stream_reset_drops_what_is_queued(void **state)
 static void test_stream_last_words_are_heard_when_writing_fails(void **state)
 {
     (void)state;
-    if (kind->dress)
+    if (is_relayed())
         skip(); /* words and reset take more than a moment through it */
     open_a(NULL);
     assert_ok(fiber_sleep(5));
@@ -399,10 +413,10 @@ static void test_stream_queue_past_the_watermark_stops_reading(void **state)
 {
     (void)state;
     open_a(&(stream_options){ .output_bytes_high = 100000 });
-    peer_buffers(stream_fd(a.stream), 20000);
+    stream_buffers(20000);
     a.take = echo;
     size_t sent = 0, queued_max = 0;
-    const int idle_max = kind->dress ? 300 : 30; /* of ms: windows of two hops open slowly */
+    const int idle_max = is_relayed() ? 300 : 30; /* of ms: windows of two hops open slowly */
     for (int idle = 0; idle < idle_max;) {
         const ssize_t taken = peer_send_some(peer, pattern(sent, 10000));
         assert_true(taken >= 0);
@@ -687,6 +701,24 @@ static void test_stream_abort_drops_what_is_queued(void **state)
     assert_int_equal(heard.len, 0);
 }
 
+static void test_stream_reset_is_seen_by_the_peer(void **state)
+{
+    (void)state;
+    open_a(NULL);
+    stream_write(a.stream, pattern(0, 100));
+    peer_receive(peer, &heard, 100);
+    stream_reset(a.stream);
+    stream_reset(a.stream);
+    eventually(a.closed);
+    assert_ok(a.why);
+    ssize_t got = -1;
+    for (int i = 0; i < 10000 && got == -1; i++) {
+        got = peer_receive_some(peer, &heard, 100);
+        assert_ok(fiber_sleep(1));
+    }
+    assert_int_equal(got, kind->is_unix ? 0 : -2); /* Unix sockets have no resets */
+}
+
 /* How a callback ends its stream. */
 static side_event end_in;
 static bool end_aborts;
@@ -873,7 +905,7 @@ static void test_stream_closed_before_it_is_connected_is_told_once(void **state)
 static void test_stream_knows_its_ends(void **state)
 {
     (void)state;
-    if (kind->dress)
+    if (is_relayed())
         skip(); /* the test's socket is not the peer's */
     open_a(NULL);
     assert_ptr_equal(stream_owner(a.stream), &a);
@@ -994,6 +1026,7 @@ static int run_kind(void)
         STREAM_TEST(test_stream_close_gives_up_on_a_peer_that_does_not_read),
         STREAM_TEST(test_stream_close_gives_up_on_a_peer_that_does_not_end),
         STREAM_TEST(test_stream_abort_drops_what_is_queued),
+        STREAM_TEST(test_stream_reset_is_seen_by_the_peer),
         STREAM_TEST(test_stream_may_be_ended_inside_any_callback),
         STREAM_TEST(test_stream_closed_at_the_peers_end_is_gone_at_once),
         STREAM_TEST(test_stream_timeout_can_be_moved_and_disarmed),
@@ -1010,7 +1043,9 @@ static int run_kind(void)
     };
     char name[64];
     (void)snprintf(name, sizeof name, "stream %s %s", loop_backend_name(loop_self()), kind->name);
-    return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+    const int failed = cmocka_run_group_tests_name(name, tests, NULL, NULL);
+    memory_relays_wait();
+    return failed;
 }
 
 int main(void)
@@ -1021,6 +1056,8 @@ int main(void)
     if (!relays_begin())
         return 1;
     int failed = 0;
+    kind = &MEMORY_KIND;
+    failed += run_in_fiber(run_kind);
     for (size_t i = 0; i < ARRAY_LEN(PAIR_KINDS) + tls_kinds; i++) {
         kind = i < ARRAY_LEN(PAIR_KINDS) ? &PAIR_KINDS[i] : &TLS_KINDS[i - ARRAY_LEN(PAIR_KINDS)];
         failed += run_in_fiber(run_kind);

@@ -1,8 +1,10 @@
-/* Files as what streams send: over TCP and Unix sockets and TLS, mixed with other writes, into
- * sockets with little room, from files that shrink, and where the kernel does not send files. */
+/* Files as what streams send: over TCP and Unix sockets, TLS and memory, mixed with other writes,
+ * into sockets with little room, from files that shrink, and where the kernel does not send files.
+ */
 #include "backend.h"
 
 #include "core/fault.h"
+#include "tests/support/memory_relay.h"
 #include "tests/support/stream_pair.h"
 #include "tests/support/tls_relay.h"
 
@@ -61,7 +63,7 @@ static int teardown(void **state)
 static void open_a(int buffer_bytes)
 {
     peer = pair_open(kind, NULL, buffer_bytes, &a);
-    if (buffer_bytes)
+    if (buffer_bytes && stream_fd(a.stream) >= 0)
         peer_buffers(stream_fd(a.stream), buffer_bytes);
 }
 
@@ -443,6 +445,7 @@ static int run_kind(void)
                    kind->name);
     const int before = count_descriptors();
     const int failed = cmocka_run_group_tests_name(name, tests, NULL, NULL);
+    memory_relays_wait();
     return failed + (count_descriptors() > before);
 }
 
@@ -453,6 +456,8 @@ int main(void)
     if (!relays_begin())
         return 1;
     int failed = 0;
+    kind = &MEMORY_KIND;
+    failed += run_in_fiber(run_kind);
     for (size_t i = 0; i < ARRAY_LEN(PAIR_KINDS) + tls_kinds; i++) {
         kind = i < ARRAY_LEN(PAIR_KINDS) ? &PAIR_KINDS[i] : &TLS_KINDS[i - ARRAY_LEN(PAIR_KINDS)];
         failed += run_in_fiber(run_kind);

@@ -44,6 +44,8 @@ struct http_route {
     uint32_t timeout_ms;   /* 0: HTTP_HANDLER_TIMEOUT of the configuration, which is also how long
                               any handler may run without yielding */
     http_priority priority;
+    bool uncompressed; /* whatever layers say: a secret in its answers stands beside what others can
+                          make a client send, and must not be told by a length (BREACH) */
     const char *files; /* of http_files: the directory. HTTP_FILES sets it */
 };
 

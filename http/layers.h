@@ -103,4 +103,43 @@ typedef struct http_etag_options {
  * with 412. Stands inside layers that change bodies: the tag is of what the handler staged. */
 YIELDS error http_etag(http_request *req, const http_next *next);
 
+/* --- compression ------------------------------------------------------------------------------ */
+
+#define HTTP_COMPRESS_TYPES_MAX   64
+#define HTTP_COMPRESS_CODINGS_MAX 3
+
+/* Lists end with NULL. Of each number 0 is the default. */
+typedef struct http_compress_options {
+    size_t body_bytes_min; /* smaller bodies leave as they are: 1 KiB */
+    size_t body_bytes_max; /* and so do larger ones that are staged: 16 MiB */
+    /* Media types without parameters, "application/json", or all of a kind, "text/" and a star;
+     * none: text, JSON, XML and whatever else a file's extension stands for that is not packed
+     * already. */
+    const char *types[HTTP_COMPRESS_TYPES_MAX + 1];
+    /* Of "zstd", "br" and "gzip", the one first that is taken where a client likes several as much;
+     * none: all three, in this order. */
+    const char *codings[HTTP_COMPRESS_CODINGS_MAX + 1];
+    int zstd_level;        /* 1 to 19: 3 */
+    int br_level;          /* 1 to 11: 4 */
+    int gzip_level;        /* 1 to 9: 5 */
+    uint32_t encoders_max; /* in use at once in a worker, each up to 1 MiB for an answer in pieces;
+                              past it answers leave as they are: 64 */
+} http_compress_options;
+
+/* Compresses answers as they leave, staged ones and those in pieces, errors as well, by what
+ * Accept-Encoding says: the best by its weights. A piece that was written can be read by the client
+ * before the next one comes. Staged bodies over 64 KiB are compressed on an offload thread, and
+ * leave as they are when there is none. So does every body that would not become smaller, that has
+ * Content-Encoding, Content-Range or Cache-Control: no-transform, or that is a file; and those of
+ * routes that say `.uncompressed`, and of handlers that say http_reply_uncompressed.
+ *
+ * Answers that might have been compressed get Vary: Accept-Encoding. A strong ETag gets the
+ * coding's name, "x" becomes "x--gzip", and a client that says so in If-Match or If-None-Match is
+ * understood: handlers see "x". It does not matter where the layer stands among others; of two, the
+ * inner one's options count.
+ *
+ * BREACH: an answer that holds a secret beside what an attacker can make a client send tells the
+ * secret by its length. Such routes are to say `.uncompressed`. */
+YIELDS error http_compress(http_request *req, const http_next *next);
+
 #endif

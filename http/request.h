@@ -243,6 +243,10 @@ error http_replace_header(http_request *req, str name, str value);
  * answer leaves, as http_set_header says. */
 void http_default_header(http_request *req, str name, str value);
 
+/* Keeps http_compress from this answer, as `.uncompressed` does from a route's. Of one in pieces it
+ * is said before that begins. */
+void http_reply_uncompressed(http_request *req);
+
 /* --- values between middleware and handler ---------------------------------------------------- */
 
 /* A key is the address of a static object; what it holds is the owner's business. */

@@ -104,3 +104,17 @@ http_coding http_accept_best(const http_accepted *accepted, uint32_t offered)
     }
     return best;
 }
+
+http_coding http_accept_first(const http_accepted *accepted, const http_coding *offered,
+                              size_t count)
+{
+    http_coding best = HTTP_CODING_IDENTITY;
+    uint16_t quality = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (accepted->quality[offered[i]] > quality) {
+            best = offered[i];
+            quality = accepted->quality[best];
+        }
+    }
+    return accepted->quality[HTTP_CODING_IDENTITY] > quality ? HTTP_CODING_IDENTITY : best;
+}

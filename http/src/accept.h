@@ -28,5 +28,8 @@ http_accepted http_accept_encoding(str value);
 /* The best of the codings in `offered` (bit n: http_coding n), identity among them or not. Identity
  * when none of them is taken. */
 http_coding http_accept_best(const http_accepted *accepted, uint32_t offered);
+/* The same of `count` codings besides identity; of those that a client likes as much, the first. */
+http_coding http_accept_first(const http_accepted *accepted, const http_coding *offered,
+                              size_t count);
 
 #endif

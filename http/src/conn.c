@@ -44,6 +44,8 @@ static void request_free(http_conn *c)
     http_request *req = c->request;
     c->request = NULL;
     if (req) {
+        if (req->filter)
+            req->filter->release(req);
         http_file_close(&req->file);
         block_release(&req->head_block);
         block_release(&req->piece_block);
@@ -176,15 +178,16 @@ void http_conn_start_reply(http_request *req)
 {
     http_conn *c = req->conn;
     const str headers = buf_str(&req->headers);
+    const uint64_t length = http_reply_length(req);
     /* RFC 9112, 6.3: to a client of 1.0 the end of the connection is the end of the body. */
-    const bool ends_it = req->length == HTTP_LENGTH_UNKNOWN && req->head.minor_version == 0;
+    const bool ends_it = length == HTTP_LENGTH_UNKNOWN && req->head.minor_version == 0;
     const bool close = ends_it || !req->head.keep_alive || c->server->draining;
     char *out = stream_reserve(c->stream, HEAD_BYTES_MAX + headers.len + req->content_type.len);
     if (!out)
         return;
     req->closes = close;
     stream_commit(c->stream,
-                  put_head(c, out, req->status, req->content_type, req->length, headers, close));
+                  put_head(c, out, req->status, req->content_type, length, headers, close));
 }
 
 /* An answer without a request behind it, from memory that is always there. Closes. */
@@ -239,7 +242,7 @@ static void stream_ended(http_conn *c, http_request *req, error result)
         http_conn_abort(c); /* without its end, the client knows that it is not whole */
         return;
     }
-    if (req->length == HTTP_LENGTH_UNKNOWN && req->head.minor_version > 0 &&
+    if (http_reply_length(req) == HTTP_LENGTH_UNKNOWN && req->head.minor_version > 0 &&
         req->head.method != HTTP_HEAD)
         stream_write(c->stream, STR("0\r\n\r\n"));
     const bool reuse = !req->closes && may_be_reused(c, req);

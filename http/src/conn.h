@@ -107,6 +107,7 @@ typedef struct http_server {
     void (*on_drained)(struct http_server *server); /* when draining and no connection is left */
     char date[HTTP_DATE_LEN + 1];                   /* as of date_at_ms; "" before the first */
     uint64_t date_at_ms;
+    struct http_encoders *encoders; /* of http_compress; NULL before its first */
 } http_server;
 
 typedef struct http_conn {
@@ -147,6 +148,17 @@ typedef struct http_stored {
     struct http_stored *next;
 } http_stored;
 
+/* What a layer makes of an answer as it leaves, when all layers have returned. */
+typedef struct http_filter {
+    YIELDS void (*staged)(http_request *req); /* it is whole, and sealed */
+    /* The head of one in pieces is about to leave. From here on `filtered` says whether its bytes
+     * become others, of another length. */
+    void (*start)(http_request *req);
+    YIELDS error (*write)(http_request *req, str bytes); /* of one that is filtered */
+    YIELDS error (*finish)(http_request *req);
+    void (*release)(http_request *req); /* the request goes, however it ended */
+} http_filter;
+
 struct http_request {
     http_conn *conn;
     http_head head;
@@ -185,8 +197,12 @@ struct http_request {
     buf scratch; /* an item or event on its way; used again for the next */
     fiber *write_waiter;
     http_stored *values;
-    struct http_file *file; /* opened for an answer; closed with the request; NULL: none */
-    bool sends_file;        /* it is what is staged */
+    struct http_file *file;    /* opened for an answer; closed with the request; NULL: none */
+    bool sends_file;           /* it is what is staged */
+    const http_filter *filter; /* NULL: none */
+    void *filter_state;
+    bool filtered;     /* what the client gets in pieces is the filter's, not the handler's */
+    bool uncompressed; /* nothing is to be compressed */
 };
 
 void http_server_accept(int fd, void *arg);
@@ -196,6 +212,15 @@ void http_server_drain(http_server *server, bool hurry);
 /* Turns defaults into header fields: the head is about to leave.
  *   fails  as http_set_header */
 error http_reply_seal(http_request *req);
+/* All values of the fields of that name that were set so far, as one list; STR_NONE without one. */
+str http_reply_list(const http_request *req, str name);
+/* Whether `member` is in that list, compared without case. */
+bool http_reply_lists(const http_request *req, str name, str member);
+/* The length of a body in pieces as the client is told. */
+uint64_t http_reply_length(const http_request *req);
+/* Sends bytes of a body in pieces as they are.
+ *   yields, fails  as http_reply_write */
+YIELDS error http_reply_send(http_request *req, str bytes);
 /* Sends the staged head, for a body that follows in pieces. */
 void http_conn_start_reply(http_request *req);
 /* The client has taken what was queued; it has not for too long. */

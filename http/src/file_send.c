@@ -160,6 +160,7 @@ error http_file_send(http_request *req)
     arena *a = &req->conn->arena;
     const http_range *part = &f->parts[0];
     invariant(f && f->source && !req->streaming);
+    http_reply_uncompressed(req); /* but for its neighbours */
     if (req->status == 304) {
         TRY(set_fields(req, f));
         return http_reply_empty(req, 304);

@@ -6,6 +6,11 @@
  * it. */
 #include "layer.h"
 
+/* NULL in a program that does not name http_compress, which so is not linked with what that needs.
+ */
+#pragma weak http_compress
+#pragma weak http_compress_prepare
+
 ERROR_KIND(HTTP_LAYER_INVALID, ERROR_INVALID, "The options of a layer are invalid.");
 
 struct http_prepared {
@@ -19,6 +24,7 @@ static const struct {
     http_layer_prepare_fn *prepare;
 } OWN[] = {
     { http_security_headers, http_security_prepare },
+    { http_compress, http_compress_prepare },
     { http_cors, http_cors_prepare },
     { http_etag, http_etag_prepare },
     { http_rate_limit, http_rate_limit_prepare },

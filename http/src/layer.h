@@ -10,6 +10,7 @@
 typedef error http_layer_prepare_fn(arena *a, const void *options, const void **out);
 
 http_layer_prepare_fn http_security_prepare;
+http_layer_prepare_fn http_compress_prepare;
 http_layer_prepare_fn http_cors_prepare;
 http_layer_prepare_fn http_etag_prepare;
 http_layer_prepare_fn http_rate_limit_prepare;

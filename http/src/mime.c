@@ -118,3 +118,18 @@ http_mime http_mime_of(str path)
         return (http_mime){ STR("application/octet-stream"), false };
     return (http_mime){ str_from_c(row->type), row->compressible };
 }
+
+bool http_mime_compressible(str type)
+{
+    const size_t end = type.len;
+    if (str_eq_nocase(str_slice(type, 0, 5), STR("text/")) ||
+        (end > 5 && str_eq_nocase(str_slice(type, end - 5, 5), STR("+json"))) ||
+        (end > 4 && str_eq_nocase(str_slice(type, end - 4, 4), STR("+xml"))))
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
+        str of = str_from_c(ROWS[i].type);
+        if (ROWS[i].compressible && str_eq_nocase(str_cut(&of, ';'), type))
+            return true;
+    }
+    return false;
+}

@@ -12,5 +12,8 @@ typedef struct http_mime {
 /* Of a path or a name, by what stands behind its last dot, in any case;
  * application/octet-stream when that is unknown or there is none. */
 http_mime http_mime_of(str path);
+/* Whether a media type, without parameters and in any case, is worth compressing: text, JSON, XML,
+ * and what the table of extensions says. */
+bool http_mime_compressible(str type);
 
 #endif

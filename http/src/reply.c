@@ -135,3 +135,8 @@ error http_set_header(http_request *req, str name, str value)
     req->challenges = req->challenges || str_eq_nocase(name, STR("WWW-Authenticate"));
     return OK;
 }
+
+void http_reply_uncompressed(http_request *req)
+{
+    req->uncompressed = true;
+}

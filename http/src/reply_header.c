@@ -42,6 +42,36 @@ str http_reply_header(const http_request *req, str name)
     return STR_NONE;
 }
 
+str http_reply_list(const http_request *req, str name)
+{
+    buf all;
+    buf_init_arena(&all, &req->conn->arena, HTTP_HEADERS_BYTES_MAX);
+    str rest = buf_str(&req->headers), at, value, first = STR_NONE;
+    while (cut_line(&rest, &at, &value).ptr) {
+        if (!str_eq_nocase(at, name))
+            continue;
+        if (!first.ptr) {
+            first = value;
+            continue;
+        }
+        if (all.len == 0)
+            buf_append(&all, first);
+        buf_append(&all, STR(", "));
+        buf_append(&all, value);
+    }
+    return all.len > 0 ? buf_str(&all) : first;
+}
+
+bool http_reply_lists(const http_request *req, str name, str member)
+{
+    str rest = http_reply_list(req, name);
+    while (rest.ptr) {
+        if (str_eq_nocase(str_trim(str_cut(&rest, ','), STR(" \t")), member))
+            return true;
+    }
+    return false;
+}
+
 error http_replace_header(http_request *req, str name, str value)
 {
     buf *headers = &req->headers;

@@ -29,8 +29,15 @@ static error start(http_request *req, int status, str content_type, uint64_t len
     req->streaming = true;
     req->length = length;
     req->length_left = length;
+    if (req->filter)
+        req->filter->start(req);
     http_conn_start_reply(req);
     return OK;
+}
+
+uint64_t http_reply_length(const http_request *req)
+{
+    return req->filtered ? HTTP_LENGTH_UNKNOWN : req->length;
 }
 
 error http_reply_start(http_request *req, int status, str content_type)
@@ -114,22 +121,29 @@ error http_reply_wait(http_request *req)
     return stream_queued(c->stream) > HTTP_OUTPUT_BYTES_HIGH ? wait_for_client(req) : OK;
 }
 
-error http_reply_write(http_request *req, str bytes)
+error http_reply_send(http_request *req, str bytes)
 {
     stream *s = req->conn->stream;
-    TRY(account_for(req, bytes.len));
-    if (bytes.len == 0 || req->head.method == HTTP_HEAD)
-        return OK;
-    if (req->length != HTTP_LENGTH_UNKNOWN || req->head.minor_version == 0)
+    if (!s)
+        return error_set(&HTTP_CLIENT_GONE, "in the middle of the response");
+    if (http_reply_length(req) != HTTP_LENGTH_UNKNOWN || req->head.minor_version == 0)
         stream_write(s, bytes);
     else /* RFC 9112, 7.1 */
         write_chunk(s, bytes);
     return http_reply_wait(req);
 }
 
+error http_reply_write(http_request *req, str bytes)
+{
+    TRY(account_for(req, bytes.len));
+    if (bytes.len == 0 || req->head.method == HTTP_HEAD)
+        return OK;
+    return req->filtered ? req->filter->write(req, bytes) : http_reply_send(req, bytes);
+}
+
 error http_reply_write_file(http_request *req, stream_file *f, const http_range *range)
 {
-    invariant(req->length != HTTP_LENGTH_UNKNOWN);
+    invariant(req->length != HTTP_LENGTH_UNKNOWN && !req->filtered);
     TRY(account_for(req, range->bytes));
     if (req->head.method != HTTP_HEAD)
         stream_write_file(req->conn->stream, f, range->at, range->bytes);
@@ -171,10 +185,11 @@ error http_reply_finish(http_request *req)
     if (sized && req->length_left > 0)
         return error_set(&HTTP_LENGTH_WRONG, "%llu bytes fewer than were announced",
                          (unsigned long long)req->length_left);
-    if (req->items == ITEMS_NOT)
-        return OK;
-    buf_append_char(&req->scratch, ']');
-    return flush_items(req);
+    if (req->items != ITEMS_NOT) {
+        buf_append_char(&req->scratch, ']');
+        TRY(flush_items(req));
+    }
+    return req->filtered && req->head.method != HTTP_HEAD ? req->filter->finish(req) : OK;
 }
 
 /* --- events ----------------------------------------------------------------------------------- */

@@ -122,6 +122,8 @@ error http_request_run(void *arg)
         if (late.kind)
             log_error("answer without its defaults", LOG_ERR(late));
     }
+    if (req->filter && !req->streaming)
+        req->filter->staged(req);
     return OK;
 }
 

@@ -5,6 +5,7 @@
  *                                    SERVING --fault----> RETIRING --drained or 2 s-----> exit 3 */
 #include "worker.h"
 
+#include "encoder.h"
 #include "quarantine.h"
 #include "room.h"
 #include "shed.h"
@@ -370,6 +371,7 @@ int http_worker_run(const worker_start *start)
     log_close();
     if (status == 0 && p->server.conn_count == 0 && error_is_ok(e))
         loop_free(&p->server.loop);
+    http_encoders_free(&p->server.encoders);
     memory_free(p->sockets);
     memory_free(p);
     return status;

@@ -48,6 +48,36 @@ static void test_accept_encoding_best_of_what_is_offered(void **state)
     }
 }
 
+static void test_accept_encoding_first_of_those_liked_as_much(void **state)
+{
+    static const http_coding all[] = { HTTP_CODING_ZSTD, HTTP_CODING_BR, HTTP_CODING_GZIP };
+    static const http_coding two[] = { HTTP_CODING_GZIP, HTTP_CODING_BR };
+    static const struct {
+        const char *value; /* NULL: no such field */
+        http_coding of_all, of_two;
+    } rows[] = {
+        { NULL, HTTP_CODING_IDENTITY, HTTP_CODING_IDENTITY },
+        { "", HTTP_CODING_IDENTITY, HTTP_CODING_IDENTITY },
+        { "br, gzip, zstd", HTTP_CODING_ZSTD, HTTP_CODING_GZIP },
+        { "*", HTTP_CODING_ZSTD, HTTP_CODING_GZIP },
+        { "br;q=0.9, gzip;q=0.8, zstd;q=0.7", HTTP_CODING_BR, HTTP_CODING_BR },
+        { "gzip, br", HTTP_CODING_BR, HTTP_CODING_GZIP },
+        { "zstd", HTTP_CODING_ZSTD, HTTP_CODING_IDENTITY },
+        { "identity, br;q=0.9", HTTP_CODING_IDENTITY, HTTP_CODING_IDENTITY },
+        { "identity, br", HTTP_CODING_BR, HTTP_CODING_BR },
+        { "identity;q=0, br;q=0.001", HTTP_CODING_BR, HTTP_CODING_BR },
+        { "*;q=0", HTTP_CODING_IDENTITY, HTTP_CODING_IDENTITY },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const http_accepted a = http_accept_encoding(str_from_c(rows[i].value));
+        if (http_accept_first(&a, all, ARRAY_LEN(all)) != rows[i].of_all ||
+            http_accept_first(&a, two, ARRAY_LEN(two)) != rows[i].of_two)
+            fail_msg("\"%s\" gives another", rows[i].value ? rows[i].value : "(none)");
+        assert_int_equal(http_accept_first(&a, all, 0), HTTP_CODING_IDENTITY);
+    }
+}
+
 static void test_accept_encoding_identity_may_be_refused(void **state)
 {
     (void)state;
@@ -61,6 +91,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accept_encoding_best_of_what_is_offered),
+        cmocka_unit_test(test_accept_encoding_first_of_those_liked_as_much),
         cmocka_unit_test(test_accept_encoding_identity_may_be_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

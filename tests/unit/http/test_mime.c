@@ -57,11 +57,44 @@ static void test_mime_every_known_extension_is_found(void **state)
     }
 }
 
+static void test_mime_compressible_types(void **state)
+{
+    static const struct {
+        const char *type;
+        bool compressible;
+    } rows[] = {
+        { "application/json", true },
+        { "Application/JSON", true },
+        { "application/problem+json", true },
+        { "application/vnd.api+JSON", true },
+        { "text/html", true },
+        { "text/x-own", true },
+        { "image/svg+xml", true },
+        { "application/xml", true },
+        { "application/wasm", true },
+        { "font/otf", true },
+        { "image/png", false },
+        { "application/zip", false },
+        { "application/octet-stream", false },
+        { "video/mp4", false },
+        { "text", false },
+        { "+json", false },
+        { "", false },
+        { "application/jsonx", false },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (http_mime_compressible(str_from_c(rows[i].type)) != rows[i].compressible)
+            fail_msg("%s", rows[i].type);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mime_extension_tells_the_type),
         cmocka_unit_test(test_mime_every_known_extension_is_found),
+        cmocka_unit_test(test_mime_compressible_types),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

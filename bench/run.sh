@@ -6,7 +6,7 @@
 # and goes. Servers listen on free loopback ports and are ended by their process ids.
 set -eu
 cd "$(dirname "$0")/.."
-ROWS='json pipeline mallocs idle memory pg note json_document head router timer fiber build'
+ROWS='json pipeline http file upload mallocs idle memory pg note json_document head router timer fiber build'
 BIN=build/release
 CONNECTIONS=64
 ROUNDS=5
@@ -91,6 +91,71 @@ workers_of() {
 HELLO="WORKERS=1 $BIN/apps/hello/hello"
 serve_hello() { serve hello env "$@" HOST=127.0.0.1 PORT=0 WORKERS=1 "$BIN/apps/hello/hello"; }
 
+# A port that nobody listens on now, in $port: what reads a file of settings cannot be told to take any.
+free_port() {
+    for port in $(shuf -i 20000-32000 -n 50); do
+        curl -s -o "$dir/nothing" "http://127.0.0.1:$port/" || return 0
+    done
+    die "no port is free"
+}
+
+# serve_configured NAME PATH COMMAND...   as serve, on $port, which its settings name
+serve_configured() {
+    name=$1 path=$2; shift 2
+    "$@" >"$dir/$name.out" 2>&1 &
+    server=$!
+    servers="$servers $server"
+    for _ in $(seq 100); do
+        if curl -sf -o "$dir/nothing" "http://127.0.0.1:$port$path"; then return 0; fi
+        kill -0 "$server" 2>/dev/null || break
+        sleep 0.1
+    done
+    cat "$dir/$name.out" >&2
+    die "$name does not start"
+}
+
+# nginx as one process, with what a server of constant answers needs, and files of $dir/files.
+serve_nginx() {
+    free_port
+    mkdir -p "$dir/nginx"
+    cat >"$dir/nginx.conf" <<CONFIG
+daemon off; master_process off; pid $dir/nginx/pid; error_log stderr error;
+events { worker_connections 4096; }
+http {
+    access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;
+    client_body_temp_path $dir/nginx/a; proxy_temp_path $dir/nginx/b; fastcgi_temp_path $dir/nginx/c;
+    uwsgi_temp_path $dir/nginx/d; scgi_temp_path $dir/nginx/e;
+    server {
+        listen 127.0.0.1:$port;
+        location = /plaintext { default_type text/plain; return 200 "Hello, World!"; }
+        location = /json { default_type application/json; return 200 '{"message":"Hello, World!"}'; }
+        location /files/ { root $dir; }
+    }
+}
+CONFIG
+    serve_configured nginx "$1" /usr/sbin/nginx -p "$dir/nginx" -c "$dir/nginx.conf" -e stderr
+}
+
+# h2o with one thread; its constant answers are mruby's, which is faster than a file of the same bytes.
+serve_h2o() {
+    free_port
+    cat >"$dir/h2o.conf" <<CONFIG
+user: $(id -un)
+num-threads: 1
+listen: { host: 127.0.0.1, port: $port }
+hosts:
+  default:
+    paths:
+      /plaintext:
+        mruby.handler: |
+          Proc.new {|env| [200, {"content-type" => "text/plain"}, ["Hello, World!"]]}
+      /json:
+        mruby.handler: |
+          Proc.new {|env| [200, {"content-type" => "application/json"}, ["{\\"message\\":\\"Hello, World!\\"}"]]}
+CONFIG
+    serve_configured h2o "$1" h2o -c "$dir/h2o.conf"
+}
+
 # wrk for some seconds; what it printed is in $dir/wrk
 wrk_run() {
     seconds=$1; shift
@@ -98,11 +163,12 @@ wrk_run() {
     ! grep -E 'Socket errors|Non-2xx' "$dir/wrk" >&2 || die "wrk saw errors"
 }
 
-# load NAME PID PORT [WRK-OPTION...]   appends CPU microseconds per request to NAME.all and NAME.user
+# load NAME PID PORT PATH DEPTH   DEPTH requests in one write. Appends CPU microseconds per request to NAME.all and
+# NAME.user, requests a second to NAME.rate, microseconds of latency to NAME.p50, NAME.p99 and NAME.p999
 load() {
-    name=$1 pid=$2 url=http://127.0.0.1:$3/json; shift 3
+    name=$1 pid=$2 url=http://127.0.0.1:$3$4
     before=$(stat_fields "$pid")
-    wrk_run $SECONDS_A_RUN -t1 -c$CONNECTIONS "$@" "$url"
+    wrk_run $SECONDS_A_RUN -t1 -c$CONNECTIONS -s bench/load.lua "$url" -- "$5"
     after=$(stat_fields "$pid")
     requests=$(awk '/requests in/ { print $1 }' "$dir/wrk")
     printf '%s\n%s\n' "$before" "$after" | awk -v n="$requests" -v tick_us=$((1000000 / $(getconf CLK_TCK))) '
@@ -110,20 +176,34 @@ load() {
         NR == 2 { print ($12 - user) * tick_us / n, ($12 + $13 - all) * tick_us / n }' >"$dir/cpu"
     cut -d' ' -f1 "$dir/cpu" >>"$dir/$name.user"
     cut -d' ' -f2 "$dir/cpu" >>"$dir/$name.all"
+    awk '/Requests\/sec/ { print $2 }' "$dir/wrk" >>"$dir/$name.rate"
+    awk '/percentiles_us/ { print $2 }' "$dir/wrk" >>"$dir/$name.p50"
+    awk '/percentiles_us/ { print $3 }' "$dir/wrk" >>"$dir/$name.p99"
+    awk '/percentiles_us/ { print $4 }' "$dir/wrk" >>"$dir/$name.p999"
 }
 
-# Loads hello and bare_epoll in turns: $brio, $bare, $brio_user, $bare_user (microseconds), $ratio
-compare() {
+# start_pair PATH   hello and bare_epoll, which answers with the same bytes: $hello_worker, $hello_port, $bare, $bare_port
+start_pair() {
     serve_hello
     hello_worker=$(workers_of "$server") hello_port=$port
-    curl -sSi "http://127.0.0.1:$hello_port/json" >"$dir/answer"
+    curl -sSi "http://127.0.0.1:$hello_port$1" >"$dir/answer"
     serve bare_epoll "$BIN/bench/bare_epoll" "$dir/answer"
-    rm -f "$dir"/*.all "$dir"/*.user
+    bare_server=$server bare_port=$port
+    rm -f "$dir"/*.all "$dir"/*.user "$dir"/*.rate "$dir"/*.p50 "$dir"/*.p99 "$dir"/*.p999
+}
+
+# compare PATH DEPTH   loads them in turns: $brio, $bare, $brio_user, $bare_user (microseconds), $ratio
+compare() {
+    start_pair "$1"
     for _ in $(seq $ROUNDS); do
-        load brio "$hello_worker" "$hello_port" "$@"
-        load bare "$server" "$port" "$@"
+        load brio "$hello_worker" "$hello_port" "$1" "$2"
+        load bare "$bare_server" "$bare_port" "$1" "$2"
     done
     stop_all
+    medians
+}
+
+medians() {
     brio=$(median "$dir/brio.all") bare=$(median "$dir/bare.all")
     brio_user=$(median "$dir/brio.user") bare_user=$(median "$dir/bare.user")
     ratio=$(calc "$brio / $bare")
@@ -134,7 +214,7 @@ figure_us() { calc "$1" %.2f; printf ' us (%s user)' "$(calc "$2" %.2f)"; }
 # ---- rows: the servers ----
 
 row_json() {
-    compare
+    compare /json 1
     row 'JSON route, server CPU a request' "$(figure_us "$brio" "$brio_user")" \
         "bare_epoll $(figure_us "$bare" "$bare_user"); ratio $ratio, $(at_most "$ratio" 1.20)"
     command_was "$HELLO" "$BIN/bench/bare_epoll ANSWER   # of GET /json, as curl -i shows it" \
@@ -142,10 +222,103 @@ row_json() {
 }
 
 row_pipeline() {
-    compare -s bench/pipeline.lua
+    compare /json 16
     row 'the same, 16 requests pipelined' "$(figure_us "$brio" "$brio_user")" \
         "bare_epoll $(figure_us "$bare" "$bare_user"); ratio $ratio, for orientation"
-    command_was "wrk -t1 -c$CONNECTIONS -d${SECONDS_A_RUN}s -s bench/pipeline.lua http://127.0.0.1:PORT/json   # the rest as before"
+    command_was "wrk -t1 -c$CONNECTIONS -d${SECONDS_A_RUN}s -s bench/load.lua http://127.0.0.1:PORT/json -- 16   # the rest as before"
+}
+
+# beside NAME WHAT PID DEPTH   one row of a server that load has loaded. wrk measures the latency of single requests only.
+beside() {
+    latency=
+    [ "$4" != 1 ] ||
+        latency=" p50 $(median "$dir/$1.p50"), p99 $(median "$dir/$1.p99"), p99.9 $(median "$dir/$1.p999") us;"
+    row "    $2" "$(figure_us "$(median "$dir/$1.all")" "$(median "$dir/$1.user")")" \
+        "$(calc "$(median "$dir/$1.rate")" %.0f) requests/s;$latency peak $(peak_mib "$3")"
+}
+
+# http_case WHAT PATH DEPTH TARGET   four servers in turns
+http_case() {
+    start_pair "$2"
+    serve_nginx "$2"
+    nginx_server=$server nginx_port=$port
+    serve_h2o "$2"
+    h2o_server=$server h2o_port=$port
+    for _ in $(seq $ROUNDS); do
+        load brio "$hello_worker" "$hello_port" "$2" "$3"
+        load bare "$bare_server" "$bare_port" "$2" "$3"
+        load nginx "$nginx_server" "$nginx_port" "$2" "$3"
+        load h2o "$h2o_server" "$h2o_port" "$2" "$3"
+    done
+    medians
+    row "$1, CPU a request" "ratio $ratio" \
+        "of Brio's to bare_epoll's, $(at_most "$ratio" "$4"); user time $(calc "$brio_user") us, $(at_most "$brio_user" 1.0)"
+    beside brio Brio "$hello_worker" "$3"
+    beside bare bare_epoll "$bare_server" "$3"
+    beside nginx 'nginx, return 200' "$nginx_server" "$3"
+    beside h2o 'h2o, mruby' "$h2o_server" "$3"
+    stop_all
+}
+
+row_http() {
+    http_case 'plaintext' /plaintext 1 1.10
+    http_case 'JSON' /json 1 1.10
+    http_case 'plaintext, 16 pipelined' /plaintext 16 1.4
+    http_case 'JSON, 16 pipelined' /json 16 1.4
+    command_was "$HELLO" "$BIN/bench/bare_epoll ANSWER" "nginx, h2o: one process, one thread; see serve_nginx and serve_h2o" \
+        "wrk -t1 -c$CONNECTIONS -d${SECONDS_A_RUN}s -s bench/load.lua URL -- DEPTH   # in turns, $ROUNDS each; medians"
+}
+
+serve_bulk() { serve bulk env -C "$dir" HOST=127.0.0.1 PORT=0 WORKERS=1 "$PWD/$BIN/bench/bulk"; }
+
+GIB=1073741824
+
+# fetch NAME PID PORT   appends GB/s to NAME.rate, and the server's CPU seconds a GiB to NAME.all
+fetch() {
+    before=$(stat_fields "$2" | awk '{ print $12 + $13 }')
+    timeout 60 "$BIN/bench/transfer" get "$3" /files/large >"$dir/transfer" || die "transfer failed"
+    after=$(stat_fields "$2" | awk '{ print $12 + $13 }')
+    awk '/bytes/ { n = $2 } /seconds/ { print n / $2 / 1e9 }' "$dir/transfer" >>"$dir/$1.rate"
+    calc "($after - $before) / $(getconf CLK_TCK)" '%.3f\n' >>"$dir/$1.all"
+}
+
+row_file() {
+    mkdir -p "$dir/files"
+    head -c $GIB /dev/zero >"$dir/files/large"
+    rm -f "$dir"/*.rate "$dir"/*.all
+    serve_bulk
+    bulk_worker=$(workers_of "$server") bulk_port=$port
+    serve_nginx /files/large
+    for _ in $(seq $ROUNDS); do
+        fetch brio "$bulk_worker" "$bulk_port"
+        fetch nginx "$server" "$port"
+    done
+    row 'file of 1 GiB, GB/s' "$(calc "$(median "$dir/brio.rate")")" \
+        "$(calc "$(median "$dir/brio.all")" %.3f) s of CPU a GiB, peak $(peak_mib "$bulk_worker"); nginx (sendfile) $(calc "$(median "$dir/nginx.rate")") GB/s, $(calc "$(median "$dir/nginx.all")" %.3f) s"
+    command_was "cd DIRECTORY && WORKERS=1 bench/bulk   # with files/large, 1 GiB, in memory" \
+        "$BIN/bench/transfer get PORT /files/large   # in turns, $ROUNDS each; the client drops the bytes in the kernel"
+    stop_all
+    rm -rf "$dir/files"
+}
+
+# upload WHAT PATH SAYS   10 GiB once, with the worker's peak of memory before and after
+upload() {
+    before=$(peak_mib "$bulk_worker")
+    timeout 300 "$BIN/bench/transfer" put "$bulk_port" "$2" $((10 * GIB)) >"$dir/transfer" || die "transfer failed"
+    [ "$(tail -n 1 "$dir/transfer")" = "$3" ] || die "$2 answers $(tail -n 1 "$dir/transfer") instead of $3"
+    row "upload of 10 GiB, $1, GB/s" "$(awk '/^bytes/ { n = $2 } /^seconds/ { printf "%.2f", n / $2 / 1e9 }' "$dir/transfer")" \
+        "peak of the worker's memory $before before, $(peak_mib "$bulk_worker") after"
+}
+
+row_upload() {
+    mkdir -p "$dir/files"
+    serve_bulk
+    bulk_worker=$(workers_of "$server") bulk_port=$port
+    timeout 60 "$BIN/bench/transfer" put "$bulk_port" /hash 65536 >"$dir/transfer" || die "transfer failed"
+    upload dropped /discard $((10 * GIB))
+    upload 'hashed (SHA-256)' /hash "$(head -c $((10 * GIB)) /dev/zero | sha256sum | cut -d' ' -f1)"
+    command_was "WORKERS=1 bench/bulk" "$BIN/bench/transfer put PORT /hash $((10 * GIB)); grep VmHWM /proc/PID-OF-WORKER/status"
+    stop_all
 }
 
 # Connections are made before the first look, so that what is counted is requests only.

@@ -135,6 +135,11 @@ static uint16_t logged_port(const server_process *s)
 void server_start(server_process *s, const char *program, const char *const *environment)
 {
     server_launch(s, program, environment);
+    server_await(s);
+}
+
+void server_await(server_process *s)
+{
     for (const uint64_t end_ms = test_clock_ms() + PEER_WAIT_MS; test_clock_ms() < end_ms;) {
         s->port = logged_port(s);
         if (s->port) {

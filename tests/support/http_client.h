@@ -23,6 +23,8 @@ typedef struct server_process {
 void server_start(server_process *s, const char *program, const char *const *environment);
 /* The same without waiting: `port` is not known. */
 void server_launch(server_process *s, const char *program, const char *const *environment);
+/* Waits until one that was launched serves. */
+void server_await(server_process *s);
 /* Starts it and waits for its end; returns as program_end. */
 int server_run_to_end(const char *program, const char *const *environment, char *log, size_t bytes);
 /* Starts any program: its path and its arguments, NULL at the end. */

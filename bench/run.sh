@@ -6,7 +6,7 @@
 # and goes. Servers listen on free loopback ports and are ended by their process ids.
 set -eu
 cd "$(dirname "$0")/.."
-ROWS='json pipeline http file upload mallocs compress idle memory pg note json_document head router timer fiber build'
+ROWS='json pipeline http file upload mallocs idle memory pg note json_document head router timer fiber build'
 BIN=build/release
 CONNECTIONS=64
 ROUNDS=5
@@ -341,49 +341,6 @@ row_mallocs() {
         "$calls calls in about $requests requests; $(at_most "$calls" 0)"
     command_was "LD_PRELOAD=$BIN/bench/libcount_mallocs.so BRIO_MALLOC_COUNT=FILE $HELLO   # FILE: 16 zero bytes" \
         "wrk -t1 -c$CONNECTIONS -d4s http://127.0.0.1:PORT/json & sleep 1; od -tu8 FILE; sleep 2; od -tu8 FILE"
-}
-
-# packed_load SIZE CODING   the server's CPU microseconds a request, appended to $dir/SIZE.CODING
-packed_load() {
-    before=$(stat_fields "$packed_worker")
-    wrk_run 1 -t1 -c$CONNECTIONS -H "Accept-Encoding: $2" "http://127.0.0.1:$port/$1"
-    after=$(stat_fields "$packed_worker")
-    requests=$(awk '/requests in/ { print $1 }' "$dir/wrk")
-    printf '%s\n%s\n' "$before" "$after" | awk -v n="$requests" -v tick_us=$((1000000 / $(getconf CLK_TCK))) '
-        NR == 1 { all = $12 + $13 }
-        NR == 2 { print ($12 + $13 - all) * tick_us / n }' >>"$dir/$1.$2"
-}
-
-# The identical body without a coding is what the others are beside: the difference is the coding's.
-row_compress() {
-    head -c 16 /dev/zero >"$dir/packed_mallocs"
-    serve packed env LD_PRELOAD="$PWD/$BIN/bench/libcount_mallocs.so" BRIO_MALLOC_COUNT="$dir/packed_mallocs" \
-        HOST=127.0.0.1 PORT=0 WORKERS=1 "$BIN/bench/packed"
-    packed_worker=$(workers_of "$server")
-    rm -f "$dir"/4096.* "$dir"/65536.*
-    for _ in $(seq $ROUNDS); do
-        for size in 4096 65536; do
-            for coding in identity zstd br gzip; do packed_load $size $coding; done
-        done
-    done
-    for size in 4096 65536; do
-        plain=$(median "$dir/$size.identity")
-        row "JSON of $size bytes, CPU a request" "$(calc "$plain") us" 'as it is'
-        for coding in zstd br gzip; do
-            bytes=$(curl -sS -o /dev/null -w '%{size_download}' -H "Accept-Encoding: $coding" "http://127.0.0.1:$port/$size")
-            us=$(median "$dir/$size.$coding")
-            mallocs_before=$(od -An -tu8 "$dir/packed_mallocs")
-            wrk_run 1 -t1 -c1 -H "Accept-Encoding: $coding" "http://127.0.0.1:$port/$size"
-            mallocs_after=$(od -An -tu8 "$dir/packed_mallocs")
-            calls=$(echo "$mallocs_before $mallocs_after" | awk '{ print $3 - $1 }')
-            requests=$(awk '/requests in/ { print $1 }' "$dir/wrk")
-            row "  in $coding" "$(calc "$us") us" \
-                "$bytes bytes ($(calc "$bytes / $size * 100" %.0f) %); $(calc "$size / ($us - $plain)" %.0f) MB/s; $(calc "$calls / $requests" %.3f) heap calls"
-        done
-    done
-    stop_all
-    command_was "LD_PRELOAD=$BIN/bench/libcount_mallocs.so BRIO_MALLOC_COUNT=FILE WORKERS=1 $BIN/bench/packed" \
-        "wrk -t1 -c$CONNECTIONS -d1s -H 'Accept-Encoding: CODING' http://127.0.0.1:PORT/SIZE   # in turns, $ROUNDS each; with -c1 for heap calls"
 }
 
 row_idle() {

@@ -60,6 +60,12 @@ typedef struct stream_options {
      * that it is still there, is gone, and the stream closed; 0: the system's quarter of an hour,
      * and for ever while idle. */
     uint32_t peer_timeout_ms;
+    /* stream_connect over TCP: how an idle peer is probed, where that is not to follow from
+     * peer_timeout_ms; 0: as that, or as the system has it. */
+    uint32_t keepalive_idle_s;
+    uint32_t keepalive_interval_s;
+    uint32_t keepalive_probes;
+    bool without_keepalive; /* an idle peer is not probed at all */
 } stream_options;
 
 /* Where to connect or listen: a numeric IP and port, or a Unix socket path. */
@@ -107,6 +113,9 @@ void *stream_owner(const stream *s);
 loop *stream_loop(const stream *s);
 /* The peer's address; len 0 when unknown. */
 address stream_peer(const stream *s);
+/* The user that the process at the other end of a Unix socket ran as when it began to listen, or to
+ * connect; false for other streams. */
+bool stream_peer_uid(const stream *s, uint32_t *uid);
 /* Whether the peer has ended its side. */
 bool stream_at_end(const stream *s);
 

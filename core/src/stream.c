@@ -24,6 +24,7 @@
 #include "core/fault.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -177,6 +178,19 @@ address stream_socket_peer(const stream *s)
 address stream_peer(const stream *s)
 {
     return s->state == STREAM_GONE ? (address){ 0 } : s->transport->peer(s);
+}
+
+bool stream_peer_uid(const stream *s, uint32_t *uid)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    int family = AF_UNSPEC;
+    socklen_t family_len = sizeof family;
+    if (s->fd < 0 || getsockopt(s->fd, SOL_SOCKET, SO_DOMAIN, &family, &family_len) != 0 ||
+        family != AF_UNIX || getsockopt(s->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+        return false;
+    *uid = peer.uid;
+    return true;
 }
 
 /* Whether `data` may be called: the owner wants input, and our output is not in the way. */
@@ -902,17 +916,30 @@ error stream_from_fd(loop *l, int fd, const stream_handler *handler, const strea
 }
 
 /* Best effort: what the system refuses leaves it as it was. */
-static void set_tcp_options(int fd, uint32_t peer_timeout_ms)
+static void set_tcp_option(int fd, int which, uint32_t value)
 {
-    const int on = 1, probes = 2, ms = (int)peer_timeout_ms;
-    const int probe_seconds = ms / 3000 > 0 ? ms / 3000 : 1;
+    const int number = value > INT_MAX ? INT_MAX : (int)value;
+    if (number > 0)
+        (void)setsockopt(fd, IPPROTO_TCP, which, &number, sizeof number);
+}
+
+static void set_tcp_options(int fd, const stream_options *o)
+{
+    const int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (ms <= 0)
+    if (!o)
         return;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &probe_seconds, sizeof probe_seconds);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &probe_seconds, sizeof probe_seconds);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    const uint32_t ms = o->peer_timeout_ms;
+    const uint32_t probe_s = ms == 0 ? 0 : ms / 3000 > 0 ? ms / 3000 : 1;
+    const uint32_t idle_s = o->keepalive_idle_s ? o->keepalive_idle_s : probe_s;
+    const uint32_t interval_s = o->keepalive_interval_s ? o->keepalive_interval_s : probe_s;
+    const uint32_t probes = o->keepalive_probes ? o->keepalive_probes : ms > 0 ? 2 : 0;
+    set_tcp_option(fd, TCP_USER_TIMEOUT, ms);
+    if (o->without_keepalive || (idle_s == 0 && interval_s == 0 && probes == 0))
+        return;
+    set_tcp_option(fd, TCP_KEEPIDLE, idle_s);
+    set_tcp_option(fd, TCP_KEEPINTVL, interval_s);
+    set_tcp_option(fd, TCP_KEEPCNT, probes);
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
@@ -924,7 +951,7 @@ error stream_connect(loop *l, const address *to, const stream_handler *handler,
     if (fd < 0)
         return error_set_errno(&STREAM_CONNECT_FAILED, errno, "socket");
     if (target->sa_family != AF_UNIX)
-        set_tcp_options(fd, options ? options->peer_timeout_ms : 0);
+        set_tcp_options(fd, options);
     if (connect(fd, target, to->len) < 0 && errno != EINPROGRESS) {
         const int why = errno;
         close(fd);

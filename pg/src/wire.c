@@ -13,6 +13,8 @@
 #include <stdio.h>
 
 #define PROTOCOL_3_0   196608U
+#define SSL_REQUEST    80877103U
+#define CANCEL_REQUEST 80877102U
 #define COLUMNS_MAX    1664 /* PostgreSQL's MaxTupleAttributeNumber */
 #define SQLSTATE_BYTES 5
 
@@ -345,10 +347,10 @@ void pg_write_query(pg_writer *w, str sql)
     message_end(w, start);
 }
 
-void pg_write_startup(pg_writer *w, const str *pairs, size_t count)
+void pg_write_startup(pg_writer *w, uint16_t minor_version, const str *pairs, size_t count)
 {
     const message_start start = message_begin(w, 0);
-    put32(w, PROTOCOL_3_0);
+    put32(w, PROTOCOL_3_0 + minor_version);
     for (size_t i = 0; i + 1 < count; i += 2) {
         if (pairs[i + 1].len == 0)
             continue;
@@ -356,6 +358,22 @@ void pg_write_startup(pg_writer *w, const str *pairs, size_t count)
         put_cstring(w, pairs[i + 1]);
     }
     put8(w, 0);
+    message_end(w, start);
+}
+
+void pg_write_ssl_request(pg_writer *w)
+{
+    const message_start start = message_begin(w, 0);
+    put32(w, SSL_REQUEST);
+    message_end(w, start);
+}
+
+void pg_write_cancel(pg_writer *w, uint32_t process, str key)
+{
+    const message_start start = message_begin(w, 0);
+    put32(w, CANCEL_REQUEST);
+    put32(w, process);
+    put_bytes(w, key);
     message_end(w, start);
 }
 

@@ -97,7 +97,9 @@ void pg_write_close_statement(pg_writer *w, str name);
 void pg_write_query(pg_writer *w, str sql);
 void pg_write_terminate(pg_writer *w);
 /* `pairs`: name, value, name, value, …; what has no value is left out. */
-void pg_write_startup(pg_writer *w, const str *pairs, size_t count);
+void pg_write_startup(pg_writer *w, uint16_t minor_version, const str *pairs, size_t count);
+void pg_write_ssl_request(pg_writer *w);
+void pg_write_cancel(pg_writer *w, uint32_t process, str key);
 /* PasswordMessage, SASLResponse: type 'p' and these bytes. */
 void pg_write_password(pg_writer *w, str bytes);
 void pg_write_sasl_initial(pg_writer *w, str mechanism, str data);

@@ -250,7 +250,7 @@ static void startup(pg_writer *w)
 {
     const str pairs[] = { STR("user"), STR("ada"),      STR("options"),
                           STR(""),     STR("database"), STR("shop") };
-    pg_write_startup(w, pairs, ARRAY_LEN(pairs));
+    pg_write_startup(w, 0, pairs, ARRAY_LEN(pairs));
 }
 static void password(pg_writer *w)
 {

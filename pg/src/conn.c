@@ -214,9 +214,17 @@ static void on_closed(stream *s, error why)
     pg_pool_conn_closed(c);
 }
 
+static void on_drained(stream *s)
+{
+    const pg_request *r = pg_request_oldest(stream_owner(s));
+    if (r && r->sink)
+        r->sink->drained(r->sink_arg);
+}
+
 const stream_handler PG_CONN_STREAM = {
     .data = on_data,
     .opened = on_opened,
+    .drained = on_drained,
     .closed = on_closed,
 };
 

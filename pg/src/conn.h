@@ -20,6 +20,8 @@
 #include "core/stream.h"
 #include "pg/pg.h"
 
+#define PG_OUTPUT_BYTES_HIGH ((size_t)256 << 10) /* queued, past which a COPY waits */
+
 typedef enum pg_conn_state {
     PG_CONN_OPENING = 1,
     PG_CONN_READY,
@@ -51,6 +53,7 @@ struct pg_conn {
     fiber *lessee;  /* the one of them that has it alone, by a transaction; NULL: shared */
     bool read_only; /* its transactions are, unless they say otherwise */
     pg_statement_cache statements;
+    uint32_t portals; /* made so far, for their names */
     char tx_status;
     size_t skip_bytes; /* of a row too long to keep */
     char why[256];     /* what the server said before it closed */

@@ -18,9 +18,8 @@
 
 #include <sys/random.h>
 
-#define ADDRESSES_MAX    8
-#define HIGH_WATER_BYTES ((size_t)4 << 20)
-#define PEER_TIMEOUT_MS  30000 /* a host that is off or cut off sends no reset */
+#define ADDRESSES_MAX   8
+#define PEER_TIMEOUT_MS 30000 /* a host that is off or cut off sends no reset */
 
 /* One try of one address. */
 typedef struct attempt {
@@ -59,7 +58,7 @@ static error open_stream(const attempt *t)
     const pg_conninfo *info = &c->pool->info;
     const stream_options options = {
         .input_bytes_max = (size_t)PG_MESSAGE_BYTES_MAX + 65536,
-        .output_bytes_high = HIGH_WATER_BYTES,
+        .output_bytes_high = PG_OUTPUT_BYTES_HIGH,
         .full_duplex = true,
         .peer_timeout_ms = info->peer_timeout_ms ? info->peer_timeout_ms : PEER_TIMEOUT_MS,
         .keepalive_idle_s = info->keepalive_idle_s,

@@ -259,6 +259,11 @@ static void message_end(pg_writer *w, message_start start)
         pg_put32(start.length, (uint32_t)(w->bytes - start.bytes));
 }
 
+static void write_empty(pg_writer *w, char type)
+{
+    message_end(w, message_begin(w, type));
+}
+
 void pg_write_parse(pg_writer *w, str name, str sql, const pg_value *values, size_t value_count)
 {
     const message_start start = message_begin(w, 'P');
@@ -291,11 +296,11 @@ static void put_value(pg_writer *w, const pg_value *value)
     w->bytes += bytes;
 }
 
-void pg_write_bind(pg_writer *w, str name, const pg_value *values, size_t value_count,
+void pg_write_bind(pg_writer *w, str portal, str name, const pg_value *values, size_t value_count,
                    const pg_column *columns, uint32_t column_count)
 {
     const message_start start = message_begin(w, 'B');
-    put_cstring(w, STR(""));
+    put_cstring(w, portal);
     put_cstring(w, name);
     put16(w, (uint16_t)value_count);
     for (size_t i = 0; i < value_count; i++)
@@ -309,17 +314,12 @@ void pg_write_bind(pg_writer *w, str name, const pg_value *values, size_t value_
     message_end(w, start);
 }
 
-void pg_write_execute(pg_writer *w)
+void pg_write_execute(pg_writer *w, str portal, uint32_t rows_max)
 {
     const message_start start = message_begin(w, 'E');
-    put_cstring(w, STR(""));
-    put32(w, 0); /* all rows */
+    put_cstring(w, portal);
+    put32(w, rows_max);
     message_end(w, start);
-}
-
-static void write_empty(pg_writer *w, char type)
-{
-    message_end(w, message_begin(w, type));
 }
 
 void pg_write_sync(pg_writer *w)
@@ -337,6 +337,42 @@ void pg_write_close_statement(pg_writer *w, str name)
     const message_start start = message_begin(w, 'C');
     put8(w, 'S');
     put_cstring(w, name);
+    message_end(w, start);
+}
+
+void pg_write_close_portal(pg_writer *w, str portal)
+{
+    const message_start start = message_begin(w, 'C');
+    put8(w, 'P');
+    put_cstring(w, portal);
+    message_end(w, start);
+}
+
+void pg_write_copy_data(pg_writer *w, str bytes)
+{
+    const message_start start = message_begin(w, 'd');
+    put_bytes(w, bytes);
+    message_end(w, start);
+}
+
+void pg_write_copy_row(pg_writer *w, const pg_value *values, size_t value_count)
+{
+    const message_start start = message_begin(w, 'd');
+    put16(w, (uint16_t)value_count);
+    for (size_t i = 0; i < value_count; i++)
+        put_value(w, &values[i]);
+    message_end(w, start);
+}
+
+void pg_write_copy_done(pg_writer *w)
+{
+    write_empty(w, 'c');
+}
+
+void pg_write_copy_fail(pg_writer *w, str why)
+{
+    const message_start start = message_begin(w, 'f');
+    put_cstring(w, why);
     message_end(w, start);
 }
 

@@ -28,6 +28,7 @@ typedef struct listener listener;
 
 extern const error_kind STREAM_CONNECT_FAILED; /* UNAVAILABLE */
 extern const error_kind STREAM_CLOSED;         /* UNAVAILABLE: peer reset or vanished */
+extern const error_kind STREAM_STALLED;     /* TIMED_OUT: the peer takes less than send_rate_min */
 extern const error_kind STREAM_INPUT_FULL;  /* TOO_LARGE: unconsumed input passed input_bytes_max */
 extern const error_kind STREAM_FILE_FAILED; /* INTERNAL: a file ended early, or cannot be read */
 
@@ -53,9 +54,12 @@ typedef struct stream_options {
     /* Goes on reading past it: for a client that writes much before it reads the answers. Two ends
      * that both stop reading wait for each other for ever. */
     bool full_duplex;
-    /* How long stream_close waits for a peer that takes nothing while output is queued; 0, or less
-     * than its linger_ms: just that. */
+    /* While output is queued the peer must take some of it in each such time, and at least
+     * `send_rate_min` bytes a second; one that does not is gone: STREAM_STALLED. stream_close waits
+     * for the others as long as it takes. 0: for ever, but no longer than its linger_ms at a time
+     * once the stream is closing. */
     uint32_t send_timeout_ms;
+    uint32_t send_rate_min; /* 0: any */
     /* stream_connect over TCP: a peer that has acknowledged nothing for so long, what was sent or
      * that it is still there, is gone, and the stream closed; 0: the system's quarter of an hour,
      * and for ever while idle. */

@@ -10,6 +10,9 @@
  * A layer (stream_layer.h), if there is one, stands between both and the transport: what is read
  * goes to it, what is sent comes from it, and input and queue stay the owner's plain bytes.
  *
+ * A peer that takes too little is found out by a timer of its own, which runs only while the kernel
+ * has refused output: what the peer has acknowledged is the kernel's to say, whatever its buffers.
+ *
  *   CONNECTING -> OPEN -> ENDING (write side ends once flushed) -> LINGERING (drops input) -> GONE
  *
  * Invariant: GONE is entered once; the descriptor is closed there, and closed() follows from a
@@ -25,10 +28,12 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -40,6 +45,7 @@
 ERROR_KIND(STREAM_CONNECT_FAILED, ERROR_UNAVAILABLE,
            "A service behind the server cannot be reached.");
 ERROR_KIND(STREAM_CLOSED, ERROR_UNAVAILABLE, "The connection was closed.");
+ERROR_KIND(STREAM_STALLED, ERROR_TIMED_OUT, "The peer takes too little of what it is sent.");
 ERROR_KIND(STREAM_INPUT_FULL, ERROR_TOO_LARGE, "The peer sent more than is accepted at once.");
 
 typedef enum stream_state {
@@ -83,7 +89,14 @@ struct stream {
     timer timer;
     uint64_t timeout_at_ms; /* 0: none; the timer may be armed for an earlier time */
     uint32_t linger_ms;
+
+    timer send_timer; /* armed while the kernel has refused output, and maybe a little longer */
+    bool send_watched;
     uint32_t send_timeout_ms;
+    uint32_t send_rate_min;
+    uint64_t sent; /* bytes handed to the kernel, ever */
+    int64_t taken; /* of them by the peer, when the timer was armed */
+
     loop_task flush;
     loop_task gone;
     const error_kind *why; /* of the end; NULL: as the owner wanted */
@@ -254,6 +267,7 @@ static void finish(stream *s, const error_kind *why, int system_errno, const cha
     list_remove(&s->unread);
     list_remove(&s->flush.node);
     loop_timer_cancel(s->loop, &s->timer);
+    loop_timer_cancel(s->loop, &s->send_timer);
     loop_post(s->loop, &s->gone);
 }
 
@@ -288,12 +302,12 @@ void stream_reset(stream *s)
 
 static void set_timer(stream *s, uint32_t ms);
 
-/* Until when a peer that does nothing is waited for, once the owner has closed. */
+/* Until when a peer that does nothing is waited for, once the owner has closed. One that has output
+ * to take is watched already. */
 static void wait_for_peer(stream *s)
 {
-    const uint32_t ms =
-        s->queued > 0 && s->send_timeout_ms > s->linger_ms ? s->send_timeout_ms : s->linger_ms;
-    set_timer(s, ms ? ms : 1);
+    const bool watched = s->queued > 0 && s->send_timeout_ms > 0;
+    set_timer(s, watched ? 0 : s->linger_ms ? s->linger_ms : 1);
 }
 
 static void end_side(stream *s)
@@ -309,6 +323,7 @@ static void output_drained(stream *s)
 {
     const bool was_choked = s->choked;
     s->choked = false;
+    s->send_watched = false;
     if (s->end_wanted)
         end_side(s);
     if (s->state == STREAM_ENDING) {
@@ -386,6 +401,39 @@ void stream_set_timeout(stream *s, uint32_t ms)
 {
     if (s->state == STREAM_OPEN || s->state == STREAM_CONNECTING)
         set_timer(s, ms);
+}
+
+/* --- a peer that takes too little ------------------------------------------------------------- */
+
+/* Bytes that the peer has acknowledged, as near as the kernel knows. */
+static int64_t bytes_taken(const stream *s)
+{
+    int kept = 0;
+    if (ioctl(s->fd, SIOCOUTQ, &kept) < 0)
+        kept = 0;
+    return (int64_t)s->sent - kept;
+}
+
+/* Output is left over: the peer has to take some for the rest to leave. */
+static void watch_on(stream *s)
+{
+    s->send_watched = true;
+    s->taken = bytes_taken(s);
+    loop_timer_arm(s->loop, &s->send_timer, s->send_timeout_ms);
+}
+
+static void send_timer_fired(timer *t)
+{
+    stream *s = CONTAINER_OF(t, stream, send_timer);
+    const int64_t wanted = (int64_t)s->send_rate_min * s->send_timeout_ms / 1000;
+    if (!s->send_watched)
+        return;
+    if (bytes_taken(s) - s->taken >= (wanted > 0 ? wanted : 1))
+        watch_on(s);
+    else if (s->state == STREAM_ENDING)
+        finish_well(s);
+    else
+        finish(s, &STREAM_STALLED, 0, "the peer takes too little");
 }
 
 /* --- input ----------------------------------------------------------------------------------- */
@@ -666,6 +714,7 @@ static void sent_all(stream *s)
 void stream_sent(stream *s, size_t bytes)
 {
     s->queued -= bytes;
+    s->sent += bytes;
     if (s->state == STREAM_ENDING)
         wait_for_peer(s); /* it reads: linger_ms is for one that does not */
     if (!s->layer) {
@@ -694,6 +743,8 @@ static void flush(loop_task *task)
         sent_all(s);
     if (s->queued > 0)
         s->transport->send(s->loop, s);
+    if (s->queued > 0 && s->send_timeout_ms > 0 && !s->send_watched)
+        watch_on(s);
 }
 
 /* --- the layer ------------------------------------------------------------------------------- */
@@ -874,8 +925,10 @@ stream *stream_make(loop *l, const stream_transport *transport, void *transport_
         options && options->output_bytes_high ? options->output_bytes_high : OUTPUT_BYTES_HIGH;
     s->full_duplex = options && options->full_duplex;
     s->send_timeout_ms = options ? options->send_timeout_ms : 0;
+    s->send_rate_min = options ? options->send_rate_min : 0;
     stream_queue_init(&s->queue);
     s->timer.fire = timer_fired;
+    s->send_timer.fire = send_timer_fired;
     s->flush.run = flush;
     s->gone.run = told_gone;
     return s;

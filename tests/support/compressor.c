@@ -249,6 +249,7 @@ static const http_compress_options OTHERWISE = {
     .br_level = 1,
     .gzip_level = 9,
 };
+static const http_compress_options SLOW = { .zstd_level = 19, .br_level = 11, .gzip_level = 9 };
 static const http_compress_options FEW = { .encoders_max = 1 };
 static const http_route some[] = {
     { HTTP_GET, "/text/:bytes<int8>", text, http_public },
@@ -259,6 +260,7 @@ static const http_route some[] = {
 };
 static const http_group groups[] = {
     { "/otherwise", HTTP_ROUTES(some), { { http_compress, &OTHERWISE } } },
+    { "/slow", HTTP_ROUTES(some), { { http_compress, &SLOW } } },
     { "/few", HTTP_ROUTES(some), { { http_compress, &FEW } } },
     { "/tagged-inside", HTTP_ROUTES(some), { { http_compress }, { http_etag } } },
     { "/tagged-outside", HTTP_ROUTES(some), { { http_etag }, { http_compress } } },

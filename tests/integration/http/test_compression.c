@@ -123,6 +123,9 @@ static void test_compression_coding_is_the_best_that_is_taken(void **state)
         { "/otherwise/typed/100000?type=image/x", "br", "br" },
         { "/otherwise/typed/100001?type=image/x", "br", NULL },
         { "/otherwise/text/4096", "br", NULL },
+        { "/slow/text/4096", "gzip", "gzip" },
+        { "/slow/text/4096", "br", "br" },
+        { "/slow/text/4096", "zstd", "zstd" },
     };
     (void)state;
     begin();
@@ -206,6 +209,9 @@ static void test_compression_leaves_what_is_not_worth_it(void **state)
         { "/typed/4096?type=text/plain&name=Content-Encoding&value=x-own", 200, NULL },
         { "/typed/4096?type=text/plain&name=Cache-Control&value=private,%20No-Transform", 200,
           NULL },
+        { "/typed/4096?type=text/plain&name=Content-Digest&value=x", 200, NULL },
+        { "/typed/4096?type=text/plain&name=Repr-Digest&value=x", 200, NULL },
+        { "/typed/4096?type=text/plain&name=Content-Range&value=x", 200, NULL },
         { "/secret/4096", 200, NULL },
         { "/secret-pieces/4096", 200, NULL },
         { "/told/4096", 200, NULL },
@@ -671,6 +677,13 @@ static void test_compression_without_a_thread_leaves_large_bodies_as_they_are(vo
     answer_free(&a);
     ask("/text/60000", "Accept-Encoding: gzip\r\n", &a);
     check_field("small", &a, "Content-Encoding", "gzip");
+    answer_free(&a);
+    ask("/slow/text/2000", "Accept-Encoding: gzip\r\n", &a); /* needs one for any size */
+    check_field("slow", &a, "Content-Encoding", NULL);
+    answer_free(&a);
+    ask("/slow/pieces/2000", "Accept-Encoding: gzip\r\n", &a);
+    check_field("slow pieces", &a, "Content-Encoding", "gzip");
+    assert_int_equal(decode(&a).len, 2000);
     answer_free(&a);
     check_get("/let-go", 204);
     for (size_t i = 0; i < HOLDERS; i++) {

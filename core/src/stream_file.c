@@ -9,6 +9,8 @@
  * Invariant: the descriptor is open while there are references, and closed with the last. */
 #include "stream_file.h"
 
+#include "worker.h"
+
 #include "core/fault.h"
 #include "core/memory.h"
 #include "core/offload.h"
@@ -21,12 +23,15 @@
 
 ERROR_KIND(STREAM_FILE_FAILED, ERROR_INTERNAL, "The server could not complete the request.");
 
-#define PROBE_BYTES 65536 /* of half the least that kernels read ahead */
+#define PROBE_BYTES 131072 /* what kernels read ahead at least, unless told otherwise */
 
 /* sendfile, unlike sendmsg, cannot be told to spare the process when the peer has gone. */
 static void ignore_broken_pipes(void)
 {
     struct sigaction now;
+    if (worker_self.pipes_looked_at)
+        return;
+    worker_self.pipes_looked_at = true;
     if (sigaction(SIGPIPE, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) &&
         now.sa_handler == SIG_DFL)
         (void)signal(SIGPIPE, SIG_IGN);

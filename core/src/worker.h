@@ -32,8 +32,9 @@ typedef struct worker {
     fiber *fiber; /* running now; NULL on the loop and outside */
     loop *loop;   /* of this thread, or NULL */
     block_pool blocks;
-    error_slot errors;  /* outside a fiber */
-    str log_request_id; /* STR_NONE outside a request; follows the running fiber */
+    error_slot errors;    /* outside a fiber */
+    str log_request_id;   /* STR_NONE outside a request; follows the running fiber */
+    bool pipes_looked_at; /* whether SIGPIPE would end the process: see stream_file.c */
     /* Of the invariant that has failed and is about to abort: what is printed, and the frame of
      * invariant_failed. For crash.c. */
     str invariant;

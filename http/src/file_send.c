@@ -19,8 +19,8 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#define SMALL_BYTES  16384
-#define WINDOW_BYTES HTTP_OUTPUT_BYTES_HIGH
+#define SMALL_BYTES  16384 /* up to which reading costs less: docs/decisions/0017 */
+#define WINDOW_BYTES 1048576
 #define PATIENCE     200 /* times that the offload threads may be busy in the middle of a response */
 #define PAUSE_MS     5
 
@@ -38,15 +38,14 @@ static error load(const http_request *req, const http_range *r)
     }
 }
 
-/* Reads a whole range: at once when it is in memory. */
-static error read_range(const http_request *req, const http_range *r, char *to)
+/* Reads a whole range `into` room for just that: at once when it is in memory. */
+static error read_range(const http_request *req, const http_range *r, const struct iovec *into)
 {
     const int fd = stream_file_fd(req->file->source);
-    const struct iovec into = { to, (size_t)r->bytes };
-    if (preadv2(fd, &into, 1, (off_t)r->at, RWF_NOWAIT) == (ssize_t)r->bytes)
+    if (preadv2(fd, into, 1, (off_t)r->at, RWF_NOWAIT) == (ssize_t)r->bytes)
         return OK;
     TRY(load(req, r));
-    const ssize_t got = preadv(fd, &into, 1, (off_t)r->at);
+    const ssize_t got = preadv(fd, into, 1, (off_t)r->at);
     if (got < 0)
         return error_set_errno(&STREAM_FILE_FAILED, errno, "reading a file");
     return got == (ssize_t)r->bytes ? OK
@@ -144,7 +143,8 @@ static error send_parts(http_request *req, const http_file *f)
         const http_range *part = &f->parts[i];
         TRY(http_reply_write(req, frames[i]));
         if (part->bytes <= SMALL_BYTES) {
-            TRY(read_range(req, part, small));
+            const struct iovec into = { small, (size_t)part->bytes };
+            TRY(read_range(req, part, &into));
             TRY(http_reply_write(req, (str){ small, (size_t)part->bytes }));
         } else {
             TRY(load_first(req, part));
@@ -167,10 +167,11 @@ error http_file_send(http_request *req)
     }
     const bool reads = req->head.method != HTTP_HEAD;
     if (reads && f->part_count == 1 && part->bytes <= SMALL_BYTES) {
-        char *bytes = arena_alloc(a, (size_t)part->bytes, 1);
-        TRY(read_range(req, part, bytes));
+        const size_t len = (size_t)part->bytes;
+        const struct iovec into = { arena_alloc(a, len, 1), len };
+        TRY(read_range(req, part, &into));
         TRY(set_fields(req, f)); /* not before: a read that fails is another answer */
-        return http_reply_bytes(req, req->status, f->type, (str){ bytes, (size_t)part->bytes });
+        return http_reply_bytes(req, req->status, f->type, (str){ into.iov_base, len });
     }
     if (reads)
         TRY(load_first(req, part)); /* for the same reason */

@@ -13,7 +13,8 @@
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
-error pg_result_error(const pg_result *result)
+/* The error that the answer is, if it is one. */
+static error result_error(const pg_result *result)
 {
     if (result->failure)
         return error_set(result->failure, "%s", result->failure_text);
@@ -23,6 +24,11 @@ error pg_result_error(const pg_result *result)
     if (!pg_report_read(result->report, &report))
         unreachable(); /* the connection has read it already */
     return pg_report_error(&report);
+}
+
+error pg_call_error(const pg_call *call)
+{
+    return result_error(&call->result);
 }
 
 /* Columns and their names, copied: a statement may be gone before the rows are. NULL without
@@ -47,7 +53,7 @@ static const pg_column *copy_columns(arena *a, const pg_statement *s)
 }
 
 /* Nothing here may end the fiber: it holds a connection and statements. */
-error pg_result_rows(const pg_result *result, const pg_statement *s, pg_rows *out)
+static error collect_rows(const pg_result *result, const pg_statement *s, pg_rows *out)
 {
     pg_row *items =
         arena_try_alloc(result->arena, result->count * sizeof(pg_row), _Alignof(pg_row));
@@ -115,7 +121,7 @@ static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values)
         pg_statement_evict(&c->statements, s); /* it was never sent */
     pg_statement_release(&s);
     TRY(e);
-    return pg_result_error(&result);
+    return result_error(&result);
 }
 
 static void waiter_forgotten(void *arg)
@@ -124,7 +130,8 @@ static void waiter_forgotten(void *arg)
     list_remove(&w->node);
 }
 
-error pg_prepared(pg_conn *c, pg_lane lane, str sql, pg_values values, pg_statement **out)
+/* The prepared statement, kept for the caller. */
+static error prepared(pg_conn *c, pg_lane lane, str sql, pg_values values, pg_statement **out)
 {
     for (;;) {
         pg_statement *s = pg_statement_find(&c->statements, sql, values.items, values.count);
@@ -153,9 +160,8 @@ typedef struct execution {
 
 static void write_one(pg_writer *w, const pg_statement *s, pg_values values)
 {
-    pg_write_bind(w, STR(""), pg_statement_name(s), values.items, values.count, s->columns,
-                  s->column_count);
-    pg_write_execute(w, STR(""), 0);
+    pg_write_bind(w, pg_statement_name(s), values.items, values.count, s->columns, s->column_count);
+    pg_write_execute(w);
 }
 
 /* Without the last Sync. */
@@ -240,10 +246,10 @@ static error ask(pg_conn *c, const execution *x, pg_call *calls)
 
 static error finish(pg_call *call)
 {
-    TRY(pg_result_error(&call->result));
+    TRY(pg_call_error(call));
     if (call->affected)
         *call->affected = call->result.affected;
-    const error e = call->rows ? pg_result_rows(&call->result, call->statement, call->rows) : OK;
+    const error e = call->rows ? collect_rows(&call->result, call->statement, call->rows) : OK;
     if (e.kind) {
         call->result.failure = e.kind;
         call->result.failure_text = "no room for its rows";
@@ -282,9 +288,9 @@ error pg_run_on(pg_conn *c, const pg_run *run, pg_call *calls, size_t count)
         calls[i].result = (pg_result){ .arena = fiber_arena() };
         calls[i].statement = NULL;
     }
-    error e = run->begin.ptr ? pg_prepared(c, run->lane, run->begin, (pg_values){ 0 }, &begin) : OK;
+    error e = run->begin.ptr ? prepared(c, run->lane, run->begin, (pg_values){ 0 }, &begin) : OK;
     for (size_t i = 0; i < count && !e.kind; i++)
-        e = pg_prepared(c, run->lane, calls[i].sql, calls[i].values, &calls[i].statement);
+        e = prepared(c, run->lane, calls[i].sql, calls[i].values, &calls[i].statement);
     if (!e.kind)
         e = execute(c, &(execution){ run, begin, calls, count }, calls);
     pg_statement_release(&begin);
@@ -303,7 +309,7 @@ error pg_run_script(pg_conn *c, str sql, pg_result *result)
     TRY(pg_check_call(sql, (pg_values){ 0 }));
     const pg_request request = { .kind = PG_REQUEST_SCRIPT, .result = result, .leased = true };
     TRY(pg_conn_ask(c, write_script, &sql, &request));
-    return pg_result_error(result);
+    return result_error(result);
 }
 
 /* Whether to run them once more, and how: a statement that was out of date has not run, and with it

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -674,6 +675,41 @@ static void test_file_of_any_size_takes_the_same_memory(void **state)
     assert_true(before > 0 && worker_peak_kib() - before < 32768);
 }
 
+/* Over a Unix socket, which holds little: so the server sees each step. */
+static int connect_unix(const char *path)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    (void)snprintf(at.sun_path, sizeof at.sun_path, "%s", path);
+    assert_int_equal(connect(fd, (const struct sockaddr *)(const void *)&at, sizeof at), 0);
+    return fd;
+}
+
+/* 400 KiB a second, where 128 are asked for: no window of a file is taken within the time. */
+static void test_file_client_that_takes_its_share_gets_all_of_it(void **state)
+{
+    (void)state;
+    static char piece[40960];
+    const size_t bytes = (size_t)16 << 20;
+    size_t got = 0;
+    char listen[128];
+    make_large("site/large.bin", (off_t)bytes);
+    (void)snprintf(listen, sizeof listen, "LISTEN=127.0.0.1:0 unix:%s/socket", folder);
+    server_start(&server, getenv("FILER"),
+                 ENVIRONMENT("WORKERS=1", listen, "HTTP_WRITE_TIMEOUT=2s"));
+    const int fd = connect_unix("socket");
+    const char request[] = "GET /one/large.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    assert_int_equal(send(fd, request, sizeof request - 1, 0), sizeof request - 1);
+    for (ssize_t n = 1; n > 0; got += n > 0 ? (size_t)n : 0) {
+        n = recv(fd, piece, sizeof piece, MSG_WAITALL);
+        if (got < (size_t)1800 << 10)
+            test_pause_ms(100);
+    }
+    close(fd);
+    assert_true(got > bytes && got < bytes + 4096);
+}
+
 /* More clients that wait than there are offload threads. */
 static void test_file_clients_that_wait_hold_nobody_up(void **state)
 {
@@ -751,6 +787,7 @@ int main(void)
         FILE_TEST(test_file_larger_than_memory_is_announced_and_cut_to_ranges),
         FILE_TEST(test_file_of_any_size_takes_the_same_memory),
         FILE_TEST(test_file_cut_shorter_breaks_the_connection_off),
+        FILE_TEST(test_file_client_that_takes_its_share_gets_all_of_it),
         FILE_TEST(test_file_clients_that_wait_hold_nobody_up),
         FILE_TEST(test_sized_answer_has_the_bytes_it_announced),
     };

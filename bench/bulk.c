@@ -1,5 +1,6 @@
-/* A server of large things, for ./dev bench: files of the directory "files" go out, bodies of up to
- * 64 GiB come in, are hashed or dropped, and their length and SHA-256 are the answer. */
+/* A server of large things, for ./dev bench: files of the directory "files" and answers written
+ * piece by piece go out, bodies of up to 64 GiB come in, are hashed or dropped, and their length
+ * and SHA-256 are the answer. */
 #include "core/scope.h"
 
 #include <brio/http.h>
@@ -7,6 +8,7 @@
 
 #define BODY_BYTES_MAX ((size_t)64 << 30)
 #define TIMEOUT_MS     600000
+#define PIECE_BYTES    ((uint64_t)1 << 20)
 
 static error discard(http_request *req)
 {
@@ -62,12 +64,26 @@ static error hash(http_request *req)
     return http_reply_text(req, 200, (str){ text, 2 * sizeof sum + 1 });
 }
 
+static error write_pieces(http_request *req)
+{
+    static const char piece[PIECE_BYTES];
+    const uint64_t bytes = (uint64_t)http_path_int8(req, "bytes");
+    TRY(http_reply_start_sized(req, 200, STR("application/octet-stream"), bytes));
+    for (uint64_t left = bytes; left > 0;) {
+        const uint64_t part = left < PIECE_BYTES ? left : PIECE_BYTES;
+        TRY(http_reply_write(req, (str){ piece, (size_t)part }));
+        left -= part;
+    }
+    return OK;
+}
+
 static const http_route routes[] = {
     HTTP_FILES("/files", "files", http_public),
     { HTTP_POST, "/discard", discard, http_public, .body_bytes_max = BODY_BYTES_MAX,
       .timeout_ms = TIMEOUT_MS },
     { HTTP_POST, "/hash", hash, http_public, .body_bytes_max = BODY_BYTES_MAX,
       .timeout_ms = TIMEOUT_MS },
+    { HTTP_GET, "/written/:bytes<int8>", write_pieces, http_public, .timeout_ms = TIMEOUT_MS },
 };
 
 int main(int argc, char **argv)

@@ -6,7 +6,7 @@
 # and goes. Servers listen on free loopback ports and are ended by their process ids.
 set -eu
 cd "$(dirname "$0")/.."
-ROWS='json pipeline http file upload mallocs idle memory pg note json_document head router timer fiber build'
+ROWS='json pipeline http files file upload mallocs compress idle memory pg note json_document head router timer fiber build'
 BIN=build/release
 CONNECTIONS=64
 ROUNDS=5
@@ -114,7 +114,8 @@ serve_configured() {
     die "$name does not start"
 }
 
-# nginx as one process, with what a server of constant answers needs, and files of $dir/files.
+# serve_nginx PATH [DIRECTIVE]   nginx as one process, with what a server of constant answers needs, and files of
+# $dir/files
 serve_nginx() {
     free_port
     mkdir -p "$dir/nginx"
@@ -122,6 +123,7 @@ serve_nginx() {
 daemon off; master_process off; pid $dir/nginx/pid; error_log stderr error;
 events { worker_connections 4096; }
 http {
+    ${2:-}
     access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;
     client_body_temp_path $dir/nginx/a; proxy_temp_path $dir/nginx/b; fastcgi_temp_path $dir/nginx/c;
     uwsgi_temp_path $dir/nginx/d; scgi_temp_path $dir/nginx/e;
@@ -271,12 +273,48 @@ row_http() {
 
 serve_bulk() { serve bulk env -C "$dir" HOST=127.0.0.1 PORT=0 WORKERS=1 "$PWD/$BIN/bench/bulk"; }
 
+# files_case NAME WHAT   a small file from three servers in turns
+files_case() {
+    rm -f "$dir"/*.all "$dir"/*.user "$dir"/*.rate "$dir"/*.p50 "$dir"/*.p99 "$dir"/*.p999
+    for _ in $(seq $ROUNDS); do
+        load brio "$bulk_worker" "$bulk_port" "/files/$1" 1
+        load nginx "$nginx_server" "$nginx_port" "/files/$1" 1
+        load cached "$cached_server" "$cached_port" "/files/$1" 1
+    done
+    row "$2, CPU a request" "ratio $(calc "$(median "$dir/brio.all") / $(median "$dir/nginx.all")")" "of Brio's to nginx's"
+    beside brio Brio "$bulk_worker" 1
+    beside nginx 'nginx, sendfile' "$nginx_server" 1
+    beside cached 'nginx, open_file_cache' "$cached_server" 1
+}
+
+row_files() {
+    mkdir -p "$dir/files"
+    for kib in 1 16 64 1024; do head -c ${kib}K /dev/urandom >"$dir/files/$kib.bin"; done
+    cp "$dir/files/1.bin" "$dir/files/1.txt"
+    serve_bulk
+    bulk_worker=$(workers_of "$server") bulk_port=$port
+    serve_nginx /files/1.bin
+    nginx_server=$server nginx_port=$port
+    serve_nginx /files/1.bin 'open_file_cache max=1000 inactive=60s;'
+    cached_server=$server cached_port=$port
+    files_case 1.bin 'file of 1 KiB'
+    files_case 1.txt 'the same as text, which may have neighbours'
+    files_case 16.bin 'file of 16 KiB'
+    files_case 64.bin 'file of 64 KiB'
+    files_case 1024.bin 'file of 1 MiB'
+    command_was "cd DIRECTORY && WORKERS=1 bench/bulk   # with files/1.bin, 1.txt, 16.bin, 64.bin, 1024.bin" \
+        "nginx: one process; see serve_nginx; also with open_file_cache max=1000 inactive=60s" \
+        "wrk -t1 -c$CONNECTIONS -d${SECONDS_A_RUN}s -s bench/load.lua URL -- 1   # in turns, $ROUNDS each; medians"
+    stop_all
+    rm -rf "$dir/files"
+}
+
 GIB=1073741824
 
-# fetch NAME PID PORT   appends GB/s to NAME.rate, and the server's CPU seconds a GiB to NAME.all
+# fetch NAME PID PORT [PATH]   appends GB/s to NAME.rate, and the server's CPU seconds a GiB to NAME.all
 fetch() {
     before=$(stat_fields "$2" | awk '{ print $12 + $13 }')
-    timeout 60 "$BIN/bench/transfer" get "$3" /files/large >"$dir/transfer" || die "transfer failed"
+    timeout 60 "$BIN/bench/transfer" get "$3" "${4:-/files/large}" >"$dir/transfer" || die "transfer failed"
     after=$(stat_fields "$2" | awk '{ print $12 + $13 }')
     awk '/bytes/ { n = $2 } /seconds/ { print n / $2 / 1e9 }' "$dir/transfer" >>"$dir/$1.rate"
     calc "($after - $before) / $(getconf CLK_TCK)" '%.3f\n' >>"$dir/$1.all"
@@ -292,11 +330,15 @@ row_file() {
     for _ in $(seq $ROUNDS); do
         fetch brio "$bulk_worker" "$bulk_port"
         fetch nginx "$server" "$port"
+        fetch written "$bulk_worker" "$bulk_port" "/written/$GIB"
     done
     row 'file of 1 GiB, GB/s' "$(calc "$(median "$dir/brio.rate")")" \
         "$(calc "$(median "$dir/brio.all")" %.3f) s of CPU a GiB, peak $(peak_mib "$bulk_worker"); nginx (sendfile) $(calc "$(median "$dir/nginx.rate")") GB/s, $(calc "$(median "$dir/nginx.all")" %.3f) s"
     command_was "cd DIRECTORY && WORKERS=1 bench/bulk   # with files/large, 1 GiB, in memory" \
         "$BIN/bench/transfer get PORT /files/large   # in turns, $ROUNDS each; the client drops the bytes in the kernel"
+    row 'answer of 1 GiB in pieces, GB/s' "$(calc "$(median "$dir/written.rate")")" \
+        "$(calc "$(median "$dir/written.all")" %.3f) s of CPU a GiB; http_reply_write of 1 MiB each"
+    command_was "$BIN/bench/transfer get PORT /written/$GIB   # in turns with those"
     stop_all
     rm -rf "$dir/files"
 }
@@ -341,6 +383,49 @@ row_mallocs() {
         "$calls calls in about $requests requests; $(at_most "$calls" 0)"
     command_was "LD_PRELOAD=$BIN/bench/libcount_mallocs.so BRIO_MALLOC_COUNT=FILE $HELLO   # FILE: 16 zero bytes" \
         "wrk -t1 -c$CONNECTIONS -d4s http://127.0.0.1:PORT/json & sleep 1; od -tu8 FILE; sleep 2; od -tu8 FILE"
+}
+
+# packed_load SIZE CODING   the server's CPU microseconds a request, appended to $dir/SIZE.CODING
+packed_load() {
+    before=$(stat_fields "$packed_worker")
+    wrk_run 1 -t1 -c$CONNECTIONS -H "Accept-Encoding: $2" "http://127.0.0.1:$port/$1"
+    after=$(stat_fields "$packed_worker")
+    requests=$(awk '/requests in/ { print $1 }' "$dir/wrk")
+    printf '%s\n%s\n' "$before" "$after" | awk -v n="$requests" -v tick_us=$((1000000 / $(getconf CLK_TCK))) '
+        NR == 1 { all = $12 + $13 }
+        NR == 2 { print ($12 + $13 - all) * tick_us / n }' >>"$dir/$1.$2"
+}
+
+# The identical body without a coding is what the others are beside: the difference is the coding's.
+row_compress() {
+    head -c 16 /dev/zero >"$dir/packed_mallocs"
+    serve packed env LD_PRELOAD="$PWD/$BIN/bench/libcount_mallocs.so" BRIO_MALLOC_COUNT="$dir/packed_mallocs" \
+        HOST=127.0.0.1 PORT=0 WORKERS=1 "$BIN/bench/packed"
+    packed_worker=$(workers_of "$server")
+    rm -f "$dir"/4096.* "$dir"/65536.*
+    for _ in $(seq $ROUNDS); do
+        for size in 4096 65536; do
+            for coding in identity zstd br gzip; do packed_load $size $coding; done
+        done
+    done
+    for size in 4096 65536; do
+        plain=$(median "$dir/$size.identity")
+        row "JSON of $size bytes, CPU a request" "$(calc "$plain") us" 'as it is'
+        for coding in zstd br gzip; do
+            bytes=$(curl -sS -o /dev/null -w '%{size_download}' -H "Accept-Encoding: $coding" "http://127.0.0.1:$port/$size")
+            us=$(median "$dir/$size.$coding")
+            mallocs_before=$(od -An -tu8 "$dir/packed_mallocs")
+            wrk_run 1 -t1 -c1 -H "Accept-Encoding: $coding" "http://127.0.0.1:$port/$size"
+            mallocs_after=$(od -An -tu8 "$dir/packed_mallocs")
+            calls=$(echo "$mallocs_before $mallocs_after" | awk '{ print $3 - $1 }')
+            requests=$(awk '/requests in/ { print $1 }' "$dir/wrk")
+            row "  in $coding" "$(calc "$us") us" \
+                "$bytes bytes ($(calc "$bytes / $size * 100" %.0f) %); $(calc "$size / ($us - $plain)" %.0f) MB/s; $(calc "$calls / $requests" %.3f) heap calls"
+        done
+    done
+    stop_all
+    command_was "LD_PRELOAD=$BIN/bench/libcount_mallocs.so BRIO_MALLOC_COUNT=FILE WORKERS=1 $BIN/bench/packed" \
+        "wrk -t1 -c$CONNECTIONS -d1s -H 'Accept-Encoding: CODING' http://127.0.0.1:PORT/SIZE   # in turns, $ROUNDS each; with -c1 for heap calls"
 }
 
 row_idle() {
@@ -435,7 +520,7 @@ row_pg() {
 
 # one_connection NAME [read_only]: the same on a single connection
 one_connection() {
-    PG_POOL_MAX=1 timeout 60 "$BIN/bench/bench_pg" $CONNECTIONS $SECONDS_A_RUN "$first" $NOTES ${2:+"$2"} >"$dir/bench_pg" ||
+    PG_POOL_MAX=1 timeout 60 "$BIN/bench/bench_pg" $CONNECTIONS $SECONDS_A_RUN "$first" $NOTES ${2:-} >"$dir/bench_pg" ||
         die "bench_pg failed"
     awk '/a_second/ { print $2 }' "$dir/bench_pg" >>"$dir/$1.rate"
     awk '/a_query/ { print $2 }' "$dir/bench_pg" >>"$dir/$1.us"

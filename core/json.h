@@ -31,6 +31,11 @@ extern const error_kind JSON_INVALID;
  *           too_long, too_small, too_big, format, duplicate
  * `out` is unspecified after a failure. Fields that are absent keep what `out` held. */
 error json_parse_shape(arena *a, str text, const shape *of, void *out);
+/* The same for what another program wrote, an answer of a server that we have asked: keys that the
+ * shape does not have are passed over, hidden fields too; read-only and generated ones are read,
+ * and must be there; null for any opt_X is taken, and means that it is absent unless it is
+ * nullable. */
+error json_parse_shape_foreign(arena *a, str text, const shape *of, void *out);
 
 /* Appends the struct as one JSON object, fields in the shape's order, hidden ones left out. Absent
  * opt_X are written as null; NaN and infinities as null; bytea as base64; timestamptz as RFC 3339.

@@ -17,6 +17,7 @@
 #include "core/fiber.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "http/client.h"    // IWYU pragma: export
 #include "http/multipart.h" // IWYU pragma: export
 #include "http/request.h"
 

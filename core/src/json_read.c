@@ -28,6 +28,7 @@ typedef struct reader {
     json_cursor c;
     error_field *faults;
     size_t fault_count;
+    bool foreign; /* what another program wrote, not input to us */
 } reader;
 
 static bool read_member(reader *r, uint32_t depth, const path *at, const shape_field *field,
@@ -230,18 +231,19 @@ static bool read_pair(reader *r, uint32_t depth, const path *at, const shape *of
     uint32_t index;
     const shape_field *field = find_field(of, here.name, seen, &index);
     if (!field || field->hidden)
-        return refuse(r, depth, &here, "unknown_field", STR("is not known"));
+        return r->foreign ? json_cursor_skip(&r->c, depth, NULL)
+                          : refuse(r, depth, &here, "unknown_field", STR("is not known"));
     if (see(seen, index))
         return refuse(r, depth, &here, "duplicate", STR("stands twice"));
-    if (field->read_only || field->generated)
+    if ((field->read_only || field->generated) && !r->foreign)
         return refuse(r, depth, &here, "read_only", STR("cannot be set"));
     return read_member(r, depth, &here, field, out + field->offset);
 }
 
-static bool must_be_given(const shape_field *f)
+static bool must_be_given(const reader *r, const shape_field *f)
 {
-    return f->type->arity != SHAPE_OPTIONAL && !f->optional && !f->hidden && !f->read_only &&
-           !f->generated;
+    return f->type->arity != SHAPE_OPTIONAL && !f->optional && !f->hidden &&
+           (r->foreign || (!f->read_only && !f->generated));
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): `depth` bounds it */
@@ -262,7 +264,7 @@ static bool read_struct(reader *r, uint32_t depth, const path *at, const shape *
     }
     for (uint32_t i = 0; i < of->field_count; i++) {
         const path missing = { .outer = at, .name = of->fields[i].name };
-        if (must_be_given(&of->fields[i]) && !has_seen(&seen, i))
+        if (must_be_given(r, &of->fields[i]) && !has_seen(&seen, i))
             add_fault(r, &missing, "required", STR("is required"));
     }
     return true;
@@ -365,8 +367,8 @@ static bool read_member(reader *r, uint32_t depth, const path *at, const shape_f
     case SHAPE_LIST:
         return read_list(r, depth, at, field, (any_list *)(void *)member);
     case SHAPE_OPTIONAL:
-        if (json_cursor_peek(&r->c) == 'n' && field->nullable) {
-            *optional = (any_optional){ .is_null = true };
+        if (json_cursor_peek(&r->c) == 'n' && (field->nullable || r->foreign)) {
+            *optional = (any_optional){ .is_null = field->nullable };
             return json_cursor_literal(&r->c, STR("null"));
         }
         *optional = (any_optional){ .has = true };
@@ -375,9 +377,9 @@ static bool read_member(reader *r, uint32_t depth, const path *at, const shape_f
     unreachable();
 }
 
-error json_parse_shape(arena *a, str text, const shape *of, void *out)
+static error parse_shape(arena *a, str text, const shape *of, void *out, bool foreign)
 {
-    reader r = { 0 };
+    reader r = { .foreign = foreign };
     json_cursor_init(&r.c, a, text);
     bool good;
     if (json_cursor_peek(&r.c) == '{')
@@ -389,4 +391,14 @@ error json_parse_shape(arena *a, str text, const shape *of, void *out)
     if (r.fault_count > 0)
         return error_set_fields(&JSON_INVALID, r.faults, r.fault_count);
     return OK;
+}
+
+error json_parse_shape(arena *a, str text, const shape *of, void *out)
+{
+    return parse_shape(a, text, of, out, false);
+}
+
+error json_parse_shape_foreign(arena *a, str text, const shape *of, void *out)
+{
+    return parse_shape(a, text, of, out, true);
 }

@@ -487,6 +487,63 @@ static void test_json_shape_survives_damaged_documents(void **state)
     assert_true(taken > 0);
 }
 
+/* --- what others wrote ------------------------------------------------------------------------ */
+
+static void test_json_shape_foreign_text_is_read_as_output(void **state)
+{
+    (void)state;
+    const order sent = { .id = 7,
+                         .secret = STR("s"),
+                         .state = STR("open"),
+                         .email = STR("a@b.example"),
+                         .lines = { .items = &(line){ .sku = STR("ab"), .count = 1 }, .count = 1 },
+                         .token = { (const uint8_t *)"x", 1 } };
+    order got = { 0 };
+    const str text = written(order_shape(), &sent); /* ship_to and the line's note are null */
+    assert_fails(JSON_INVALID, json_parse_shape(&a, text, order_shape(), &got));
+    assert_ok(json_parse_shape_foreign(&a, text, order_shape(), &got));
+    assert_int_equal(got.id, 7);
+    assert_str_equal(got.state, STR("open"));
+    assert_null(got.secret.ptr);
+    assert_false(got.ship_to.has || got.ship_to.is_null);
+    assert_true(got.lines.items[0].note.is_null && !got.lines.items[0].note.has);
+    const str more = STR("{\"city\":\"x\",\"more\":{\"a\":[1,null]},\"zip\":1000,\"\":2}");
+    place p = { 0 };
+    assert_ok(json_parse_shape_foreign(&a, more, place_shape(), &p));
+    assert_int_equal(p.zip, 1000);
+}
+
+static void test_json_shape_foreign_text_must_be_of_the_shape(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *path;
+        const char *code;
+    } rows[] = {
+        { "{\"city\":\"x\"}", "zip", "required" },
+        { "{\"city\":null,\"zip\":1000}", "city", "null" },
+        { "{\"city\":1,\"zip\":1000}", "city", "wrong_type" },
+        { "{\"city\":\"\",\"zip\":1000}", "city", "too_short" },
+        { "{\"zip\":1000,\"zip\":1001,\"city\":\"x\"}", "zip", "duplicate" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        place p = { 0 };
+        const error e = json_parse_shape_foreign(&a, str_from_c(rows[i].text), place_shape(), &p);
+        assert_fails(JSON_INVALID, e);
+        assert_str_equal(error_detail_of(e)->fields[0].path, str_from_c(rows[i].path));
+        assert_str_equal(error_detail_of(e)->fields[0].code, str_from_c(rows[i].code));
+    }
+    order o = { 0 }; /* what a server makes itself must be in what it says */
+    const error e = json_parse_shape_foreign(
+        &a, STR("{\"email\":\"a@b.example\",\"lines\":[{\"sku\":\"ab\",\"count\":1}]}"),
+        order_shape(), &o);
+    assert_fails(JSON_INVALID, e);
+    assert_int_equal(error_detail_of(e)->field_count, 2); /* id and state */
+    assert_fails(JSON_MALFORMED, json_parse_shape_foreign(&a, STR("{\"city\":\"x\",\"more\":[1,}"),
+                                                          place_shape(), &o));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -508,6 +565,8 @@ int main(void)
         TEST(test_json_shape_long_lists_are_whole),
         TEST(test_json_shape_wrong_items_take_no_memory_each),
         TEST(test_json_shape_survives_damaged_documents),
+        TEST(test_json_shape_foreign_text_is_read_as_output),
+        TEST(test_json_shape_foreign_text_must_be_of_the_shape),
     };
     return cmocka_run_group_tests_name("json_shape", tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
 # and goes. Servers listen on free loopback ports and are ended by their process ids.
 set -eu
 cd "$(dirname "$0")/.."
-ROWS='json pipeline http files file upload mallocs compress compress idle memory pg note json_document head router timer fiber build'
+ROWS='json pipeline http files file upload mallocs compress idle memory pg note json_document head router timer fiber build'
 BIN=build/release
 CONNECTIONS=64
 ROUNDS=5

@@ -2,6 +2,7 @@
  * Ranges lie within the file, hold something and do not overlap; a date that is read is written and
  * read again as the same; what is weak is never strongly the same. */
 #include "accept.h"
+#include "coded_tag.h"
 #include "conditional.h"
 #include "date.h"
 #include "mime.h"
@@ -48,6 +49,20 @@ static void check_tags(str value)
               !value.ptr);
 }
 
+/* Whatever stands in a list, a tag of a coded body in it is found by what it was made of. */
+static void check_coded_tags(str value)
+{
+    arena a;
+    arena_init(&a, (size_t)1 << 24);
+    const str tag = STR("\"a\"");
+    const str plain = http_coded_tags_undo(&a, value, UINT32_MAX);
+    invariant(plain.len <= value.len);
+    for (http_coding i = HTTP_CODING_BR; i < HTTP_CODING_IDENTITY; i++)
+        invariant(!http_etags_have(value, http_coded_tag(&a, tag, i), true) ||
+                  http_etags_have(plain, tag, true));
+    arena_deinit(&a);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     const str text = fuzz_text(data, len);
@@ -56,11 +71,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check_ranges(value, UINT64_MAX);
     check_date(value);
     check_tags(value);
+    check_coded_tags(value);
     const http_accepted accepted = http_accept_encoding(value);
     for (http_coding i = HTTP_CODING_BR; i < HTTP_CODINGS; i++)
         invariant(accepted.quality[i] <= HTTP_QUALITY_MAX);
     const http_coding best = http_accept_best(&accepted, UINT32_MAX);
     invariant(best == HTTP_CODING_IDENTITY || accepted.quality[best] > 0);
+    static const http_coding offered[] = { HTTP_CODING_ZSTD, HTTP_CODING_GZIP };
+    const http_coding first = http_accept_first(&accepted, offered, ARRAY_LEN(offered));
+    invariant(first != HTTP_CODING_BR);
+    invariant(first == HTTP_CODING_IDENTITY || accepted.quality[first] > 0);
     invariant(http_mime_of(value).type.len > 0);
     return 0;
 }

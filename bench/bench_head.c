@@ -35,9 +35,9 @@ static_assert(sizeof HEAD_35 - 1 == 35, "as the case is named");
 static_assert(sizeof HEAD_165 - 1 == 165, "as the case is named");
 static_assert(sizeof HEAD_700 - 1 == 700, "as the case is named");
 
-static const http_limits LIMITS = { .request_line_bytes_max = 8192,
-                                    .fields_bytes_max = 32768,
-                                    .fields_max = HTTP_FIELDS_MAX };
+static const http_head_limits LIMITS = { .request_line_bytes_max = 8192,
+                                         .fields_bytes_max = 32768,
+                                         .fields_max = HTTP_FIELDS_MAX };
 
 static void parse(void *state)
 {

@@ -28,6 +28,7 @@ typedef struct listener listener;
 
 extern const error_kind STREAM_CONNECT_FAILED; /* UNAVAILABLE */
 extern const error_kind STREAM_CLOSED;         /* UNAVAILABLE: peer reset or vanished */
+extern const error_kind STREAM_STALLED;     /* TIMED_OUT: the peer takes less than send_rate_min */
 extern const error_kind STREAM_INPUT_FULL;  /* TOO_LARGE: unconsumed input passed input_bytes_max */
 extern const error_kind STREAM_FILE_FAILED; /* INTERNAL: a file ended early, or cannot be read */
 
@@ -53,13 +54,22 @@ typedef struct stream_options {
     /* Goes on reading past it: for a client that writes much before it reads the answers. Two ends
      * that both stop reading wait for each other for ever. */
     bool full_duplex;
-    /* How long stream_close waits for a peer that takes nothing while output is queued; 0, or less
-     * than its linger_ms: just that. */
+    /* While output is queued the peer must take some of it in each such time, and at least
+     * `send_rate_min` bytes a second; one that does not is gone: STREAM_STALLED. stream_close waits
+     * for the others as long as it takes. 0: for ever, but no longer than its linger_ms at a time
+     * once the stream is closing. */
     uint32_t send_timeout_ms;
+    uint32_t send_rate_min; /* 0: any */
     /* stream_connect over TCP: a peer that has acknowledged nothing for so long, what was sent or
      * that it is still there, is gone, and the stream closed; 0: the system's quarter of an hour,
      * and for ever while idle. */
     uint32_t peer_timeout_ms;
+    /* stream_connect over TCP: how an idle peer is probed, where that is not to follow from
+     * peer_timeout_ms; 0: as that, or as the system has it. */
+    uint32_t keepalive_idle_s;
+    uint32_t keepalive_interval_s;
+    uint32_t keepalive_probes;
+    bool without_keepalive; /* an idle peer is not probed at all */
 } stream_options;
 
 /* Where to connect or listen: a numeric IP and port, or a Unix socket path. */
@@ -107,6 +117,9 @@ void *stream_owner(const stream *s);
 loop *stream_loop(const stream *s);
 /* The peer's address; len 0 when unknown. */
 address stream_peer(const stream *s);
+/* The user that the process at the other end of a Unix socket ran as when it began to listen, or to
+ * connect; false for other streams. */
+bool stream_peer_uid(const stream *s, uint32_t *uid);
 /* Whether the peer has ended its side. */
 bool stream_at_end(const stream *s);
 

@@ -37,7 +37,8 @@ typedef enum tls_version {
 /* PEM files: the certificate first, then those that lead to its root; and its private key. */
 typedef struct tls_certificate {
     str cert_file;
-    str key_file; /* STR_NONE: in cert_file */
+    str key_file;     /* STR_NONE: in cert_file */
+    str key_password; /* STR_NONE: the key is not encrypted. Not kept */
 } tls_certificate;
 
 typedef struct tls_server_options {
@@ -63,9 +64,15 @@ typedef enum tls_verify {
 
 typedef struct tls_client_options {
     tls_verify verify;
-    str ca_file;                 /* trusted roots (PEM); STR_NONE: the system's */
+    str ca_file; /* trusted roots (PEM); STR_NONE: the system's */
+    /* Certificates that their issuers have taken back (PEM): a file, a directory of files named by
+     * hash, or both. Then each certificate's issuer must have a list there. STR_NONE: none. */
+    str crl_file;
+    str crl_directory;
     tls_certificate certificate; /* to show when asked for; cert_file STR_NONE: none */
     str alpn;                    /* what to offer, as above; STR_NONE: none */
+    bool without_sni;            /* the server is not told the name that it is checked for */
+    bool without_1_3;            /* TLS 1.3 is not offered; not with version_min 1.3 */
     tls_version version_min;
     uint32_t handshake_ms_max; /* 0: 10 s */
 } tls_client_options;
@@ -114,6 +121,8 @@ str stream_tls_version(const stream *s);
 str stream_tls_server_name(const stream *s);
 /* Whether a ticket of an earlier connection spared the full handshake. */
 bool stream_tls_resumed(const stream *s);
+/* Whether we, a client, were asked for a certificate and showed one. */
+bool stream_tls_showed_certificate(const stream *s);
 /* Whether the peer showed a certificate of a trusted issuer, and for the name if one is checked. */
 bool stream_tls_peer_verified(const stream *s);
 /* Its subject as RFC 2253 writes it ("CN=ada,O=Brio"), copied into `a`; STR_NONE without one. */

@@ -119,10 +119,12 @@ typedef struct http_compress_options {
     /* Of "zstd", "br" and "gzip", the one first that is taken where a client likes several as much;
      * none: all three, in this order. */
     const char *codings[HTTP_COMPRESS_CODINGS_MAX + 1];
+    /* Past 9, 7 and 7 levels are slow: staged bodies of any size go to an offload thread then, and
+     * pieces get 9, 7 and 7. */
     int zstd_level;        /* 1 to 19: 3 */
     int br_level;          /* 1 to 11: 4 */
     int gzip_level;        /* 1 to 9: 5 */
-    uint32_t encoders_max; /* in use at once in a worker, each up to 1 MiB for an answer in pieces;
+    uint32_t encoders_max; /* in use at once in a worker, each up to 2 MiB for an answer in pieces;
                               past it answers leave as they are: 64 */
 } http_compress_options;
 
@@ -130,8 +132,9 @@ typedef struct http_compress_options {
  * Accept-Encoding says: the best by its weights. A piece that was written can be read by the client
  * before the next one comes. Staged bodies over 64 KiB are compressed on an offload thread, and
  * leave as they are when there is none. So does every body that would not become smaller, that has
- * Content-Encoding, Content-Range or Cache-Control: no-transform, or that is a file; and those of
- * routes that say `.uncompressed`, and of handlers that say http_reply_uncompressed.
+ * Content-Encoding, Content-Range, Content-Digest, Repr-Digest or Cache-Control: no-transform, or
+ * that is a file; and those of routes that say `.uncompressed`, and of handlers that say
+ * http_reply_uncompressed.
  *
  * Answers that might have been compressed get Vary: Accept-Encoding. A strong ETag gets the
  * coding's name, "x" becomes "x--gzip", and a client that says so in If-Match or If-None-Match is

@@ -186,7 +186,7 @@ error http_set_cookie(http_request *req, const http_cookie_options *cookie);
 /* --- answers in pieces ------------------------------------------------------------------------ */
 
 extern const error_kind
-    HTTP_CLIENT_SLOW; /* CANCELED: it has taken nothing for HTTP_WRITE_TIMEOUT */
+    HTTP_CLIENT_SLOW; /* CANCELED: it takes less than HTTP_WRITE_RATE_MIN, see HTTP_WRITE_TIMEOUT */
 
 /* Begins a response whose length is not known yet: from here on the head is on its way, and an
  * error that the handler returns breaks the connection off, so that the client sees that the answer

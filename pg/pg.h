@@ -206,6 +206,79 @@ error pg_batch_error(const pg_batch *batch, size_t i);
 /* Both must be there: an invariant. */
 pg_cell pg_cell_of(const pg_rows *rows, size_t row, size_t column);
 
+/* --- results of any size ---------------------------------------------------------------------- */
+
+/* A result that is read piece by piece:
+ *
+ *   pg_cursor *c;
+ *   TRY(pg_cursor_open(db, &c, "select id, title from notes"));
+ *   for (;;) {
+ *       pg_rows rows;
+ *       TRY(pg_cursor_next(c, &rows));
+ *       if (rows.count == 0)
+ *           break;
+ *       …
+ *   }
+ *   TRY(pg_cursor_close(&c));
+ *
+ * Belongs to the running scope, and has a transaction of its own unless it is given one. */
+typedef struct pg_cursor pg_cursor;
+
+/* Runs a statement up to its first rows. On a pool it leases a connection.
+ *   yields  until they are there
+ *   fails   as pg_query */
+#define pg_cursor_open(on, cursor, sql, ...) \
+    pg_cursor_open_values(PG_TARGET(on), PG_SQL(sql), PG_VALUES(__VA_ARGS__), (cursor))
+YIELDS error pg_cursor_open_values(pg_target on, str sql, pg_values values, pg_cursor **out);
+/* The next rows, some hundred KiB of them, and none at the end. They live until the next call or
+ * the cursor's end.
+ *   yields  until they are there
+ *   fails   as pg_query */
+YIELDS error pg_cursor_next(pg_cursor *cursor, pg_rows *rows);
+/* Ends it, also before its last row, and commits its own transaction. Nulls the pointer; NULL is
+ * allowed.
+ *   fails  as pg_commit */
+YIELDS error pg_cursor_close(pg_cursor **owner);
+
+/* --- COPY ------------------------------------------------------------------------------------- */
+
+/* Data for a table, or out of a query, in one stream:
+ *
+ *   pg_copy *c;
+ *   TRY(pg_copy_in(db, &c, "copy points (x, y) from stdin (format binary)"));
+ *   for (size_t i = 0; i < count; i++)
+ *       TRY(pg_copy_row(c, points[i].x, points[i].y));
+ *   TRY(pg_copy_finish(&c, &affected));
+ *
+ * Belongs to the running scope: when that ends before pg_copy_finish, nothing of it stays. Has a
+ * transaction of its own unless it is given one, in which no other statement may run meanwhile. */
+typedef struct pg_copy pg_copy;
+
+/* Begins a COPY … FROM STDIN, a COPY … TO STDOUT.
+ *   yields  until the server is ready
+ *   fails   as pg_query; PG_INVALID_ARGUMENT when the statement is another one */
+#define pg_copy_in(on, copy, sql)  pg_copy_in_sql(PG_TARGET(on), PG_SQL(sql), (copy))
+#define pg_copy_out(on, copy, sql) pg_copy_out_sql(PG_TARGET(on), PG_SQL(sql), (copy))
+YIELDS error pg_copy_in_sql(pg_target on, str sql, pg_copy **out);
+YIELDS error pg_copy_out_sql(pg_target on, str sql, pg_copy **out);
+/* Sends bytes of the COPY's format; rows may begin and end anywhere in them.
+ *   yields  while the server has not taken what came before
+ *   fails   as pg_query: what the server has found wrong so far */
+YIELDS error pg_copy_write(pg_copy *copy, str bytes);
+/* Sends a row of the binary format: a value a column, of exactly its type (int8 for bigint). Not
+ * together with pg_copy_write.
+ *   yields, fails  as pg_copy_write */
+#define pg_copy_row(copy, ...) pg_copy_row_values((copy), PG_VALUES(__VA_ARGS__))
+YIELDS error pg_copy_row_values(pg_copy *copy, pg_values values);
+/* The next bytes, whole rows of them; none at the end. They live until the next call.
+ *   yields  until there are some
+ *   fails   as pg_query */
+YIELDS error pg_copy_read(pg_copy *copy, str *bytes);
+/* Ends it: all that was sent is in the table, or nothing; what was not read is dropped. Nulls the
+ * pointer. `affected` (may be NULL): rows copied.
+ *   fails  as pg_query and pg_commit */
+YIELDS error pg_copy_finish(pg_copy **owner, uint64_t *affected);
+
 /* --- transactions ---------------------------------------------------------------------------- */
 
 typedef enum pg_isolation {

@@ -10,6 +10,9 @@
  * A layer (stream_layer.h), if there is one, stands between both and the transport: what is read
  * goes to it, what is sent comes from it, and input and queue stay the owner's plain bytes.
  *
+ * A peer that takes too little is found out by a timer of its own, which runs only while the kernel
+ * has refused output: what the peer has acknowledged is the kernel's to say, whatever its buffers.
+ *
  *   CONNECTING -> OPEN -> ENDING (write side ends once flushed) -> LINGERING (drops input) -> GONE
  *
  * Invariant: GONE is entered once; the descriptor is closed there, and closed() follows from a
@@ -24,10 +27,13 @@
 #include "core/fault.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,6 +45,7 @@
 ERROR_KIND(STREAM_CONNECT_FAILED, ERROR_UNAVAILABLE,
            "A service behind the server cannot be reached.");
 ERROR_KIND(STREAM_CLOSED, ERROR_UNAVAILABLE, "The connection was closed.");
+ERROR_KIND(STREAM_STALLED, ERROR_TIMED_OUT, "The peer takes too little of what it is sent.");
 ERROR_KIND(STREAM_INPUT_FULL, ERROR_TOO_LARGE, "The peer sent more than is accepted at once.");
 
 typedef enum stream_state {
@@ -82,7 +89,14 @@ struct stream {
     timer timer;
     uint64_t timeout_at_ms; /* 0: none; the timer may be armed for an earlier time */
     uint32_t linger_ms;
+
+    timer send_timer; /* armed while the kernel has refused output, and maybe a little longer */
+    bool send_watched;
     uint32_t send_timeout_ms;
+    uint32_t send_rate_min;
+    uint64_t sent; /* bytes handed to the kernel, ever */
+    int64_t taken; /* of them by the peer, when the timer was armed */
+
     loop_task flush;
     loop_task gone;
     const error_kind *why; /* of the end; NULL: as the owner wanted */
@@ -179,6 +193,19 @@ address stream_peer(const stream *s)
     return s->state == STREAM_GONE ? (address){ 0 } : s->transport->peer(s);
 }
 
+bool stream_peer_uid(const stream *s, uint32_t *uid)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    int family = AF_UNSPEC;
+    socklen_t family_len = sizeof family;
+    if (s->fd < 0 || getsockopt(s->fd, SOL_SOCKET, SO_DOMAIN, &family, &family_len) != 0 ||
+        family != AF_UNIX || getsockopt(s->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+        return false;
+    *uid = peer.uid;
+    return true;
+}
+
 /* Whether `data` may be called: the owner wants input, and our output is not in the way. */
 static bool takes_input(const stream *s)
 {
@@ -240,6 +267,7 @@ static void finish(stream *s, const error_kind *why, int system_errno, const cha
     list_remove(&s->unread);
     list_remove(&s->flush.node);
     loop_timer_cancel(s->loop, &s->timer);
+    loop_timer_cancel(s->loop, &s->send_timer);
     loop_post(s->loop, &s->gone);
 }
 
@@ -274,12 +302,12 @@ void stream_reset(stream *s)
 
 static void set_timer(stream *s, uint32_t ms);
 
-/* Until when a peer that does nothing is waited for, once the owner has closed. */
+/* Until when a peer that does nothing is waited for, once the owner has closed. One that has output
+ * to take is watched already. */
 static void wait_for_peer(stream *s)
 {
-    const uint32_t ms =
-        s->queued > 0 && s->send_timeout_ms > s->linger_ms ? s->send_timeout_ms : s->linger_ms;
-    set_timer(s, ms ? ms : 1);
+    const bool watched = s->queued > 0 && s->send_timeout_ms > 0;
+    set_timer(s, watched ? 0 : s->linger_ms ? s->linger_ms : 1);
 }
 
 static void end_side(stream *s)
@@ -295,6 +323,7 @@ static void output_drained(stream *s)
 {
     const bool was_choked = s->choked;
     s->choked = false;
+    s->send_watched = false;
     if (s->end_wanted)
         end_side(s);
     if (s->state == STREAM_ENDING) {
@@ -372,6 +401,39 @@ void stream_set_timeout(stream *s, uint32_t ms)
 {
     if (s->state == STREAM_OPEN || s->state == STREAM_CONNECTING)
         set_timer(s, ms);
+}
+
+/* --- a peer that takes too little ------------------------------------------------------------- */
+
+/* Bytes that the peer has acknowledged, as near as the kernel knows. */
+static int64_t bytes_taken(const stream *s)
+{
+    int kept = 0;
+    if (ioctl(s->fd, SIOCOUTQ, &kept) < 0)
+        kept = 0;
+    return (int64_t)s->sent - kept;
+}
+
+/* Output is left over: the peer has to take some for the rest to leave. */
+static void watch_on(stream *s)
+{
+    s->send_watched = true;
+    s->taken = bytes_taken(s);
+    loop_timer_arm(s->loop, &s->send_timer, s->send_timeout_ms);
+}
+
+static void send_timer_fired(timer *t)
+{
+    stream *s = CONTAINER_OF(t, stream, send_timer);
+    const int64_t wanted = (int64_t)s->send_rate_min * s->send_timeout_ms / 1000;
+    if (!s->send_watched)
+        return;
+    if (bytes_taken(s) - s->taken >= (wanted > 0 ? wanted : 1))
+        watch_on(s);
+    else if (s->state == STREAM_ENDING)
+        finish_well(s);
+    else
+        finish(s, &STREAM_STALLED, 0, "the peer takes too little");
 }
 
 /* --- input ----------------------------------------------------------------------------------- */
@@ -652,6 +714,7 @@ static void sent_all(stream *s)
 void stream_sent(stream *s, size_t bytes)
 {
     s->queued -= bytes;
+    s->sent += bytes;
     if (s->state == STREAM_ENDING)
         wait_for_peer(s); /* it reads: linger_ms is for one that does not */
     if (!s->layer) {
@@ -680,6 +743,8 @@ static void flush(loop_task *task)
         sent_all(s);
     if (s->queued > 0)
         s->transport->send(s->loop, s);
+    if (s->queued > 0 && s->send_timeout_ms > 0 && !s->send_watched)
+        watch_on(s);
 }
 
 /* --- the layer ------------------------------------------------------------------------------- */
@@ -860,8 +925,10 @@ stream *stream_make(loop *l, const stream_transport *transport, void *transport_
         options && options->output_bytes_high ? options->output_bytes_high : OUTPUT_BYTES_HIGH;
     s->full_duplex = options && options->full_duplex;
     s->send_timeout_ms = options ? options->send_timeout_ms : 0;
+    s->send_rate_min = options ? options->send_rate_min : 0;
     stream_queue_init(&s->queue);
     s->timer.fire = timer_fired;
+    s->send_timer.fire = send_timer_fired;
     s->flush.run = flush;
     s->gone.run = told_gone;
     return s;
@@ -902,17 +969,30 @@ error stream_from_fd(loop *l, int fd, const stream_handler *handler, const strea
 }
 
 /* Best effort: what the system refuses leaves it as it was. */
-static void set_tcp_options(int fd, uint32_t peer_timeout_ms)
+static void set_tcp_option(int fd, int which, uint32_t value)
 {
-    const int on = 1, probes = 2, ms = (int)peer_timeout_ms;
-    const int probe_seconds = ms / 3000 > 0 ? ms / 3000 : 1;
+    const int number = value > INT_MAX ? INT_MAX : (int)value;
+    if (number > 0)
+        (void)setsockopt(fd, IPPROTO_TCP, which, &number, sizeof number);
+}
+
+static void set_tcp_options(int fd, const stream_options *o)
+{
+    const int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (ms <= 0)
+    if (!o)
         return;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &probe_seconds, sizeof probe_seconds);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &probe_seconds, sizeof probe_seconds);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    const uint32_t ms = o->peer_timeout_ms;
+    const uint32_t probe_s = ms == 0 ? 0 : ms / 3000 > 0 ? ms / 3000 : 1;
+    const uint32_t idle_s = o->keepalive_idle_s ? o->keepalive_idle_s : probe_s;
+    const uint32_t interval_s = o->keepalive_interval_s ? o->keepalive_interval_s : probe_s;
+    const uint32_t probes = o->keepalive_probes ? o->keepalive_probes : ms > 0 ? 2 : 0;
+    set_tcp_option(fd, TCP_USER_TIMEOUT, ms);
+    if (o->without_keepalive || (idle_s == 0 && interval_s == 0 && probes == 0))
+        return;
+    set_tcp_option(fd, TCP_KEEPIDLE, idle_s);
+    set_tcp_option(fd, TCP_KEEPINTVL, interval_s);
+    set_tcp_option(fd, TCP_KEEPCNT, probes);
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
@@ -924,7 +1004,7 @@ error stream_connect(loop *l, const address *to, const stream_handler *handler,
     if (fd < 0)
         return error_set_errno(&STREAM_CONNECT_FAILED, errno, "socket");
     if (target->sa_family != AF_UNIX)
-        set_tcp_options(fd, options ? options->peer_timeout_ms : 0);
+        set_tcp_options(fd, options);
     if (connect(fd, target, to->len) < 0 && errno != EINPROGRESS) {
         const int why = errno;
         close(fd);

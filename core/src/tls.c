@@ -484,7 +484,7 @@ static error set_name(tls_session *t, str name)
     if (!is_number && !is_dns_name(name))
         return error_set(&TLS_MISCONFIGURED, "no server name: %.*s", STR_ARG(name));
     bool set = true;
-    if (!is_number)
+    if (!is_number && tls_config_tells_name(t->config))
         set = SSL_set_tlsext_host_name(t->ssl, t->name) == 1;
     if (tls_config_needs_name(t->config)) {
         SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
@@ -551,6 +551,13 @@ bool stream_tls_resumed(const stream *s)
 {
     const tls_session *t = standing(s);
     return t && SSL_session_reused(t->ssl) == 1;
+}
+
+bool stream_tls_showed_certificate(const stream *s)
+{
+    const tls_session *t = standing(s);
+    int signature = NID_undef; /* by which a client proves that the certificate is its own */
+    return t && SSL_get_signature_nid(t->ssl, &signature) == 1 && signature != NID_undef;
 }
 
 bool stream_tls_peer_verified(const stream *s)

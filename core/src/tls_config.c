@@ -43,6 +43,7 @@ struct tls_config {
     uint32_t references;
     bool is_server;
     tls_verify verify; /* of a client */
+    bool without_sni;
     bool asks_clients; /* of a server */
     uint32_t handshake_ms_max;
     BIO_METHOD *wire;
@@ -77,6 +78,11 @@ bool tls_config_verifies(const tls_config *config)
 bool tls_config_needs_name(const tls_config *config)
 {
     return config->verify == TLS_VERIFY_FULL;
+}
+
+bool tls_config_tells_name(const tls_config *config)
+{
+    return !config->without_sni;
 }
 
 uint32_t tls_config_handshake_ms_max(const tls_config *config)
@@ -279,14 +285,18 @@ static char *file_name(str file)
     return name;
 }
 
-/* Never asks on the terminal, as OpenSSL would. */
-static int no_password(char *out, int bytes, int writes, void *arg)
+/* The password of the key that is being loaded, if there is one. Never asks on the terminal, as
+ * OpenSSL would. */
+static int key_password(char *out, int bytes, int writes, void *arg)
 {
-    (void)arg;
     (void)writes;
+    const str *password = arg;
     if (bytes > 0)
         out[0] = '\0';
-    return -1;
+    if (!password || bytes < 0 || password->len > (size_t)bytes)
+        return -1;
+    memcpy(out, password->ptr, password->len);
+    return (int)password->len;
 }
 
 static error unusable(const char *what, str file)
@@ -326,8 +336,34 @@ static error load_certificate(SSL_CTX *c, const tls_certificate *certificate)
 {
     const str key =
         has_text(certificate->key_file) ? certificate->key_file : certificate->cert_file;
+    str password = certificate->key_password;
     TRY(load(c, "certificate", certificate->cert_file, SSL_CTX_use_certificate_chain_file));
-    return load(c, "private key", key, use_key);
+    SSL_CTX_set_default_passwd_cb_userdata(c, has_text(password) ? &password : NULL);
+    const error e = load(c, "private key", key, use_key);
+    SSL_CTX_set_default_passwd_cb_userdata(c, NULL);
+    return e;
+}
+
+static int use_crl_file(SSL_CTX *c, const char *name)
+{
+    return X509_STORE_load_locations(SSL_CTX_get_cert_store(c), name, NULL);
+}
+
+static int use_crl_directory(SSL_CTX *c, const char *name)
+{
+    return X509_STORE_load_locations(SSL_CTX_get_cert_store(c), NULL, name);
+}
+
+static error load_crls(SSL_CTX *c, const tls_client_options *options)
+{
+    if (has_text(options->crl_file))
+        TRY(load(c, "revocation list", options->crl_file, use_crl_file));
+    if (has_text(options->crl_directory))
+        TRY(load(c, "revocation lists", options->crl_directory, use_crl_directory));
+    if (has_text(options->crl_file) || has_text(options->crl_directory))
+        X509_STORE_set_flags(SSL_CTX_get_cert_store(c),
+                             X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    return OK;
 }
 
 /* "h2,http/1.1" in the wire's form. */
@@ -364,7 +400,7 @@ static error add_context(tls_config *config, const SSL_METHOD *method, tls_versi
     /* An idle connection holds no buffers. */
     SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_verify_depth(c, CHAIN_DEPTH_MAX);
-    SSL_CTX_set_default_passwd_cb(c, no_password);
+    SSL_CTX_set_default_passwd_cb(c, key_password);
     return OK;
 }
 
@@ -407,6 +443,9 @@ static error add_client_context(tls_config *config, const tls_client_options *op
 {
     TRY(add_context(config, TLS_client_method(), options->version_min));
     SSL_CTX *c = config->contexts[0];
+    if (options->without_1_3 && (options->version_min == TLS_VERSION_1_3 ||
+                                 !SSL_CTX_set_max_proto_version(c, TLS1_2_VERSION)))
+        return error_set(&TLS_MISCONFIGURED, "no version of TLS is left to offer");
     SSL_CTX_set_verify(c, config->verify == TLS_VERIFY_NONE ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
                        NULL);
     if (config->verify != TLS_VERIFY_NONE && !has_text(options->ca_file)) {
@@ -415,6 +454,8 @@ static error add_client_context(tls_config *config, const tls_client_options *op
     } else if (config->verify != TLS_VERIFY_NONE) {
         TRY(load(c, "trusted roots", options->ca_file, SSL_CTX_load_verify_file));
     }
+    if (config->verify != TLS_VERIFY_NONE)
+        TRY(load_crls(c, options));
     if (has_text(options->certificate.cert_file))
         TRY(load_certificate(c, &options->certificate));
     SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
@@ -458,6 +499,7 @@ static error server_open(tls_config *config, const tls_server_options *options)
 static error client_open(tls_config *config, const tls_client_options *options)
 {
     config->verify = options->verify;
+    config->without_sni = options->without_sni;
     TRY(set_alpn(config, options->alpn));
     return add_client_context(config, options);
 }

@@ -12,6 +12,7 @@ tls_config *tls_config_keep(tls_config *config);
 bool tls_config_is_server(const tls_config *config);
 bool tls_config_verifies(const tls_config *config);
 bool tls_config_needs_name(const tls_config *config);
+bool tls_config_tells_name(const tls_config *config);
 uint32_t tls_config_handshake_ms_max(const tls_config *config);
 
 /* A session of OpenSSL's that reads and writes through `bio_data` by the functions below; NULL

@@ -1,6 +1,12 @@
 /* Request bodies. What arrived with the head is lent as it lies; the rest is read only when the
- * handler asks, into a buffer that grows with what really comes, never by what was announced. */
+ * handler asks, into a buffer that grows with what really comes, never by what was announced.
+ *
+ * A client that pauses for HTTP_BODY_TIMEOUT is late, and so is one that trickles: with that time
+ * in hand, it must have sent HTTP_BODY_RATE_MIN bytes for each second that it was waited for. What
+ * a handler does between two pieces is not the client's time. */
 #include "conn.h"
+
+#include "core/clock.h"
 
 #include <string.h>
 
@@ -101,7 +107,6 @@ static size_t whole_of_chunked(http_request *req, str bytes)
 
 static size_t take_whole(http_request *req, str bytes)
 {
-    stream_set_timeout(req->conn->stream, (uint32_t)req->conn->server->settings->body_timeout_ms);
     return req->head.chunked ? whole_of_chunked(req, bytes) : whole_of_known_length(req, bytes);
 }
 
@@ -112,14 +117,31 @@ static size_t take_piece(http_request *req, str bytes)
 
 /* --- on the loop ------------------------------------------------------------------------------ */
 
+/* How long the next bytes may take. */
+static uint32_t patience_ms(const http_request *req)
+{
+    const http_settings *settings = req->conn->server->settings;
+    const uint64_t pause_ms = (uint64_t)settings->body_timeout_ms;
+    if (settings->body_rate_min == 0)
+        return (uint32_t)pause_ms;
+    const uint64_t bytes = req->body_read + req->body_parts.len;
+    const uint64_t allowed_ms = pause_ms + bytes * 1000 / (uint64_t)settings->body_rate_min;
+    const uint64_t waited_ms = req->body_waited_ms + (clock_ms() - req->body_waits_since_ms);
+    if (allowed_ms <= waited_ms)
+        return 1;
+    return (uint32_t)(allowed_ms - waited_ms < pause_ms ? allowed_ms - waited_ms : pause_ms);
+}
+
 size_t http_body_take(http_request *req, str bytes)
 {
     if (!req->body_waiter)
         return 0;
-    const size_t taken =
-        req->body_state == BODY_PIECES ? take_piece(req, bytes) : take_whole(req, bytes);
+    const bool whole = req->body_state == BODY_READING;
+    const size_t taken = whole ? take_whole(req, bytes) : take_piece(req, bytes);
     if (req->body_waiter && stream_at_end(req->conn->stream))
         settled(req, BODY_BROKEN);
+    else if (req->body_waiter && whole)
+        stream_set_timeout(req->conn->stream, patience_ms(req));
     return taken;
 }
 
@@ -146,9 +168,11 @@ static error body_wait(http_request *req)
     if (!c->stream)
         return error_set(&HTTP_CLIENT_GONE, "before its body was read");
     req->body_waiter = fiber_self();
-    stream_set_timeout(c->stream, (uint32_t)c->server->settings->body_timeout_ms);
+    req->body_waits_since_ms = clock_ms();
+    stream_set_timeout(c->stream, patience_ms(req));
     stream_resume(c->stream);
     const error e = fiber_park("request body", body_forgotten, req);
+    req->body_waited_ms += clock_ms() - req->body_waits_since_ms;
     if (c->stream)
         stream_set_timeout(c->stream, 0);
     return e;
@@ -180,7 +204,7 @@ static error body_fault(const http_request *req)
     case BODY_TOO_LARGE:
         return too_large(req);
     case BODY_LATE:
-        return error_set(&HTTP_BODY_LATE, "the body paused for too long");
+        return error_set(&HTTP_BODY_LATE, "the body paused for too long, or trickled");
     case BODY_BROKEN:
         return error_set(&HTTP_BAD_REQUEST, "the body is broken off or badly chunked");
     case BODY_NONE:

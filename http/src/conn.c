@@ -10,21 +10,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINGER_MS             1000
-#define INPUT_BYTES_MAX       131072
-#define HEAD_BYTES_MAX        512 /* of a response head without the handler's own fields */
-#define REQUESTS_PER_CONN_MAX 100000
+#define LINGER_MS         1000
+#define INPUT_BYTES_SPARE 4096 /* unconsumed, past the longest head */
+#define HEAD_BYTES_MAX    512  /* of a response head without the handler's own fields */
 /* When draining, an idle connection is kept this long: a request may be on its way, and on a
  * connection that has just been made one surely is. */
-#define DRAIN_IDLE_MS         100
-#define DRAIN_NEW_MS          1000
-#define DRAIN_CALM_MS         5000 /* either, when there is no hurry */
-
-static const http_limits LIMITS = {
-    .request_line_bytes_max = 8192,
-    .fields_bytes_max = 32768,
-    .fields_max = HTTP_FIELDS_MAX,
-};
+#define DRAIN_IDLE_MS     100
+#define DRAIN_NEW_MS      1000
+#define DRAIN_CALM_MS     5000 /* either, when there is no hurry */
 
 /* RFC 9110 section 6.6.1, made once a second. */
 static const char *date_now(http_server *server)
@@ -77,7 +70,8 @@ static void conn_closed(stream *s, error why)
         log_error("response broken off", LOG_ERR(why));
     c->stream = NULL;
     if (c->request && c->request->fiber)
-        fiber_cancel(c->request->fiber, &HTTP_CLIENT_GONE);
+        fiber_cancel(c->request->fiber,
+                     error_is(why, &STREAM_STALLED) ? &HTTP_CLIENT_SLOW : &HTTP_CLIENT_GONE);
     conn_free_if_done(c);
 }
 
@@ -102,6 +96,12 @@ static size_t put(char *out, size_t at, str s)
 {
     memcpy(out + at, s.ptr, s.len);
     return at + s.len;
+}
+
+/* Of those that a connection may have. */
+static bool is_last_request(const http_conn *c)
+{
+    return c->request_count >= c->server->settings->connection_requests_max;
 }
 
 static bool status_has_body(int status)
@@ -181,7 +181,8 @@ void http_conn_start_reply(http_request *req)
     const uint64_t length = http_reply_length(req);
     /* RFC 9112, 6.3: to a client of 1.0 the end of the connection is the end of the body. */
     const bool ends_it = length == HTTP_LENGTH_UNKNOWN && req->head.minor_version == 0;
-    const bool close = ends_it || !req->head.keep_alive || c->server->draining;
+    const bool close =
+        ends_it || !req->head.keep_alive || c->server->draining || is_last_request(c);
     char *out = stream_reserve(c->stream, HEAD_BYTES_MAX + headers.len + req->content_type.len);
     if (!out)
         return;
@@ -213,7 +214,7 @@ static bool may_be_reused(const http_conn *c, const http_request *req)
 {
     return req->head.keep_alive && !c->server->draining && !stream_at_end(c->stream) &&
            (req->body_state == BODY_NONE || req->body_state == BODY_COMPLETE) &&
-           c->request_count < REQUESTS_PER_CONN_MAX;
+           !is_last_request(c);
 }
 
 static void log_access(const http_request *req)
@@ -364,6 +365,15 @@ static size_t request_start(http_conn *c, http_request *req, str bytes)
     return consumed;
 }
 
+static http_head_limits head_limits(const http_settings *settings)
+{
+    return (http_head_limits){
+        .request_line_bytes_max = (uint32_t)settings->request_line_bytes_max,
+        .fields_bytes_max = (uint32_t)settings->header_bytes_max,
+        .fields_max = (uint32_t)settings->header_fields_max,
+    };
+}
+
 static size_t conn_data(stream *s, str bytes)
 {
     http_conn *c = stream_owner(s);
@@ -380,7 +390,8 @@ static size_t conn_data(stream *s, str bytes)
         refuse(c, 503, "out of memory");
         return bytes.len;
     }
-    switch (http_head_parse(&req->head, bytes, &LIMITS)) {
+    const http_head_limits limits = head_limits(c->server->settings);
+    switch (http_head_parse(&req->head, bytes, &limits)) {
     case HTTP_HEAD_INCOMPLETE:
         if (stream_at_end(s))
             conn_close(c);
@@ -401,8 +412,6 @@ static void conn_timeout(stream *s)
         conn_close(c);
     else if (!c->request->fiber)
         refuse(c, 408, "the request did not arrive in time");
-    else if (c->request->write_waiter)
-        http_reply_stalled(c->request);
     else
         http_body_late(c->request);
 }
@@ -431,10 +440,13 @@ void http_server_accept(int fd, void *arg)
         return;
     }
     c->server = server;
+    const http_settings *settings = server->settings;
     const stream_options options = {
-        .input_bytes_max = INPUT_BYTES_MAX,
+        .input_bytes_max = (size_t)settings->request_line_bytes_max +
+                           (size_t)settings->header_bytes_max + INPUT_BYTES_SPARE,
         .output_bytes_high = HTTP_OUTPUT_BYTES_HIGH,
-        .send_timeout_ms = (uint32_t)server->settings->write_timeout_ms,
+        .send_timeout_ms = (uint32_t)settings->write_timeout_ms,
+        .send_rate_min = (uint32_t)settings->write_rate_min,
     };
     const error e = stream_from_fd(server->loop, fd, &CONN_HANDLER, &options, c, &c->stream);
     if (e.kind) {
@@ -446,7 +458,7 @@ void http_server_accept(int fd, void *arg)
     server->conn_count++;
     metrics_add(server->metrics, HTTP_METRIC_CONNECTIONS_ACCEPTED, 1);
     metrics_set(server->metrics, HTTP_METRIC_CONNECTIONS, server->conn_count);
-    stream_set_timeout(c->stream, (uint32_t)server->settings->idle_timeout_ms);
+    stream_set_timeout(c->stream, (uint32_t)settings->first_byte_timeout_ms);
     http_room_idle(c);
     http_room_taken(server);
 }

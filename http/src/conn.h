@@ -38,11 +38,18 @@ typedef struct http_settings {
     int64_t backlog;
     int64_t defer_accept_ms;
     int64_t workers; /* -1: one per core */
+    int64_t request_line_bytes_max;
+    int64_t header_bytes_max;
+    int64_t header_fields_max;
     int64_t body_bytes_max;
+    int64_t connection_requests_max;
     int64_t handler_timeout_ms;
+    int64_t first_byte_timeout_ms;
     int64_t header_timeout_ms;
     int64_t body_timeout_ms;
+    int64_t body_rate_min; /* bytes a second; 0: any */
     int64_t write_timeout_ms;
+    int64_t write_rate_min; /* the same */
     int64_t idle_timeout_ms;
     int64_t drain_timeout_ms;
     int64_t retire_timeout_ms;
@@ -132,7 +139,7 @@ typedef enum body_state {
     BODY_COMPLETE,
     BODY_BROKEN, /* bad chunking, or the peer ended early */
     BODY_TOO_LARGE,
-    BODY_LATE, /* the peer paused for too long */
+    BODY_LATE, /* the peer paused for too long, or trickled */
 } body_state;
 
 /* Of a streamed JSON list. */
@@ -179,8 +186,10 @@ struct http_request {
     str body;       /* when COMPLETE */
     fiber *body_waiter;
     uint64_t body_read; /* bytes given out as pieces */
-    str piece;          /* what woke the waiter; empty: the end */
-    block *piece_block; /* keeps the piece's bytes until the next is asked for */
+    uint64_t body_waits_since_ms;
+    uint64_t body_waited_ms; /* before that: how long the client was waited for */
+    str piece;               /* what woke the waiter; empty: the end */
+    block *piece_block;      /* keeps the piece's bytes until the next is asked for */
 
     int status; /* 0: nothing staged */
     str content_type;
@@ -196,7 +205,6 @@ struct http_request {
     reply_items items;
     buf scratch; /* an item or event on its way; used again for the next */
     fiber *write_waiter;
-    size_t write_queued; /* when its time began */
     http_stored *values;
     struct http_file *file;    /* opened for an answer; closed with the request; NULL: none */
     bool sends_file;           /* it is what is staged */
@@ -224,9 +232,8 @@ uint64_t http_reply_length(const http_request *req);
 YIELDS error http_reply_send(http_request *req, str bytes);
 /* Sends the staged head, for a body that follows in pieces. */
 void http_conn_start_reply(http_request *req);
-/* The client has taken what was queued; it has not within its time. */
+/* The client has taken what was queued. */
 void http_reply_drained(http_request *req);
-void http_reply_stalled(http_request *req);
 /* As http_reply_write, of a response with a known length: a range of a file, which leaves as
  * stream_write_file says. Does not wait. */
 error http_reply_write_file(http_request *req, stream_file *f, const http_range *range);

@@ -81,7 +81,8 @@ static http_head_result parse_request_line(http_head *h, str bytes, str line)
 
 /* --- fields ---------------------------------------------------------------------------------- */
 
-static http_head_result parse_field(http_head *h, str bytes, str line, const http_limits *limits)
+static http_head_result parse_field(http_head *h, str bytes, str line,
+                                    const http_head_limits *limits)
 {
     const char *reason;
     switch (http_fields_add(&h->fields, bytes, line, limits->fields_max, &reason)) {
@@ -166,7 +167,7 @@ static http_head_result finish(http_head *h, const char *base)
 /* --- lines ----------------------------------------------------------------------------------- */
 
 /* `line_bytes`: of the present line, as far as they were given. */
-static bool past_limit(http_head *h, size_t line_bytes, const http_limits *limits)
+static bool past_limit(http_head *h, size_t line_bytes, const http_head_limits *limits)
 {
     if (h->state == STATE_FIELDS) {
         if (h->lines.at - h->fields_start <= limits->fields_bytes_max)
@@ -181,7 +182,7 @@ static bool past_limit(http_head *h, size_t line_bytes, const http_limits *limit
 }
 
 /* A line without its CRLF. */
-static http_head_result take_line(http_head *h, str bytes, str line, const http_limits *limits)
+static http_head_result take_line(http_head *h, str bytes, str line, const http_head_limits *limits)
 {
     if (h->state == STATE_FIELDS) {
         if (line.len == 0)
@@ -198,7 +199,7 @@ static http_head_result take_line(http_head *h, str bytes, str line, const http_
     return HTTP_HEAD_INCOMPLETE;
 }
 
-http_head_result http_head_parse(http_head *h, str bytes, const http_limits *limits)
+http_head_result http_head_parse(http_head *h, str bytes, const http_head_limits *limits)
 {
     invariant(h->state != STATE_DONE && h->state != STATE_BAD);
     while (h->lines.at < bytes.len) {

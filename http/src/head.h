@@ -11,11 +11,11 @@
 #include "core/str.h"
 #include "http/request.h"
 
-typedef struct http_limits {
+typedef struct http_head_limits {
     uint32_t request_line_bytes_max; /* 414 past it */
     uint32_t fields_bytes_max;       /* 431 */
     uint32_t fields_max;             /* 431; at most HTTP_FIELDS_MAX */
-} http_limits;
+} http_head_limits;
 
 typedef enum http_head_result {
     HTTP_HEAD_INCOMPLETE = 1,
@@ -51,7 +51,7 @@ typedef struct http_head {
 /* Forgets everything but what needs no reset. */
 void http_head_init(http_head *head);
 /* `bytes` begin with the head's first byte, and with what was given before. */
-http_head_result http_head_parse(http_head *head, str bytes, const http_limits *limits);
+http_head_result http_head_parse(http_head *head, str bytes, const http_head_limits *limits);
 /* The first field of that name, or STR_NONE. When DONE. */
 str http_head_find(const http_head *head, str name);
 

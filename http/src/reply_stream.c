@@ -15,7 +15,7 @@
 #define ITEM_BYTES_MAX  ((size_t)64 << 20)
 #define ITEMS_BYTES     8192 /* gathered before they are written as one chunk */
 
-ERROR_KIND(HTTP_CLIENT_SLOW, ERROR_CANCELED, "The client takes nothing.");
+ERROR_KIND(HTTP_CLIENT_SLOW, ERROR_CANCELED, "The client takes too little.");
 
 static ERROR_KIND(HTTP_LENGTH_WRONG, ERROR_INTERNAL, "The server could not complete the request.");
 
@@ -65,36 +65,11 @@ void http_reply_drained(http_request *req)
         fiber_wake(waiter, OK);
 }
 
-/* The client's time begins. */
-static void start_time(http_request *req)
-{
-    http_conn *c = req->conn;
-    req->write_queued = stream_queued(c->stream);
-    stream_set_timeout(c->stream, (uint32_t)c->server->settings->write_timeout_ms);
-}
-
-void http_reply_stalled(http_request *req)
-{
-    fiber *waiter = req->write_waiter;
-    if (stream_queued(req->conn->stream) + HTTP_OUTPUT_BYTES_HIGH <= req->write_queued) {
-        start_time(req); /* there is more than it must take at once */
-        return;
-    }
-    req->write_waiter = NULL;
-    if (waiter)
-        fiber_wake(waiter, fiber_error_set(waiter, &HTTP_CLIENT_SLOW, "too little was taken"));
-}
-
 /* Waits until the client has taken what is queued. */
 static error wait_for_client(http_request *req)
 {
-    http_conn *c = req->conn;
     req->write_waiter = fiber_self();
-    start_time(req);
-    const error e = fiber_park("response taken", write_forgotten, req);
-    if (c->stream)
-        stream_set_timeout(c->stream, 0);
-    return e;
+    return fiber_park("response taken", write_forgotten, req);
 }
 
 static void write_chunk(stream *s, str bytes)

@@ -230,6 +230,13 @@ static bool answer_query(pg_conn *c, pg_request *r, const pg_message *m)
     case PG_MSG_EMPTY_QUERY:
         done(r);
         return true;
+    case PG_MSG_PORTAL_SUSPENDED:
+        if (!r->partly)
+            return false;
+        if (r->fiber)
+            r->result->suspended = true;
+        done(r);
+        return true;
     case PG_MSG_COPY_OUT: /* its data is dropped */
     case PG_MSG_COPY_DATA:
     case PG_MSG_COPY_DONE:
@@ -265,6 +272,51 @@ static bool answer_script(pg_conn *c, pg_request *r, const pg_message *m)
     }
 }
 
+static void write_refusal(pg_writer *w, const void *arg)
+{
+    (void)arg;
+    pg_write_copy_fail(w, STR("nobody sends data any more"));
+}
+
+/* The server is ready for data, or will send some. */
+static void copy_opened(pg_conn *c, pg_request *r, bool takes_data)
+{
+    r->bound = true;
+    if (r->sink)
+        r->sink->opened(r->sink_arg, takes_data);
+    else if (takes_data && pg_conn_write(c, write_refusal, NULL).kind)
+        pg_conn_end(c, false, &PG_CONNECTION_LOST, "a COPY that nobody fills");
+}
+
+static bool answer_copy(pg_conn *c, pg_request *r, const pg_message *m)
+{
+    switch (m->type) {
+    case PG_MSG_COPY_IN:
+    case PG_MSG_COPY_OUT:
+        if (r->bound || r->done)
+            return false;
+        copy_opened(c, r, m->type == PG_MSG_COPY_IN);
+        return true;
+    case PG_MSG_COPY_DATA:
+        if (r->sink && r->bound)
+            r->sink->data(r->sink_arg, m->body);
+        return r->bound && !r->done;
+    case PG_MSG_COPY_DONE:
+        return r->bound && !r->done;
+    case PG_MSG_COMMAND_COMPLETE:
+        command_complete(r, m->body);
+        return true;
+    case PG_MSG_EMPTY_QUERY:
+        done(r);
+        return true;
+    case PG_MSG_ROW_DESCRIPTION: /* it was none */
+    case PG_MSG_DATA_ROW:
+        return !r->bound;
+    default:
+        return false;
+    }
+}
+
 /* Messages that need a request; `r` is the oldest. */
 static void answer(pg_conn *c, pg_request *r, const pg_message *m)
 {
@@ -282,6 +334,9 @@ static void answer(pg_conn *c, pg_request *r, const pg_message *m)
         break;
     case PG_REQUEST_SCRIPT:
         sense = answer_script(c, r, m);
+        break;
+    case PG_REQUEST_COPY:
+        sense = answer_copy(c, r, m);
         break;
     }
     if (sense)

@@ -71,7 +71,8 @@ static bool run_stale_again(pg_pool *pool, const pg_run *run, pg_batch *b)
         if (!b->calls[i].result.stale)
             continue;
         any = true;
-        (void)!pg_run_on_pool(pool, run, &b->calls[i], 1).kind; /* pg_batch_error tells */
+        if (pg_run_on_pool(pool, run, &b->calls[i], 1).kind)
+            continue; /* pg_batch_error tells */
     }
     return any;
 }
@@ -97,7 +98,7 @@ error pg_batch_error(const pg_batch *b, size_t i)
 {
     invariant(i < b->count);
     const pg_result *result = &b->calls[i].result;
-    TRY(pg_call_error(&b->calls[i]));
+    TRY(pg_result_error(result));
     if (result->skipped)
         return error_set(&PG_ROLLED_BACK, "not run: a statement before it failed");
     if (b->undone && result->answered)

@@ -9,15 +9,22 @@
  * use the connection: those behind a statement that hangs have deadlines too. A transaction has it
  * alone: it has failed with the statement that it gave up, and its rollback waits.
  *
+ * The request carries what proves that we may, so it goes to the same address and, where the
+ * connection has TLS, over TLS, begun in the same way and held to the same certificate.
+ *
  * Invariant: a connection that is given out meets no cancel any more. */
 #include "cancel.h"
 
 #include "pool.h"
 
+#include "core/tls.h"
+
 #define PATIENCE_MS 100  /* for statements that are about to end anyway */
 #define NEXT_MS     5    /* for the one behind a statement that was canceled */
 #define AGAIN_MS    1000 /* for one that was canceled and goes on */
-#define CANCEL_CODE 80877102U
+
+#define SSL_REQUEST_BYTES 8
+#define CANCEL_BYTES_MAX  (12 + PG_CANCEL_KEY_BYTES_MAX)
 
 static void patience_ended(timer *t);
 
@@ -55,21 +62,48 @@ void pg_cancel_go_on(pg_conn *c)
 
 /* --- the stream ------------------------------------------------------------------------------- */
 
+static void send_request(pg_conn *c)
+{
+    char bytes[CANCEL_BYTES_MAX];
+    pg_writer w = { .at = bytes };
+    pg_write_cancel(&w, c->cancel.process, (str){ c->cancel.key, c->cancel.key_bytes });
+    c->cancel.sent = true;
+    stream_write(c->cancel.stream, (str){ bytes, w.bytes });
+}
+
+static bool start_tls(const pg_conn *c)
+{
+    return !stream_start_tls_client(c->cancel.stream, c->pool->tls, c->host->name).kind;
+}
+
+/* Connected or, the second time, with TLS. */
 static void on_opened(stream *s)
 {
     pg_conn *c = stream_owner(s);
-    char bytes[16];
-    char *at = pg_put32(bytes, sizeof bytes);
-    at = pg_put32(at, CANCEL_CODE);
-    at = pg_put32(at, c->cancel.process);
-    pg_put32(at, c->cancel.key);
-    c->cancel.sent = true;
-    stream_write(s, (str){ bytes, sizeof bytes });
+    char bytes[SSL_REQUEST_BYTES];
+    pg_writer w = { .at = bytes };
+    if (!c->cancel.tls || stream_is_tls(s)) {
+        send_request(c);
+        return;
+    }
+    pg_write_ssl_request(&w);
+    stream_write(s, (str){ bytes, w.bytes });
+}
+
+/* The answer to the request for TLS: one byte. A server that has it for the one connection and not
+ * for the other is not the one that we know. */
+static size_t on_answer(const pg_conn *c, stream *s, str bytes)
+{
+    if (bytes.len == 0 || bytes.ptr[0] != 'S' || !start_tls(c))
+        stream_abort(s);
+    return bytes.len > 0 ? 1 : 0;
 }
 
 static size_t on_data(stream *s, str bytes)
 {
     pg_conn *c = stream_owner(s);
+    if (!c->cancel.sent)
+        return on_answer(c, s, bytes);
     if (stream_at_end(s)) {
         c->cancel.taken = true;
         stream_abort(s);
@@ -109,6 +143,9 @@ static bool send_cancel(pg_conn *c)
         stream_connect(c->pool->loop, &to, &CANCEL_STREAM, &options, c, &c->cancel.stream).kind)
         return false;
     pg_conn_keep(c);
+    c->cancel.tls = c->stream && stream_is_tls(c->stream);
+    if (c->cancel.tls && c->pool->info.ssl.direct && !start_tls(c))
+        stream_abort(c->cancel.stream);
     stream_set_timeout(c->cancel.stream, c->pool->info.connect_timeout_ms);
     c->cancel.sent = false;
     c->cancel.taken = false;

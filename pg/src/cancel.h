@@ -7,12 +7,16 @@
 
 typedef struct pg_conn pg_conn;
 
+#define PG_CANCEL_KEY_BYTES_MAX 256
+
 typedef struct pg_cancel {
-    uint32_t process; /* of the server, for this connection; 0: it did not say */
-    uint32_t key;     /* proves that we may */
+    uint32_t process;                  /* of the server, for this connection; 0: it did not say */
+    uint32_t key_bytes;                /* 4 before protocol 3.2 */
+    char key[PG_CANCEL_KEY_BYTES_MAX]; /* proves that we may */
     timer patience;
     stream *stream;     /* a cancel request under way, or NULL; holds a reference to the pg_conn */
     const void *target; /* the request it was last aimed at */
+    bool tls;           /* it goes over TLS, as the connection does */
     bool sent;
     bool taken; /* the server has ended the stream: what it was asked is done */
 } pg_cancel;

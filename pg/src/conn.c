@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-#define GOODBYE_MS 1000
+#define GOODBYE_MS                1000
+#define OPENING_MESSAGE_BYTES_MAX 65536
 
 pg_conn *pg_conn_new(pg_pool *pool)
 {
@@ -80,31 +81,46 @@ static void opening_failed(pg_conn *c, const char *text)
         fiber_wake(reader, fiber_error_set(reader, &PG_CONNECT_FAILED, "%s", text));
 }
 
-/* While opening: one message at a time, when the opener asks for one. */
+static void wake_reader(pg_conn *c)
+{
+    fiber *reader = c->reader;
+    c->reader = NULL;
+    stream_pause(c->stream); /* pg_conn_await resumes it, and what is left comes again */
+    fiber_wake(reader, OK);
+}
+
+/* While opening: one message at a time, when the opener asks for one. Before the server has asked
+ * for anything it has no reason for long ones. */
 static size_t opening_data(pg_conn *c, str bytes)
 {
     pg_message m;
-    size_t len;
+    size_t len = 0;
     if (!c->reader) {
         stream_pause(c->stream);
         return 0;
     }
-    const pg_frame frame = pg_frame_read(bytes, &m, &len);
+    if (bytes.len == 0)
+        return 0;
+    if (c->awaits_byte) {
+        c->byte = bytes.ptr[0];
+        wake_reader(c);
+        return 1;
+    }
+    pg_frame frame = pg_frame_read(bytes, &m, &len);
+    if (len > OPENING_MESSAGE_BYTES_MAX)
+        frame = PG_FRAME_TOO_LONG;
     if (frame == PG_FRAME_PARTIAL)
         return 0;
     char *copy = frame == PG_FRAME_WHOLE
                      ? arena_try_alloc(fiber_arena_of(c->reader), m.body.len + 1, 1)
                      : NULL;
     if (!copy) {
-        pg_conn_violation(c, "this is no PostgreSQL server");
+        opening_failed(c, "this is no PostgreSQL server");
         return bytes.len;
     }
     memcpy(copy, m.body.ptr, m.body.len);
     c->message = (pg_message){ m.type, { copy, m.body.len } };
-    fiber *reader = c->reader;
-    c->reader = NULL;
-    stream_pause(c->stream); /* pg_conn_await resumes it, and what is left comes again */
-    fiber_wake(reader, OK);
+    wake_reader(c);
     return len;
 }
 
@@ -184,6 +200,12 @@ static void on_closed(stream *s, error why)
     if (why.kind)
         error_describe(why, text, sizeof text);
     c->stream = NULL;
+    if (c->state == PG_CONN_OPENING && c->dropping && c->reader) {
+        fiber *reader = c->reader;
+        c->reader = NULL;
+        fiber_wake(reader, OK); /* why it was dropped stays the opener's last error */
+        return;
+    }
     if (c->state == PG_CONN_OPENING) {
         opening_failed(c, text);
         return;
@@ -192,9 +214,17 @@ static void on_closed(stream *s, error why)
     pg_pool_conn_closed(c);
 }
 
+static void on_drained(stream *s)
+{
+    const pg_request *r = pg_request_oldest(stream_owner(s));
+    if (r && r->sink)
+        r->sink->drained(r->sink_arg);
+}
+
 const stream_handler PG_CONN_STREAM = {
     .data = on_data,
     .opened = on_opened,
+    .drained = on_drained,
     .closed = on_closed,
 };
 
@@ -214,6 +244,36 @@ error pg_conn_await(pg_conn *c, const char *what)
     c->reader = fiber_self();
     stream_resume(c->stream);
     return fiber_park(what, reader_forgotten, c);
+}
+
+error pg_conn_await_byte(pg_conn *c, const char *what, char *out)
+{
+    c->awaits_byte = true;
+    const error e = pg_conn_await(c, what);
+    c->awaits_byte = false;
+    *out = c->byte;
+    return e;
+}
+
+error pg_conn_drop(pg_conn *c)
+{
+    if (c->state != PG_CONN_OPENING)
+        return error_set(&PG_POOL_CLOSED, "the pool was closed");
+    if (!c->stream)
+        return OK;
+    c->reader = fiber_self();
+    c->dropping = true;
+    stream_abort(c->stream);
+    const error e = fiber_park("pg close", reader_forgotten, c);
+    c->dropping = false;
+    return e;
+}
+
+void pg_conn_restart(pg_conn *c)
+{
+    c->all_read = c->auth_begun = false;
+    c->in_hot_standby = c->begins_read_only = PG_KNOWN_NOT;
+    c->cancel.process = c->cancel.key_bytes = 0;
 }
 
 void pg_conn_start(pg_conn *c)

@@ -20,6 +20,8 @@
 #include "core/stream.h"
 #include "pg/pg.h"
 
+#define PG_OUTPUT_BYTES_HIGH ((size_t)256 << 10) /* queued, past which a COPY waits */
+
 typedef enum pg_conn_state {
     PG_CONN_OPENING = 1,
     PG_CONN_READY,
@@ -27,6 +29,13 @@ typedef enum pg_conn_state {
 } pg_conn_state;
 
 typedef struct pg_conn pg_conn;
+
+/* What a server may have told. */
+typedef enum pg_known {
+    PG_KNOWN_NOT = 0,
+    PG_KNOWN_OFF,
+    PG_KNOWN_ON,
+} pg_known;
 
 struct pg_conn {
     list_node node; /* in the pool's list, until it is closed */
@@ -44,6 +53,7 @@ struct pg_conn {
     fiber *lessee;  /* the one of them that has it alone, by a transaction; NULL: shared */
     bool read_only; /* its transactions are, unless they say otherwise */
     pg_statement_cache statements;
+    uint32_t portals; /* made so far, for their names */
     char tx_status;
     size_t skip_bytes; /* of a row too long to keep */
     char why[256];     /* what the server said before it closed */
@@ -51,7 +61,15 @@ struct pg_conn {
     fiber *opener; /* NULL when it has ended */
     fiber *reader; /* the opener, while it waits for a message or for the stream */
     pg_message message;
-    bool all_read; /* the server has ended its side and nothing is left to read */
+    bool all_read;    /* the server has ended its side and nothing is left to read */
+    bool dropping;    /* the opener waits for the stream's end, and for nothing else */
+    bool awaits_byte; /* of no message: the answer to a request for TLS */
+    char byte;
+    bool auth_begun;            /* the server has asked who we are, or needs not to know */
+    uint16_t protocol;          /* 3.x */
+    const struct pg_host *host; /* where it leads, of the pool's */
+    pg_known in_hot_standby;
+    pg_known begins_read_only; /* its sessions do */
 };
 
 /* A new connection in OPENING, linked nowhere. NULL without memory. */
@@ -74,6 +92,14 @@ void pg_conn_start(pg_conn *c);
 /* The running fiber waits for the opening stream, or for its next message (a copy in the fiber's
  * arena). `what` is for debuggers. */
 YIELDS error pg_conn_await(pg_conn *c, const char *what);
+/* The same for one byte of no message. */
+YIELDS error pg_conn_await_byte(pg_conn *c, const char *what, char *out);
+/* Gives up the opening stream, so that another can be opened.
+ *   yields  until it is gone
+ *   fails   as pg_conn_await; the opening is then to be given up too */
+YIELDS error pg_conn_drop(pg_conn *c);
+/* Forgets what the stream before said. */
+void pg_conn_restart(pg_conn *c);
 /* Streams of connections. */
 extern const stream_handler PG_CONN_STREAM;
 

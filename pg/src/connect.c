@@ -1,247 +1,251 @@
-/* Opening a connection, straight-line on a fiber: find the server, connect, introduce ourselves,
- * prove who we are and have the server prove the same, wait until it is ready.
+/* Opening a connection, straight-line on a fiber: find a server, connect, agree on TLS, introduce
+ * ourselves, prove who we are, and look whether it is the kind of server that is wanted.
  *
- * The password's key takes milliseconds of CPU and is derived on an offload thread. */
+ *   for each host, in the order given or at random
+ *     for each of its addresses
+ *       connect_timeout: connect -> [TLS] -> startup -> authentication -> ready -> right kind
+ *       sslmode=prefer, allow: the same once more, without or with TLS, if that was in the way
+ *
+ * What a server refuses, wrong passwords first, ends it all: the others share the passwords, and
+ * trying on would only lock the role out. Only who is not there, does not answer, is starting up,
+ * or is the wrong kind is passed over.
+ *
+ * Nothing that a server says before TLS stands is believed but the one byte that is asked for. */
+#include "encryption.h"
+#include "login.h"
 #include "pool.h"
-#include "scram.h"
+#include "startup.h"
 
-#include "core/offload.h"
+#include <sys/random.h>
 
-#define ADDRESSES_MAX    8
-#define HIGH_WATER_BYTES ((size_t)4 << 20)
-#define PEER_TIMEOUT_MS  30000 /* a host that is off or cut off sends no reset */
+#define ADDRESSES_MAX   8
+#define PEER_TIMEOUT_MS 30000 /* a host that is off or cut off sends no reset */
 
-enum auth_code {
-    AUTH_OK = 0,
-    AUTH_CLEARTEXT = 3,
-    AUTH_MD5 = 5,
-    AUTH_SASL = 10,
-    AUTH_SASL_CONTINUE = 11,
-    AUTH_SASL_FINAL = 12,
-};
+/* One try of one address. */
+typedef struct attempt {
+    pg_conn *conn;
+    const address *to;
+    pg_session_attrs wanted;
+    bool tls;
+    bool connected; /* somebody was there */
+    bool refused;   /* TLS, politely: the same connection went on without */
+} attempt;
 
-/* The next message but for notices and the like; what the server refuses is the error. */
-static error next_message(pg_conn *c, pg_message *out)
+/* --- one stream ------------------------------------------------------------------------------- */
+
+static error start_tls(pg_conn *c)
 {
-    do {
-        *out = (pg_message){ 0 };
-        TRY(pg_conn_await(c, "pg handshake"));
-        *out = c->message;
-    } while (out->type == PG_MSG_NOTICE);
-    pg_report report;
-    return out->type == PG_MSG_ERROR && pg_report_read(out->body, &report)
-               ? pg_report_error(&report)
-               : OK;
+    return stream_start_tls_client(c->stream, c->pool->tls, c->host->name);
 }
 
-static error unexpected(const pg_message *m)
+/* The user that the server runs as, behind a Unix socket. */
+static error check_peer(const pg_conn *c)
 {
-    return error_set(&PG_PROTOCOL_VIOLATION, "a message of type 0x%02x during the handshake",
-                     (unsigned char)m->type);
+    const uint32_t wanted = c->pool->info.peer_uid;
+    uint32_t uid;
+    if (wanted == PG_NO_UID || !pg_host_is_unix(c->host))
+        return OK;
+    if (!stream_peer_uid(c->stream, &uid))
+        return error_set(&PG_AUTH_FAILED, "requirepeer: the system does not say who the server is");
+    return uid == wanted ? OK
+                         : error_set(&PG_AUTH_FAILED,
+                                     "requirepeer: the server runs as another user (uid %u)", uid);
 }
 
-/* --- finding and connecting ------------------------------------------------------------------- */
-
-static error connect_to(pg_conn *c, const address *to)
+static error open_stream(const attempt *t)
 {
-    const stream_options options = { .input_bytes_max = (size_t)PG_MESSAGE_BYTES_MAX + 65536,
-                                     .output_bytes_high = HIGH_WATER_BYTES,
-                                     .full_duplex = true,
-                                     .peer_timeout_ms = PEER_TIMEOUT_MS };
-    c->all_read = false;
-    TRY(stream_connect(c->pool->loop, to, &PG_CONN_STREAM, &options, c, &c->stream));
-    return pg_conn_await(c, "pg connect");
-}
-
-static error connect_any(pg_conn *c)
-{
+    pg_conn *c = t->conn;
     const pg_conninfo *info = &c->pool->info;
-    address found[ADDRESSES_MAX];
-    size_t count;
-    str host = info->host;
-    if (pg_conninfo_is_unix(info))
-        host = str_format(fiber_arena(), "%.*s/.s.PGSQL.%u", STR_ARG(host), info->port);
-    TRY(address_resolve(host, info->port, found, ADDRESSES_MAX, &count));
-    error e = error_set(&PG_CONNECT_FAILED, "the host has no address");
-    for (size_t i = 0; i < count; i++) {
-        e = connect_to(c, &found[i]);
-        if (!error_is(e, &PG_CONNECT_FAILED) && !error_is(e, &STREAM_CONNECT_FAILED))
+    const stream_options options = {
+        .input_bytes_max = (size_t)PG_MESSAGE_BYTES_MAX + 65536,
+        .output_bytes_high = PG_OUTPUT_BYTES_HIGH,
+        .full_duplex = true,
+        .peer_timeout_ms = info->peer_timeout_ms ? info->peer_timeout_ms : PEER_TIMEOUT_MS,
+        .keepalive_idle_s = info->keepalive_idle_s,
+        .keepalive_interval_s = info->keepalive_interval_s,
+        .keepalive_probes = info->keepalive_probes,
+        .without_keepalive = info->without_keepalive,
+    };
+    TRY(stream_connect(c->pool->loop, t->to, &PG_CONN_STREAM, &options, c, &c->stream));
+    if (t->tls && info->ssl.direct)
+        TRY(start_tls(c));
+    TRY(pg_conn_await(c, "pg connect"));
+    return check_peer(c);
+}
+
+/* A server that speaks something else, on the port that answers us, must not take us for one of its
+ * own: it has to have agreed on the protocol. */
+static error check_alpn(const pg_conn *c)
+{
+    return str_eq(stream_tls_alpn(c->stream), STR(PG_ALPN))
+               ? OK
+               : error_set(&PG_CONNECT_FAILED,
+                           "sslnegotiation=direct, and the server did not agree on " PG_ALPN);
+}
+
+static void write_ssl_request(pg_writer *w, const void *arg)
+{
+    (void)arg;
+    pg_write_ssl_request(w);
+}
+
+/* Asks for TLS and, if the server agrees, begins it. What else it says may be anybody's. */
+static error encrypt(attempt *t)
+{
+    pg_conn *c = t->conn;
+    char answer;
+    TRY(pg_conn_write(c, write_ssl_request, NULL));
+    TRY(pg_conn_await_byte(c, "pg TLS", &answer));
+    switch (answer) {
+    case 'S':
+        TRY(start_tls(c));
+        return pg_conn_await(c, "pg TLS");
+    case 'N':
+        t->refused = true;
+        return c->pool->info.ssl.mode <= PG_SSLMODE_PREFER
+                   ? OK
+                   : error_set(&PG_CONNECT_FAILED, "the server does not speak TLS, sslmode asks "
+                                                   "for it");
+    case 'E':
+        return error_set(&PG_CONNECT_FAILED, "the server refused the request for TLS");
+    default:
+        return error_set(&PG_PROTOCOL_VIOLATION,
+                         "0x%02x in answer to the request for TLS: this is no PostgreSQL server",
+                         (unsigned char)answer);
+    }
+}
+
+static error try_once(void *arg)
+{
+    attempt *t = arg;
+    pg_conn *c = t->conn;
+    TRY(open_stream(t));
+    t->connected = true;
+    if (t->tls)
+        TRY(c->pool->info.ssl.direct ? check_alpn(c) : encrypt(t));
+    TRY(pg_startup_send(c));
+    TRY(pg_authenticate(c));
+    TRY(pg_startup_await_ready(c));
+    return pg_startup_check_session(c, t->wanted);
+}
+
+/* --- one address ------------------------------------------------------------------------------ */
+
+/* Whether the way of connecting, and not the server, was what failed. */
+static bool may_change_way(const attempt *t, error e)
+{
+    return t->connected && !t->refused && !t->conn->auth_begun && !error_is(e, &TIMED_OUT) &&
+           !error_is(e, &PG_CANNOT_CONNECT_NOW) && t->conn->state == PG_CONN_OPENING;
+}
+
+static error try_address(pg_conn *c, const address *to, pg_session_attrs wanted)
+{
+    const pg_ssl *ssl = &c->pool->info.ssl;
+    const bool can = c->pool->tls && !pg_host_is_unix(c->host);
+    const bool both = can && (ssl->mode == PG_SSLMODE_ALLOW || ssl->mode == PG_SSLMODE_PREFER);
+    bool tls = can && ssl->mode != PG_SSLMODE_ALLOW;
+    error e = OK;
+    for (int ways = both ? 2 : 1; ways > 0; ways--, tls = !tls) {
+        attempt t = { .conn = c, .to = to, .wanted = wanted, .tls = tls };
+        pg_conn_restart(c);
+        e = scope_call(&(scope_options){ .deadline_ms = c->pool->info.connect_timeout_ms },
+                       try_once, &t);
+        if (!e.kind)
+            return OK;
+        TRY(pg_conn_drop(c));
+        if (!may_change_way(&t, e))
             return e;
     }
-    return error_wrap(e, &PG_CONNECT_FAILED, "%.*s, port %u", STR_ARG(host), info->port);
-}
-
-static void write_startup(pg_writer *w, const void *arg)
-{
-    const pg_conn *c = arg;
-    const pg_conninfo *info = &c->pool->info;
-    const str pairs[] = {
-        STR("user"),
-        info->user,
-        STR("database"),
-        info->database,
-        STR("application_name"),
-        info->application_name,
-        STR("options"),
-        info->options,
-        STR("client_encoding"),
-        STR("UTF8"),
-        /* what a batch may be made of: see request.h */
-        STR("default_transaction_read_only"),
-        c->read_only ? STR("on") : STR_NONE,
-        STR("default_transaction_isolation"),
-        c->read_only ? STR("read committed") : STR_NONE,
-    };
-    pg_write_startup(w, pairs, ARRAY_LEN(pairs));
-}
-
-/* --- authentication --------------------------------------------------------------------------- */
-
-typedef struct derivation {
-    pg_scram *scram;
-    str password;
-} derivation;
-
-static error derive(void *arg)
-{
-    const derivation *d = arg;
-    return pg_scram_derive(d->scram, d->password);
-}
-
-static void write_first(pg_writer *w, const void *arg)
-{
-    pg_write_sasl_initial(w, STR("SCRAM-SHA-256"), *(const str *)arg);
-}
-
-static void write_final(pg_writer *w, const void *arg)
-{
-    pg_write_password(w, *(const str *)arg);
-}
-
-static bool offers_scram(pg_reader mechanisms)
-{
-    for (;;) {
-        const str name = pg_reader_cstring(&mechanisms);
-        if (mechanisms.failed || name.len == 0)
-            return false;
-        if (str_eq(name, STR("SCRAM-SHA-256")))
-            return true;
-    }
-}
-
-/* The next step of the exchange, which must be of this code. */
-static error sasl_step(pg_conn *c, uint32_t code, str *data)
-{
-    pg_message m;
-    TRY(next_message(c, &m));
-    if (m.type != PG_MSG_AUTHENTICATION)
-        return unexpected(&m);
-    pg_reader r = pg_reader_of(m.body);
-    const uint32_t got = pg_reader_u32(&r);
-    if (r.failed || got != code)
-        return error_set(&PG_AUTH_FAILED, "the server cut the SCRAM exchange short");
-    *data = pg_reader_rest(&r);
-    return OK;
-}
-
-static error exchange(pg_conn *c, pg_scram *scram)
-{
-    arena *a = fiber_arena();
-    derivation d = { scram, c->pool->info.password };
-    str message, answer;
-    TRY(pg_scram_first(scram, a, &message));
-    TRY(pg_conn_write(c, write_first, &message));
-    TRY(sasl_step(c, AUTH_SASL_CONTINUE, &answer));
-    TRY(pg_scram_server_first(scram, a, answer));
-    TRY(offload(derive, &d));
-    TRY(pg_scram_final(scram, a, &message));
-    TRY(pg_conn_write(c, write_final, &message));
-    TRY(sasl_step(c, AUTH_SASL_FINAL, &answer));
-    TRY(pg_scram_server_final(scram, answer));
-    TRY(sasl_step(c, AUTH_OK, &answer));
-    return OK;
-}
-
-static error authenticate(pg_conn *c)
-{
-    pg_message m;
-    TRY(next_message(c, &m));
-    pg_reader r = pg_reader_of(m.body);
-    if (m.type != PG_MSG_AUTHENTICATION)
-        return unexpected(&m);
-    const uint32_t code = pg_reader_u32(&r);
-    if (r.failed)
-        return error_set(&PG_PROTOCOL_VIOLATION, "a malformed authentication request");
-    if (code == AUTH_OK)
-        return OK;
-    if (code != AUTH_SASL || !offers_scram(r))
-        return error_set(&PG_AUTH_FAILED,
-                         "the server asks for authentication of type %u%s; only SCRAM-SHA-256 is "
-                         "spoken",
-                         code,
-                         code == AUTH_MD5         ? " (md5)"
-                         : code == AUTH_CLEARTEXT ? " (password in clear text)"
-                                                  : "");
-    if (c->pool->info.password.len == 0)
-        return error_set(&PG_AUTH_FAILED, "the server asks for a password and none is set");
-    pg_scram scram = { .step = PG_SCRAM_NEW };
-    const error e = exchange(c, &scram);
-    pg_scram_wipe(&scram);
     return e;
 }
 
-/* --- ready ------------------------------------------------------------------------------------ */
+/* --- all of them ------------------------------------------------------------------------------ */
 
-static error check_parameter(const pg_message *m)
+/* Whether another host, or another address, may do better. */
+static bool goes_on(const pg_conn *c, error e)
 {
-    static const struct {
-        str name;
-        str value;
-    } needed[] = {
-        { { "client_encoding", 15 }, { "UTF8", 4 } },
-        { { "integer_datetimes", 17 }, { "on", 2 } },
-    };
-    pg_reader r = pg_reader_of(m->body);
-    const str name = pg_reader_cstring(&r), value = pg_reader_cstring(&r);
-    if (!pg_reader_done(&r))
-        return error_set(&PG_PROTOCOL_VIOLATION, "a malformed ParameterStatus");
-    for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
-        if (str_eq(name, needed[i].name) && !str_eq(value, needed[i].value))
-            return error_set(&PG_CONNECT_FAILED, "the server's %.*s is %.*s, it must be %.*s",
-                             STR_ARG(name), STR_ARG(value), STR_ARG(needed[i].value));
-    }
-    return OK;
+    if (c->state != PG_CONN_OPENING || error_is(e, &PG_AUTH_FAILED) || error_is(e, &CANCELED))
+        return false;
+    return error_is(e, &PG_CANNOT_CONNECT_NOW) || !pg_error_report(e);
 }
 
-static error take_key(pg_conn *c, const pg_message *m)
+static uint32_t random_below(uint32_t limit)
 {
-    pg_reader r = pg_reader_of(m->body);
-    c->cancel.process = pg_reader_u32(&r);
-    c->cancel.key = pg_reader_u32(&r);
-    return pg_reader_done(&r) ? OK
-                              : error_set(&PG_PROTOCOL_VIOLATION, "a malformed BackendKeyData");
+    uint32_t number = 0;
+    if (getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number)
+        return 0;
+    return number % limit; /* a few hosts: no bias that counts */
 }
 
-static error await_ready(pg_conn *c)
+static void shuffle(const pg_pool *pool, uint32_t *order, uint32_t count)
 {
-    for (;;) {
-        pg_message m;
-        TRY(next_message(c, &m));
-        if (m.type == PG_MSG_READY_FOR_QUERY)
-            return OK;
-        if (m.type == PG_MSG_PARAMETER_STATUS)
-            TRY(check_parameter(&m));
-        else if (m.type == PG_MSG_BACKEND_KEY_DATA)
-            TRY(take_key(c, &m));
-        else
-            return unexpected(&m);
+    for (uint32_t i = 0; i < count; i++)
+        order[i] = i;
+    for (uint32_t i = count; pool->info.balances_hosts && i > 1; i--) {
+        const uint32_t k = random_below(i), kept = order[k];
+        order[k] = order[i - 1];
+        order[i - 1] = kept;
     }
+}
+
+static error resolve(const pg_host *host, address found[ADDRESSES_MAX], size_t *count)
+{
+    str name = host->address.len > 0 ? host->address : host->name;
+    if (pg_host_is_unix(host))
+        name = str_format(fiber_arena(), "%.*s/.s.PGSQL.%u", STR_ARG(name), host->port);
+    TRY(address_resolve(name, host->port, found, ADDRESSES_MAX, count));
+    return *count > 0 ? OK : error_set(&PG_CONNECT_FAILED, "the host has no address");
+}
+
+static error try_host(pg_conn *c, pg_session_attrs wanted)
+{
+    address found[ADDRESSES_MAX];
+    uint32_t order[ADDRESSES_MAX];
+    size_t count;
+    TRY(resolve(c->host, found, &count));
+    shuffle(c->pool, order, (uint32_t)count);
+    error e = OK;
+    for (size_t i = 0; i < count; i++) {
+        e = try_address(c, &found[order[i]], wanted);
+        if (!e.kind || !goes_on(c, e))
+            return e;
+    }
+    return e;
+}
+
+/* Says where it was. */
+static error locate(const pg_host *host, error e)
+{
+    const error_detail *detail = error_detail_of(e);
+    const str text = detail ? detail->text : str_from_c(e.kind->name);
+    return error_wrap(e, &PG_CONNECT_FAILED, "%.*s, port %u: %.*s", STR_ARG(pg_host_text(host)),
+                      host->port, STR_ARG(text));
+}
+
+static error try_hosts(pg_conn *c, const uint32_t *order, pg_session_attrs wanted, bool *on)
+{
+    const pg_conninfo *info = &c->pool->info;
+    error e = OK;
+    *on = false;
+    for (uint32_t i = 0; i < info->host_count; i++) {
+        c->host = &info->hosts[order[i]];
+        e = try_host(c, wanted);
+        if (!e.kind || !goes_on(c, e))
+            return e;
+        e = locate(c->host, e);
+    }
+    *on = true;
+    return e;
 }
 
 error pg_conn_open(pg_conn *c)
 {
-    TRY(connect_any(c));
-    TRY(pg_conn_write(c, write_startup, c));
-    TRY(authenticate(c));
-    return await_ready(c);
+    const pg_conninfo *info = &c->pool->info;
+    uint32_t order[PG_HOSTS_MAX] = { 0 };
+    bool on;
+    shuffle(c->pool, order, info->host_count);
+    const error e = try_hosts(c, order, info->session_attrs, &on);
+    if (!e.kind || !on || info->session_attrs != PG_SESSION_PREFER_STANDBY)
+        return e;
+    return try_hosts(c, order, PG_SESSION_ANY, &on);
 }

@@ -1,570 +1,402 @@
-/* Connection strings, as libpq reads them: its two grammars, its variables, its defaults, so that a
- * string which works with psql works here. What cannot be honoured is refused by name; nothing is
- * silently ignored.
+/* From what was given to what is done: the parameters of a connection are checked, converted and
+ * completed here, in libpq's order and with its defaults.
  *
- * First the text becomes settings, one slot a parameter, the last one winning; then the environment
- * fills what was not given; then the settings are checked and converted. Decoding never lengthens,
- * so one buffer as long as the text takes all values.
- *
- * Error texts hold a parameter's name and its place, never a value nor a piece of the text: either
- * may be the password, also when the string is malformed. An unknown name is shown when it looks
- * like one. */
+ * Each reader takes one parameter, or a few that belong together, and fills its part of the result;
+ * the first that refuses ends it. */
 #include "conninfo.h"
 
+#include "conninfo_text.h"
+#include "hosts.h"
+#include "service_file.h"
+#include "small_file.h"
+
+#include <assert.h>
 #include <pwd.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define DEFAULT_HOST         "/var/run/postgresql"
-#define DEFAULT_PORT         5432
-#define SOCKET_NAME_LONGEST  "/.s.PGSQL.65535"
-#define PASSWD_BYTES         4096
-#define NAME_SHOWN_BYTES_MAX 40
-#define SPACES               " \t\n\v\f\r"
+#define PASSWD_BYTES 1024
+#define SPACES       " \t\n\v\f\r"
 
-typedef enum param {
-    PARAM_HOST,
-    PARAM_PORT,
-    PARAM_USER,
-    PARAM_PASSWORD,
-    PARAM_DATABASE,
-    PARAM_APPLICATION_NAME,
-    PARAM_FALLBACK_APPLICATION_NAME,
-    PARAM_OPTIONS,
-    PARAM_CONNECT_TIMEOUT,
-    PARAM_SSLMODE,
-    PARAM_CLIENT_ENCODING,
-    PARAM_TARGET_SESSION_ATTRS,
-    PARAM_CHANNEL_BINDING,
-    PARAM_GSSENCMODE,
-    PARAM_COUNT,
-} param;
-
-typedef struct param_row {
-    const char *name;
-    const char *variable;   /* in the environment, or NULL */
-    const char *allowed[4]; /* the only values that can be honoured; none: any */
-} param_row;
-
-static const param_row PARAMS[PARAM_COUNT] = {
-    [PARAM_HOST] = { "host", "PGHOST", { NULL } },
-    [PARAM_PORT] = { "port", "PGPORT", { NULL } },
-    [PARAM_USER] = { "user", "PGUSER", { NULL } },
-    [PARAM_PASSWORD] = { "password", "PGPASSWORD", { NULL } },
-    [PARAM_DATABASE] = { "dbname", "PGDATABASE", { NULL } },
-    [PARAM_APPLICATION_NAME] = { "application_name", "PGAPPNAME", { NULL } },
-    [PARAM_FALLBACK_APPLICATION_NAME] = { "fallback_application_name", NULL, { NULL } },
-    [PARAM_OPTIONS] = { "options", "PGOPTIONS", { NULL } },
-    [PARAM_CONNECT_TIMEOUT] = { "connect_timeout", "PGCONNECT_TIMEOUT", { NULL } },
-    [PARAM_SSLMODE] = { "sslmode", "PGSSLMODE", { NULL } },
-    [PARAM_CLIENT_ENCODING] = { "client_encoding", NULL, { "UTF8", "UTF-8", "auto" } },
-    [PARAM_TARGET_SESSION_ATTRS] = { "target_session_attrs", NULL, { "any" } },
-    [PARAM_CHANNEL_BINDING] = { "channel_binding", NULL, { "disable", "prefer" } },
-    [PARAM_GSSENCMODE] = { "gssencmode", NULL, { "disable", "prefer" } },
-};
-
-/* What libpq knows and Brio does not, up to PostgreSQL 18. */
-static const char *const UNSUPPORTED[] = {
-    "authtype",
-    "gssdelegation",
-    "gsslib",
-    "hostaddr",
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
-    "krbsrvname",
-    "load_balance_hosts",
-    "max_protocol_version",
-    "min_protocol_version",
-    "oauth_client_id",
-    "oauth_client_secret",
-    "oauth_issuer",
-    "oauth_scope",
-    "passfile",
-    "replication",
-    "require_auth",
-    "requirepeer",
-    "scram_client_key",
-    "scram_server_key",
-    "service",
-    "servicefile",
-    "ssl_max_protocol_version",
-    "ssl_min_protocol_version",
-    "sslcert",
-    "sslcertmode",
-    "sslcompression",
-    "sslcrl",
-    "sslcrldir",
-    "sslkey",
-    "sslkeylogfile",
-    "sslnegotiation",
-    "sslpassword",
-    "sslrootcert",
-    "sslsni",
-    "tcp_user_timeout",
-};
-
-typedef struct setting {
-    str value;       /* STR_NONE: not given */
-    size_t position; /* in the text, from 1; 0: from the environment */
-} setting;
-
-typedef struct parser {
-    const char *start;
-    const char *at;
-    const char *end;
-    char *room; /* for what is decoded: as much as is left of the text, and more */
-    setting settings[PARAM_COUNT];
-} parser;
-/* Invariant: start <= at <= end. */
-
-/* --- errors ----------------------------------------------------------------------------------- */
-
-static size_t position_of(const parser *p, const char *at)
+/* A word, and the number that it stands for: its place in a list that NULL ends. */
+static error read_word(const pg_parameters *p, pg_parameter which, const char *const *words,
+                       const char *why, int *out)
 {
-    return (size_t)(at - p->start) + 1;
-}
-
-static error malformed(const parser *p, const char *at, const char *what)
-{
-    return error_set(&PG_CONNINFO_INVALID, "the connection string is malformed at byte %zu: %s",
-                     position_of(p, at), what);
-}
-
-/* Whether a name can be shown: what stands where a name should may be a piece of a password.
- * Letters and underscores make a name. */
-static bool is_showable(str name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        const char c = name.ptr[i];
-        if (!(c >= 'a' && c <= 'z') && c != '_')
-            return false;
-    }
-    return name.len > 0 && name.len <= NAME_SHOWN_BYTES_MAX;
-}
-
-static error refuse_name(str name, size_t position)
-{
-    for (size_t i = 0; i < ARRAY_LEN(UNSUPPORTED); i++) {
-        if (str_eq(name, str_from_c(UNSUPPORTED[i])))
-            return error_set(&PG_CONNINFO_INVALID,
-                             "the parameter %s at byte %zu of the connection string is not "
-                             "supported yet",
-                             UNSUPPORTED[i], position);
-    }
-    const bool shown = is_showable(name);
-    return error_set(
-        &PG_CONNINFO_INVALID, "the connection string has an unknown parameter%s%.*s at byte %zu",
-        shown ? " " : "", shown ? (int)name.len : 0, name.ptr ? name.ptr : "", position);
-}
-
-static error refuse_value(const parser *p, param which, const char *why)
-{
-    const param_row *row = &PARAMS[which];
-    const size_t position = p->settings[which].position;
-    if (position == 0)
-        return error_set(&PG_CONNINFO_INVALID, "the variable %s: %s", row->variable, why);
-    return error_set(&PG_CONNINFO_INVALID,
-                     "the parameter %s at byte %zu of the connection string: %s", row->name,
-                     position, why);
-}
-
-/* --- settings --------------------------------------------------------------------------------- */
-
-static void set(parser *p, param which, str value, size_t position)
-{
-    p->settings[which] = (setting){ .value = value, .position = position };
-}
-
-static error set_by_name(parser *p, str name, str value, size_t position)
-{
-    if (str_eq(name, STR("requiressl"))) { /* its name before there were six modes */
-        const bool required = str_starts_with(value, STR("1"));
-        set(p, PARAM_SSLMODE, required ? STR("require") : STR("prefer"), position);
+    const str given = p->given[which].value;
+    if (!given.ptr)
         return OK;
-    }
-    for (size_t i = 0; i < PARAM_COUNT; i++) {
-        if (str_eq(name, str_from_c(PARAMS[i].name))) {
-            set(p, (param)i, value, position);
+    for (int i = 0; words[i]; i++) {
+        if (str_eq(given, str_from_c(words[i]))) {
+            *out = i;
             return OK;
         }
     }
-    return refuse_name(name, position);
+    return pg_parameters_refuse(p, which, why);
 }
 
-/* --- pairs: host=db dbname='a b' -------------------------------------------------------------- */
-
-static bool is_space(char c)
+/* A whole number as libpq reads it, spaces around it allowed; 0 and less, and none: 0. */
+static error read_count(const pg_parameters *p, pg_parameter which, const char *why, uint32_t *out)
 {
-    return str_index(STR(SPACES), c) < sizeof SPACES - 1;
-}
-
-static void skip_spaces(parser *p)
-{
-    while (p->at < p->end && is_space(*p->at))
-        p->at++;
-}
-
-/* A value up to a space or, when it begins with a quote, to the next one. A backslash takes the
- * next byte as it is; the last byte of the text, it counts as nothing. */
-static error parse_pair_value(parser *p, str *value)
-{
-    const char *opening = p->at;
-    const bool quoted = p->at < p->end && *p->at == '\'';
-    char *const from = p->room;
-    if (quoted)
-        p->at++;
-    for (; p->at < p->end; p->at++) {
-        if (quoted ? *p->at == '\'' : is_space(*p->at))
-            break;
-        if (*p->at == '\\' && ++p->at == p->end)
-            break;
-        *p->room++ = *p->at;
-    }
-    if (quoted) {
-        if (p->at == p->end)
-            return malformed(p, opening, "a quote is not closed");
-        p->at++;
-    }
-    *value = str_between(from, p->room);
+    const str text = str_trim(pg_parameters_get(p, which), STR(SPACES));
+    int64_t number = 0;
+    *out = 0;
+    if (p->given[which].value.len > 0 &&
+        (!str_to_int64(text, &number) || number < INT32_MIN || number > INT32_MAX))
+        return pg_parameters_refuse(p, which, why);
+    *out = number > 0 ? (uint32_t)number : 0;
     return OK;
 }
 
-static error parse_pairs(parser *p)
-{
-    for (skip_spaces(p); p->at < p->end; skip_spaces(p)) {
-        const char *name_at = p->at;
-        while (p->at < p->end && *p->at != '=' && !is_space(*p->at))
-            p->at++;
-        const str name = str_between(name_at, p->at);
-        skip_spaces(p);
-        if (p->at == p->end || *p->at != '=')
-            return malformed(p, name_at, "a parameter's name without \"=\" behind it");
-        p->at++;
-        skip_spaces(p);
-        str value;
-        TRY(parse_pair_value(p, &value));
-        TRY(set_by_name(p, name, value, position_of(p, name_at)));
-    }
-    return OK;
-}
-
-/* --- URIs ------------------------------------------------------------------------------------- */
-
-/* The byte at the cursor; 0, which the text does not hold, at its end. */
-static char peek(const parser *p)
-{
-    return p->at < p->end ? *p->at : '\0';
-}
-
-/* Moves to the first of the bytes in `stops`, or to the end; returns what was passed. */
-static str take_until(parser *p, str stops)
-{
-    const char *from = p->at;
-    while (p->at < p->end && str_index(stops, *p->at) == stops.len)
-        p->at++;
-    return str_between(from, p->at);
-}
-
-/* Percent-decodes; '+' is a plus. */
-static error decode(parser *p, str encoded, str *out)
-{
-    char *const from = p->room;
-    for (size_t i = 0; i < encoded.len; i++) {
-        if (encoded.ptr[i] != '%') {
-            *p->room++ = encoded.ptr[i];
-            continue;
-        }
-        const str digits = str_slice(encoded, i + 1, 2);
-        const int high = digits.len == 2 ? str_hex_digit(digits.ptr[0]) : -1;
-        const int low = digits.len == 2 ? str_hex_digit(digits.ptr[1]) : -1;
-        if (high < 0 || low < 0)
-            return malformed(p, encoded.ptr + i, "\"%\" without two hexadecimal digits");
-        if (high + low == 0)
-            return malformed(p, encoded.ptr + i, "%00 is not allowed");
-        *p->room++ = (char)(high << 4 | low);
-        i += 2;
-    }
-    *out = str_between(from, p->room);
-    return OK;
-}
-
-/* A part of the URI before its query; an empty one counts as not given. */
-static error set_part(parser *p, param which, str encoded)
-{
-    if (encoded.len == 0)
-        return OK;
-    str value;
-    TRY(decode(p, encoded, &value));
-    set(p, which, value, position_of(p, encoded.ptr));
-    return OK;
-}
-
-/* user:password@, when there is an '@' before the first '/'. */
-static error parse_credentials(parser *p)
-{
-    const char *from = p->at;
-    str password = take_until(p, STR("@/"));
-    if (peek(p) != '@') {
-        p->at = from;
-        return OK;
-    }
-    p->at++;
-    const str user = str_cut(&password, ':');
-    TRY(set_part(p, PARAM_USER, user));
-    return password.ptr ? set_part(p, PARAM_PASSWORD, password) : OK;
-}
-
-static error parse_bracketed_host(parser *p, str *host)
-{
-    const char *opening = p->at++;
-    *host = take_until(p, STR("]"));
-    if (p->at == p->end)
-        return malformed(p, opening, "\"[\" is not closed");
-    if (host->len == 0)
-        return malformed(p, opening, "an empty IPv6 address");
-    p->at++;
-    const char next = peek(p);
-    if (next && str_index(STR(":/?,"), next) == 4)
-        return malformed(p, p->at, "what follows \"]\" is none of : / ?");
-    return OK;
-}
-
-static error parse_host_and_port(parser *p)
-{
-    str host;
-    if (peek(p) == '[')
-        TRY(parse_bracketed_host(p, &host));
-    else
-        host = take_until(p, STR(":/?,"));
-    TRY(set_part(p, PARAM_HOST, host));
-    if (peek(p) == ':') {
-        p->at++;
-        TRY(set_part(p, PARAM_PORT, take_until(p, STR("/?,"))));
-    }
-    if (peek(p) == ',')
-        return malformed(p, p->at, "several hosts are not supported yet");
-    return OK;
-}
-
-static error parse_query_parameter(parser *p)
-{
-    const char *name_at = p->at;
-    const str encoded_name = take_until(p, STR("=&"));
-    if (peek(p) != '=')
-        return malformed(p, name_at, "a parameter without \"=\"");
-    p->at++;
-    const str encoded_value = take_until(p, STR("=&"));
-    if (peek(p) == '=')
-        return malformed(p, name_at, "a parameter with a second \"=\"");
-    if (peek(p) == '&')
-        p->at++;
-    str name;
-    str value;
-    TRY(decode(p, encoded_name, &name));
-    TRY(decode(p, encoded_value, &value));
-    if (str_eq(name, STR("ssl")) && str_eq(value, STR("true"))) { /* JDBC's way */
-        name = STR("sslmode");
-        value = STR("require");
-    }
-    return set_by_name(p, name, value, position_of(p, name_at));
-}
-
-/* The cursor is behind "postgresql://". */
-static error parse_uri(parser *p)
-{
-    TRY(parse_credentials(p));
-    TRY(parse_host_and_port(p));
-    if (peek(p) == '/') {
-        p->at++;
-        TRY(set_part(p, PARAM_DATABASE, take_until(p, STR("?"))));
-    }
-    if (peek(p) == '?')
-        p->at++;
-    while (p->at < p->end)
-        TRY(parse_query_parameter(p));
-    return OK;
-}
-
-static error parse_text(parser *p, arena *a, str text)
-{
-    if (text.len > PG_CONNINFO_BYTES_MAX)
-        return error_set(&PG_CONNINFO_INVALID, "the connection string is longer than %d bytes",
-                         PG_CONNINFO_BYTES_MAX);
-    p->start = p->at = text.ptr ? text.ptr : "";
-    p->end = p->start + text.len;
-    const size_t nul = str_index(text, '\0');
-    if (nul < text.len)
-        return malformed(p, p->start + nul, "a NUL");
-    p->room = arena_try_alloc(a, text.len, 1);
-    if (!p->room)
-        return error_set(&OUT_OF_MEMORY, "no memory for a connection string");
-    static const str SCHEMES[] = { { "postgresql://", 13 }, { "postgres://", 11 } };
-    for (size_t i = 0; i < ARRAY_LEN(SCHEMES); i++) {
-        if (str_starts_with(text, SCHEMES[i])) {
-            p->at += SCHEMES[i].len;
-            return parse_uri(p);
-        }
-    }
-    return parse_pairs(p);
-}
-
-/* --- the environment, and what is left -------------------------------------------------------- */
-
-/* NUL-terminated text as a slice of its own; STR_NONE without memory. */
-static str copy_text(arena *a, const char *text)
-{
-    const size_t len = strlen(text);
-    char *to = arena_try_alloc(a, len, 1);
-    if (!to)
-        return STR_NONE;
-    memcpy(to, text, len);
-    return (str){ to, len };
-}
-
-/* An empty variable is as good as none. */
-static error fill_from_environment(parser *p, arena *a)
-{
-    for (size_t i = 0; i < PARAM_COUNT; i++) {
-        const char *name = PARAMS[i].variable;
-        const char *text = name && !p->settings[i].value.ptr ? getenv(name) : NULL;
-        if (!text || !text[0])
-            continue;
-        if (strlen(text) > PG_CONNINFO_BYTES_MAX)
-            return error_set(&PG_CONNINFO_INVALID, "the variable %s is longer than %d bytes", name,
-                             PG_CONNINFO_BYTES_MAX);
-        const str value = copy_text(a, text);
-        if (!value.ptr)
-            return error_set(&OUT_OF_MEMORY, "no memory for the variable %s", name);
-        set(p, (param)i, value, 0);
-    }
-    return OK;
-}
-
-static str value_or(const parser *p, param which, str otherwise)
-{
-    const str value = p->settings[which].value;
-    return value.len > 0 ? value : otherwise;
-}
-
-static error read_host(const parser *p, str *out)
-{
-    const str host = value_or(p, PARAM_HOST, STR(DEFAULT_HOST));
-    if (str_index(host, ',') < host.len)
-        return refuse_value(p, PARAM_HOST, "several hosts are not supported yet");
-    if (str_starts_with(host, STR("@")))
-        return refuse_value(p, PARAM_HOST, "abstract Unix sockets are not supported yet");
-    const size_t path_max = sizeof((struct sockaddr_un *)NULL)->sun_path;
-    if (str_starts_with(host, STR("/")) && host.len + sizeof SOCKET_NAME_LONGEST > path_max)
-        return refuse_value(p, PARAM_HOST, "the path of the Unix socket would be too long");
-    *out = host;
-    return OK;
-}
-
-static error read_port(const parser *p, uint16_t *out)
-{
-    const str text = str_trim(value_or(p, PARAM_PORT, STR("")), STR(SPACES));
-    uint64_t port = DEFAULT_PORT;
-    if (p->settings[PARAM_PORT].value.len > 0 &&
-        (!str_to_uint64(text, &port) || port < 1 || port > UINT16_MAX))
-        return refuse_value(p, PARAM_PORT, "a port is a number from 1 to 65535");
-    *out = (uint16_t)port;
-    return OK;
-}
-
-/* 0 and less mean no limit, as for libpq. */
-static error read_connect_timeout(const parser *p, uint32_t *out_ms)
-{
-    const str text = str_trim(value_or(p, PARAM_CONNECT_TIMEOUT, STR("0")), STR(SPACES));
-    int64_t seconds;
-    if (!str_to_int64(text, &seconds) || seconds < INT32_MIN || seconds > INT32_MAX)
-        return refuse_value(p, PARAM_CONNECT_TIMEOUT, "it must be a whole number of seconds");
-    if (seconds < 0)
-        seconds = 0;
-    const int64_t ms = seconds * 1000;
-    *out_ms = ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
-    return OK;
-}
-
-static error read_sslmode(const parser *p, pg_sslmode *out)
-{
-    static const char *const MODES[] = {
-        [PG_SSLMODE_DISABLE] = "disable",     [PG_SSLMODE_ALLOW] = "allow",
-        [PG_SSLMODE_PREFER] = "prefer",       [PG_SSLMODE_REQUIRE] = "require",
-        [PG_SSLMODE_VERIFY_CA] = "verify-ca", [PG_SSLMODE_VERIFY_FULL] = "verify-full",
-    };
-    const str given = p->settings[PARAM_SSLMODE].value;
-    *out = PG_SSLMODE_PREFER;
-    if (!given.ptr)
-        return OK;
-    for (size_t i = 0; i < ARRAY_LEN(MODES); i++) {
-        if (!str_eq(given, str_from_c(MODES[i])))
-            continue;
-        if (i >= PG_SSLMODE_REQUIRE)
-            return refuse_value(p, PARAM_SSLMODE, "TLS is not supported yet");
-        *out = (pg_sslmode)i;
-        return OK;
-    }
-    return refuse_value(p, PARAM_SSLMODE,
-                        "it must be one of disable, allow, prefer, require, verify-ca, "
-                        "verify-full");
-}
-
-/* The parameters that are accepted only where they ask for what is done anyway. */
-static error check_allowed(const parser *p)
-{
-    for (size_t i = 0; i < PARAM_COUNT; i++) {
-        const param_row *row = &PARAMS[i];
-        const str value = p->settings[i].value;
-        bool good = !row->allowed[0] || !value.ptr;
-        for (size_t k = 0; k < ARRAY_LEN(row->allowed) && row->allowed[k]; k++)
-            good = good || str_eq_nocase(value, str_from_c(row->allowed[k]));
-        if (!good)
-            return refuse_value(p, (param)i, "this value is not supported yet");
-    }
-    return OK;
-}
+/* --- who ------------------------------------------------------------------------------------- */
 
 /* The name of the user that the process runs as. */
 static error read_system_user(arena *a, str *out)
 {
     struct passwd entry;
     struct passwd *found = NULL;
-    char *room = arena_try_alloc(a, PASSWD_BYTES, 1);
-    if (!room)
-        return error_set(&OUT_OF_MEMORY, "no memory for the user's name");
-    const int failed = getpwuid_r(geteuid(), &entry, room, PASSWD_BYTES, &found);
+    char room[PASSWD_BYTES];
+    const int failed = getpwuid_r(geteuid(), &entry, room, sizeof room, &found);
     if (failed || !found || !found->pw_name[0])
         return error_set_errno(&PG_CONNINFO_INVALID, failed,
                                "no user is given, and that of the process has no name");
-    *out = str_from_c(found->pw_name);
+    const size_t len = strlen(found->pw_name);
+    char *name = arena_try_alloc(a, len, 1);
+    if (!name)
+        return error_set(&OUT_OF_MEMORY, "no memory for the user's name");
+    memcpy(name, found->pw_name, len);
+    *out = (str){ name, len };
     return OK;
 }
 
+static error read_user(const pg_parameters *p, arena *a, pg_conninfo *out)
+{
+    out->user = pg_parameters_get(p, PG_PARAM_USER);
+    if (out->user.len == 0)
+        TRY(read_system_user(a, &out->user));
+    const str database = pg_parameters_get(p, PG_PARAM_DATABASE);
+    out->database = database.len > 0 ? database : out->user;
+    return OK;
+}
+
+/* The user that the server's process must run as. */
+static error read_peer(const pg_parameters *p, pg_conninfo *out)
+{
+    struct passwd entry, *found = NULL;
+    char room[PASSWD_BYTES], name[64];
+    const str given = pg_parameters_get(p, PG_PARAM_REQUIRE_PEER);
+    out->peer_uid = PG_NO_UID;
+    if (given.len == 0)
+        return OK;
+    if (given.len < sizeof name) {
+        memcpy(name, given.ptr, given.len);
+        name[given.len] = '\0';
+        if (getpwnam_r(name, &entry, room, sizeof room, &found) == 0 && found) {
+            out->peer_uid = found->pw_uid;
+            return OK;
+        }
+    }
+    return pg_parameters_refuse(p, PG_PARAM_REQUIRE_PEER, "the system has no such user");
+}
+
+/* --- what is sent at the start ---------------------------------------------------------------- */
+
+static error read_session(const pg_parameters *p, pg_conninfo *out)
+{
+    static const struct {
+        pg_parameter which;
+        const char *name;
+    } settings[] = {
+        { PG_PARAM_DATESTYLE, "datestyle" },
+        { PG_PARAM_TIMEZONE, "timezone" },
+        { PG_PARAM_GEQO, "geqo" },
+    };
+    static_assert(ARRAY_LEN(settings) * 2 == ARRAY_LEN(out->session), "a place for each");
+    const str name = pg_parameters_get(p, PG_PARAM_APPLICATION_NAME);
+    out->application_name =
+        name.len > 0 ? name : pg_parameters_get(p, PG_PARAM_FALLBACK_APPLICATION_NAME);
+    out->options = pg_parameters_get(p, PG_PARAM_OPTIONS);
+    for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+        const str value = pg_parameters_get(p, settings[i].which);
+        out->session[2 * i] = str_from_c(settings[i].name);
+        out->session[2 * i + 1] = str_eq_nocase(value, STR("default")) ? STR("") : value;
+    }
+    return OK;
+}
+
+/* The parameters that are accepted only where they ask for what is done anyway. */
+static error check_fixed(const pg_parameters *p)
+{
+    static const struct {
+        pg_parameter which;
+        const char *allowed[5];
+        const char *why;
+    } rows[] = {
+        { PG_PARAM_CLIENT_ENCODING, { "UTF8", "UTF-8", "auto", "" }, "it is always UTF8" },
+        { PG_PARAM_GSSENCMODE, { "disable", "prefer" }, "GSSAPI is not spoken" },
+        { PG_PARAM_SSLCOMPRESSION, { "0", "1", "" }, "it must be 0 or 1; nothing is compressed" },
+        { PG_PARAM_REPLICATION,
+          { "false", "off", "no", "0", "" },
+          "replication connections are not made" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const str value = p->given[rows[i].which].value;
+        bool good = !value.ptr;
+        for (size_t k = 0; k < ARRAY_LEN(rows[i].allowed) && rows[i].allowed[k]; k++)
+            good = good || str_eq_nocase(value, str_from_c(rows[i].allowed[k]));
+        if (!good)
+            return pg_parameters_refuse(p, rows[i].which, rows[i].why);
+    }
+    return OK;
+}
+
+/* --- how to reach it -------------------------------------------------------------------------- */
+
+static error read_network(const pg_parameters *p, pg_conninfo *out)
+{
+    static const char SECONDS[] = "it must be a whole number of seconds";
+    uint32_t seconds, keepalives;
+    TRY(read_count(p, PG_PARAM_CONNECT_TIMEOUT, SECONDS, &seconds));
+    out->connect_timeout_ms = seconds > UINT32_MAX / 1000 ? UINT32_MAX : seconds * 1000;
+    TRY(read_count(p, PG_PARAM_KEEPALIVES_IDLE, SECONDS, &out->keepalive_idle_s));
+    TRY(read_count(p, PG_PARAM_KEEPALIVES_INTERVAL, SECONDS, &out->keepalive_interval_s));
+    TRY(read_count(p, PG_PARAM_KEEPALIVES_COUNT, "it must be a whole number",
+                   &out->keepalive_probes));
+    TRY(read_count(p, PG_PARAM_TCP_USER_TIMEOUT, "it must be a whole number of milliseconds",
+                   &out->peer_timeout_ms));
+    TRY(read_count(p, PG_PARAM_KEEPALIVES, "it must be 0 or 1", &keepalives));
+    out->without_keepalive = keepalives == 0 && p->given[PG_PARAM_KEEPALIVES].value.len > 0;
+    return OK;
+}
+
+static error read_choice_of_hosts(const pg_parameters *p, pg_conninfo *out)
+{
+    static const char *const ATTRS[] = {
+        [PG_SESSION_ANY] = "any",
+        [PG_SESSION_READ_WRITE] = "read-write",
+        [PG_SESSION_READ_ONLY] = "read-only",
+        [PG_SESSION_PRIMARY] = "primary",
+        [PG_SESSION_STANDBY] = "standby",
+        [PG_SESSION_PREFER_STANDBY] = "prefer-standby",
+        NULL,
+    };
+    static const char *const BALANCING[] = { "disable", "random", NULL };
+    int attrs = PG_SESSION_ANY, balancing = 0;
+    TRY(read_word(p, PG_PARAM_TARGET_SESSION_ATTRS, ATTRS,
+                  "it must be one of any, read-write, read-only, primary, standby, prefer-standby",
+                  &attrs));
+    TRY(read_word(p, PG_PARAM_LOAD_BALANCE_HOSTS, BALANCING, "it must be disable or random",
+                  &balancing));
+    out->session_attrs = (pg_session_attrs)attrs;
+    out->balances_hosts = balancing == 1;
+    return OK;
+}
+
+/* --- the protocol and who proves what --------------------------------------------------------- */
+
+static error read_protocol(const pg_parameters *p, pg_conninfo *out)
+{
+    static const char *const VERSIONS[] = { "3.0", "3.2", "latest", NULL };
+    static const char WHY[] = "it must be 3.0, 3.2 or latest";
+    int lowest = 0, highest = 0;
+    TRY(read_word(p, PG_PARAM_MIN_PROTOCOL_VERSION, VERSIONS, WHY, &lowest));
+    TRY(read_word(p, PG_PARAM_MAX_PROTOCOL_VERSION, VERSIONS, WHY, &highest));
+    out->protocol_min = lowest > 0 ? 2 : 0;
+    out->protocol_max = highest > 0 ? 2 : 0;
+    if (!p->given[PG_PARAM_MAX_PROTOCOL_VERSION].value.ptr) /* 3.0: many poolers break on 3.2 */
+        out->protocol_max = out->protocol_min;
+    return out->protocol_min <= out->protocol_max
+               ? OK
+               : pg_parameters_refuse(p, PG_PARAM_MIN_PROTOCOL_VERSION,
+                                      "it is above max_protocol_version");
+}
+
+static uint32_t method_of(str name)
+{
+    static const struct {
+        const char *name;
+        pg_auth_method method;
+    } methods[] = {
+        { "password", PG_AUTH_PASSWORD },   { "md5", PG_AUTH_MD5 },   { "gss", PG_AUTH_GSS },
+        { "scram-sha-256", PG_AUTH_SCRAM }, { "sspi", PG_AUTH_SSPI }, { "none", PG_AUTH_NONE },
+        { "oauth", PG_AUTH_OAUTH },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        if (str_eq(name, str_from_c(methods[i].name)))
+            return methods[i].method;
+    }
+    return 0;
+}
+
+/* "scram-sha-256,none": only these; "!password,!md5": all but these. */
+static error read_auth_methods(const pg_parameters *p, pg_conninfo *out)
+{
+    str rest = p->given[PG_PARAM_REQUIRE_AUTH].value;
+    out->auth_methods = PG_AUTH_ALL;
+    if (rest.len == 0)
+        return OK;
+    const bool negated = rest.ptr[0] == '!';
+    uint32_t named = 0;
+    while (rest.ptr) {
+        str name = str_cut(&rest, ',');
+        if (str_starts_with(name, STR("!")) != negated)
+            return pg_parameters_refuse(p, PG_PARAM_REQUIRE_AUTH,
+                                        "methods with and without ! cannot be mixed");
+        const uint32_t method = method_of(negated ? str_slice(name, 1, name.len) : name);
+        if (method == 0)
+            return pg_parameters_refuse(p, PG_PARAM_REQUIRE_AUTH,
+                                        "a method is none of password, md5, gss, sspi, "
+                                        "scram-sha-256, oauth, none");
+        if ((named & method) != 0)
+            return pg_parameters_refuse(p, PG_PARAM_REQUIRE_AUTH, "a method is named twice");
+        named |= method;
+    }
+    out->auth_methods = negated ? PG_AUTH_ALL & ~named : named;
+    out->clear_allowed = !negated && (named & PG_AUTH_PASSWORD) != 0;
+    return OK;
+}
+
+static error read_authentication(const pg_parameters *p, pg_conninfo *out)
+{
+    static const char *const BINDING[] = { "disable", "prefer", "require", NULL };
+    int binding = PG_CHANNEL_BINDING_PREFER;
+    TRY(read_word(p, PG_PARAM_CHANNEL_BINDING, BINDING,
+                  "it must be one of disable, prefer, require", &binding));
+    out->channel_binding = (pg_channel_binding)binding;
+    TRY(read_auth_methods(p, out));
+    TRY(read_peer(p, out));
+    return read_protocol(p, out);
+}
+
+/* --- TLS -------------------------------------------------------------------------------------- */
+
+static error read_sslmode(const pg_parameters *p, pg_ssl *out)
+{
+    static const char *const MODES[] = {
+        [PG_SSLMODE_DISABLE] = "disable",
+        [PG_SSLMODE_ALLOW] = "allow",
+        [PG_SSLMODE_PREFER] = "prefer",
+        [PG_SSLMODE_REQUIRE] = "require",
+        [PG_SSLMODE_VERIFY_CA] = "verify-ca",
+        [PG_SSLMODE_VERIFY_FULL] = "verify-full",
+        NULL,
+    };
+    static const char *const NEGOTIATIONS[] = { "postgres", "direct", NULL };
+    const bool has_roots = out->root_file.len > 0;
+    int mode = has_roots ? PG_SSLMODE_VERIFY_FULL : PG_SSLMODE_PREFER, negotiation = 0;
+    out->mode_is_default = !p->given[PG_PARAM_SSLMODE].value.ptr;
+    TRY(read_word(p, PG_PARAM_SSLMODE, MODES,
+                  "it must be one of disable, allow, prefer, require, verify-ca, verify-full",
+                  &mode));
+    TRY(read_word(p, PG_PARAM_SSLNEGOTIATION, NEGOTIATIONS, "it must be postgres or direct",
+                  &negotiation));
+    out->mode = (pg_sslmode)mode;
+    out->direct = negotiation == 1;
+    if (out->direct && out->mode < PG_SSLMODE_REQUIRE)
+        return pg_parameters_refuse(p, PG_PARAM_SSLNEGOTIATION,
+                                    "direct needs an sslmode of require or stricter");
+    if (str_eq(out->root_file, STR(PG_SYSTEM_CAS)) && out->mode != PG_SSLMODE_VERIFY_FULL)
+        return pg_parameters_refuse(p, PG_PARAM_SSLROOTCERT,
+                                    "system needs an sslmode of verify-full: anybody can get a "
+                                    "certificate of those authorities");
+    return OK;
+}
+
+/* Versions before 1.2 are never spoken: as a lower bound they mean 1.2, as an upper one nothing. */
+static error read_tls_versions(const pg_parameters *p, pg_ssl *out)
+{
+    static const str VERSIONS[] = {
+        { "TLSv1", 5 }, { "TLSv1.1", 7 }, { "TLSv1.2", 7 }, { "TLSv1.3", 7 }
+    };
+    static const pg_parameter BOUNDS[] = { PG_PARAM_SSL_MIN_PROTOCOL_VERSION,
+                                           PG_PARAM_SSL_MAX_PROTOCOL_VERSION };
+    size_t bounds[] = { 2, 3 };
+    for (size_t i = 0; i < ARRAY_LEN(BOUNDS); i++) {
+        const str given = pg_parameters_get(p, BOUNDS[i]);
+        size_t at = 0;
+        while (at < ARRAY_LEN(VERSIONS) && !str_eq_nocase(given, VERSIONS[at]))
+            at++;
+        if (given.len > 0 && at == ARRAY_LEN(VERSIONS))
+            return pg_parameters_refuse(p, BOUNDS[i],
+                                        "it must be one of TLSv1, TLSv1.1, TLSv1.2, TLSv1.3");
+        if (given.len > 0)
+            bounds[i] = at;
+    }
+    if (bounds[1] < 2)
+        return pg_parameters_refuse(p, BOUNDS[1], "TLS before 1.2 is not spoken");
+    if (bounds[0] > bounds[1])
+        return pg_parameters_refuse(p, BOUNDS[0], "it is above ssl_max_protocol_version");
+    out->only_1_3 = bounds[0] == 3;
+    out->without_1_3 = bounds[1] == 2;
+    return OK;
+}
+
+/* A file that is not named is the one at its usual place, if it is there. */
+static error find_file(const pg_parameters *p, pg_parameter which, const char *usual, arena *a,
+                       str *out)
+{
+    *out = pg_parameters_get(p, which);
+    if (out->len > 0)
+        return OK;
+    TRY(pg_small_file_at_home(a, usual, out));
+    if (!out->ptr || !pg_small_file_exists(*out))
+        *out = STR("");
+    return OK;
+}
+
+static error find_files(const pg_parameters *p, arena *a, pg_ssl *out)
+{
+    TRY(find_file(p, PG_PARAM_SSLROOTCERT, ".postgresql/root.crt", a, &out->root_file));
+    out->crl_file = pg_parameters_get(p, PG_PARAM_SSLCRL);
+    out->crl_directory = pg_parameters_get(p, PG_PARAM_SSLCRLDIR);
+    if (out->crl_file.len == 0 && out->crl_directory.len == 0)
+        TRY(find_file(p, PG_PARAM_SSLCRL, ".postgresql/root.crl", a, &out->crl_file));
+    if (out->cert_mode != PG_CERT_DISABLE)
+        TRY(find_file(p, PG_PARAM_SSLCERT, ".postgresql/postgresql.crt", a, &out->cert_file));
+    if (out->cert_file.len > 0)
+        TRY(find_file(p, PG_PARAM_SSLKEY, ".postgresql/postgresql.key", a, &out->key_file));
+    out->key_password = pg_parameters_get(p, PG_PARAM_SSLPASSWORD);
+    if (out->mode >= PG_SSLMODE_VERIFY_CA && out->root_file.len == 0)
+        return pg_parameters_refuse(p, PG_PARAM_SSLMODE,
+                                    "no root certificate to verify the server's with: name one in "
+                                    "sslrootcert, or \"system\"");
+    return OK;
+}
+
+static error read_ssl(const pg_parameters *p, arena *a, pg_ssl *out)
+{
+    static const char *const CERT_MODES[] = { "disable", "allow", "require", NULL };
+    static const char *const FLAGS[] = { "0", "1", "", NULL };
+    int cert_mode = PG_CERT_ALLOW, sni = 1;
+    TRY(read_word(p, PG_PARAM_SSLCERTMODE, CERT_MODES, "it must be one of disable, allow, require",
+                  &cert_mode));
+    TRY(read_word(p, PG_PARAM_SSLSNI, FLAGS, "it must be 0 or 1", &sni));
+    out->cert_mode = (pg_cert_mode)cert_mode;
+    out->without_sni = sni == 0;
+    out->root_file = pg_parameters_get(p, PG_PARAM_SSLROOTCERT);
+    TRY(read_sslmode(p, out));
+    TRY(read_tls_versions(p, out));
+    if (out->mode == PG_SSLMODE_DISABLE)
+        return OK;
+    return find_files(p, a, out);
+}
+
+/* --- together --------------------------------------------------------------------------------- */
+
 error pg_conninfo_parse(arena *a, str text, pg_conninfo *out)
 {
-    parser p = { .start = NULL };
-    TRY(parse_text(&p, a, text));
-    TRY(fill_from_environment(&p, a));
-    TRY(check_allowed(&p));
-
-    pg_conninfo info = {
-        .user = value_or(&p, PARAM_USER, STR("")),
-        .password = value_or(&p, PARAM_PASSWORD, STR("")),
-        .application_name = value_or(&p, PARAM_APPLICATION_NAME,
-                                     value_or(&p, PARAM_FALLBACK_APPLICATION_NAME, STR(""))),
-        .options = value_or(&p, PARAM_OPTIONS, STR("")),
-    };
-    TRY(read_host(&p, &info.host));
-    TRY(read_port(&p, &info.port));
-    TRY(read_connect_timeout(&p, &info.connect_timeout_ms));
-    TRY(read_sslmode(&p, &info.sslmode));
-    if (info.user.len == 0)
-        TRY(read_system_user(a, &info.user));
-    info.database = value_or(&p, PARAM_DATABASE, info.user);
+    pg_parameters p = { 0 };
+    pg_conninfo info = { 0 };
+    TRY(pg_conninfo_text_parse(a, text, &p));
+    TRY(pg_service_file_apply(a, &p));
+    TRY(pg_parameters_fill(&p, a));
+    TRY(check_fixed(&p));
+    TRY(read_user(&p, a, &info));
+    TRY(read_session(&p, &info));
+    TRY(read_network(&p, &info));
+    TRY(read_choice_of_hosts(&p, &info));
+    TRY(read_authentication(&p, &info));
+    TRY(read_ssl(&p, a, &info.ssl));
+    TRY(pg_hosts_read(&p, a, &info));
     *out = info;
     return OK;
 }

@@ -1,13 +1,15 @@
 /* The pool: opens connections, hands them out, and comes back after the server was away. */
 #include "pool.h"
 
+#include "encryption.h"
+
 #include "core/log.h"
 #include "core/memory.h"
 
 #include <stdio.h>
 #include <sys/random.h>
 
-#define POOL_ARENA_BYTES    131072 /* of conninfo's text */
+#define POOL_ARENA_BYTES    1048576 /* of conninfo's text, and a service file */
 #define BACKOFF_FIRST_MS    100U
 #define BACKOFF_MS_MAX      2000U
 #define CONNECTIONS_MAX     1000
@@ -164,7 +166,7 @@ static void open_ended(fiber *f, error result, void *arg)
             pg_pool_conn_closed(c);
     } else {
         if (pool->away)
-            log_info("connected to PostgreSQL", LOG_STR("host", pool->info.host),
+            log_info("connected to PostgreSQL", LOG_STR("host", pg_host_text(c->host)),
                      LOG_STR("database", pool->info.database));
         pool->away = false;
         pool->failures = 0;
@@ -191,10 +193,7 @@ static void open_another(pg_pool *pool, bool read_only)
         timer_armed(&pool->retry))
         return;
     pg_conn *c = pg_conn_new(pool);
-    const fiber_options options = { .name = "pg connect",
-                                    .deadline_ms = pool->info.connect_timeout_ms,
-                                    .ended = open_ended,
-                                    .ended_arg = c };
+    const fiber_options options = { .name = "pg connect", .ended = open_ended, .ended_arg = c };
     if (!c || fiber_start(pool->loop, &options, open_on_fiber, c, &c->opener).kind) {
         if (c)
             pg_conn_release(&c);
@@ -450,8 +449,10 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
     list_init(&pool->read_only_waiters);
     list_init(&pool->spare_requests);
     pool->retry.fire = retry;
-    const error e =
+    error e =
         pg_conninfo_parse(&pool->arena, o->conninfo.ptr ? o->conninfo : settings.url, &pool->info);
+    if (!e.kind)
+        e = pg_encryption_config(&pool->info, &pool->tls);
     if (e.kind) {
         pg_pool_unref(&pool);
         return e;
@@ -513,6 +514,8 @@ void pg_pool_unref(pg_pool **owner)
         pool->request_chunks = chunk->next;
         memory_free(chunk);
     }
+    pg_scram_cache_wipe(&pool->scram_keys);
+    tls_config_free(&pool->tls);
     arena_deinit(&pool->arena);
     memory_free(pool);
 }

@@ -17,9 +17,11 @@
 
 #include "conn.h"
 #include "conninfo.h"
+#include "scram_cache.h"
 
 #include "core/scope.h"
 #include "core/timer.h"
+#include "core/tls.h"
 
 #define PG_LOAD_MAX 64 /* fibers that use one shared connection at once */
 
@@ -48,6 +50,8 @@ struct pg_pool {
     uint32_t references; /* its owner and each connection */
     arena arena;         /* of conninfo's text */
     pg_conninfo info;
+    tls_config *tls; /* NULL: no connection has TLS */
+    pg_scram_cache scram_keys;
     uint32_t connections_max;
     uint32_t read_only_max;
     uint32_t acquire_timeout_ms;

@@ -13,8 +13,7 @@
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
-/* The error that the answer is, if it is one. */
-static error result_error(const pg_result *result)
+error pg_result_error(const pg_result *result)
 {
     if (result->failure)
         return error_set(result->failure, "%s", result->failure_text);
@@ -24,11 +23,6 @@ static error result_error(const pg_result *result)
     if (!pg_report_read(result->report, &report))
         unreachable(); /* the connection has read it already */
     return pg_report_error(&report);
-}
-
-error pg_call_error(const pg_call *call)
-{
-    return result_error(&call->result);
 }
 
 /* Columns and their names, copied: a statement may be gone before the rows are. NULL without
@@ -53,7 +47,7 @@ static const pg_column *copy_columns(arena *a, const pg_statement *s)
 }
 
 /* Nothing here may end the fiber: it holds a connection and statements. */
-static error collect_rows(const pg_result *result, const pg_statement *s, pg_rows *out)
+error pg_result_rows(const pg_result *result, const pg_statement *s, pg_rows *out)
 {
     pg_row *items =
         arena_try_alloc(result->arena, result->count * sizeof(pg_row), _Alignof(pg_row));
@@ -121,7 +115,7 @@ static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values)
         pg_statement_evict(&c->statements, s); /* it was never sent */
     pg_statement_release(&s);
     TRY(e);
-    return result_error(&result);
+    return pg_result_error(&result);
 }
 
 static void waiter_forgotten(void *arg)
@@ -130,8 +124,7 @@ static void waiter_forgotten(void *arg)
     list_remove(&w->node);
 }
 
-/* The prepared statement, kept for the caller. */
-static error prepared(pg_conn *c, pg_lane lane, str sql, pg_values values, pg_statement **out)
+error pg_prepared(pg_conn *c, pg_lane lane, str sql, pg_values values, pg_statement **out)
 {
     for (;;) {
         pg_statement *s = pg_statement_find(&c->statements, sql, values.items, values.count);
@@ -160,8 +153,9 @@ typedef struct execution {
 
 static void write_one(pg_writer *w, const pg_statement *s, pg_values values)
 {
-    pg_write_bind(w, pg_statement_name(s), values.items, values.count, s->columns, s->column_count);
-    pg_write_execute(w);
+    pg_write_bind(w, STR(""), pg_statement_name(s), values.items, values.count, s->columns,
+                  s->column_count);
+    pg_write_execute(w, STR(""), 0);
 }
 
 /* Without the last Sync. */
@@ -246,10 +240,10 @@ static error ask(pg_conn *c, const execution *x, pg_call *calls)
 
 static error finish(pg_call *call)
 {
-    TRY(pg_call_error(call));
+    TRY(pg_result_error(&call->result));
     if (call->affected)
         *call->affected = call->result.affected;
-    const error e = call->rows ? collect_rows(&call->result, call->statement, call->rows) : OK;
+    const error e = call->rows ? pg_result_rows(&call->result, call->statement, call->rows) : OK;
     if (e.kind) {
         call->result.failure = e.kind;
         call->result.failure_text = "no room for its rows";
@@ -288,9 +282,9 @@ error pg_run_on(pg_conn *c, const pg_run *run, pg_call *calls, size_t count)
         calls[i].result = (pg_result){ .arena = fiber_arena() };
         calls[i].statement = NULL;
     }
-    error e = run->begin.ptr ? prepared(c, run->lane, run->begin, (pg_values){ 0 }, &begin) : OK;
+    error e = run->begin.ptr ? pg_prepared(c, run->lane, run->begin, (pg_values){ 0 }, &begin) : OK;
     for (size_t i = 0; i < count && !e.kind; i++)
-        e = prepared(c, run->lane, calls[i].sql, calls[i].values, &calls[i].statement);
+        e = pg_prepared(c, run->lane, calls[i].sql, calls[i].values, &calls[i].statement);
     if (!e.kind)
         e = execute(c, &(execution){ run, begin, calls, count }, calls);
     pg_statement_release(&begin);
@@ -309,7 +303,7 @@ error pg_run_script(pg_conn *c, str sql, pg_result *result)
     TRY(pg_check_call(sql, (pg_values){ 0 }));
     const pg_request request = { .kind = PG_REQUEST_SCRIPT, .result = result, .leased = true };
     TRY(pg_conn_ask(c, write_script, &sql, &request));
-    return result_error(result);
+    return pg_result_error(result);
 }
 
 /* Whether to run them once more, and how: a statement that was out of date has not run, and with it

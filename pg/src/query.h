@@ -29,8 +29,16 @@ static inline pg_lane pg_lane_of(pg_target on)
 /* What cannot be sent.
  *   fails  PG_INVALID_ARGUMENT, PG_MESSAGE_TOO_LARGE */
 error pg_check_call(str sql, pg_values values);
-/* The error that the answer is, or OK. */
-error pg_call_error(const pg_call *call);
+
+/* The prepared form of a statement on the connection, kept for the caller.
+ *   yields  when it has to be made
+ *   fails   as pg_query */
+YIELDS error pg_prepared(pg_conn *c, pg_lane lane, str sql, pg_values values, pg_statement **out);
+/* The error that an answer is, or OK. */
+error pg_result_error(const pg_result *result);
+/* The rows of an answer, in its arena.
+ *   fails  ARENA_FULL */
+error pg_result_rows(const pg_result *result, const pg_statement *s, pg_rows *out);
 
 /* Runs the statements on the connection, all in one flight. One alone with PG_LANE_READ_ONLY may
  * end as `result.skipped`: it has not run, and is to be run again in another lane.
@@ -42,6 +50,12 @@ YIELDS error pg_run_on_pool(pg_pool *pool, const pg_run *how, pg_call *calls, si
 /* Runs a text of several statements by the simple protocol. */
 YIELDS error pg_run_script(pg_conn *c, str sql, pg_result *result);
 
+/* Why no statement may run in it any more, or OK. It must not have ended, nor have one inside. */
+error pg_tx_check(const pg_tx *tx);
+/* Begins the transaction now, if it has not begun, for what cannot travel with its BEGIN. */
+YIELDS error pg_tx_enter(pg_tx *tx);
+/* Takes note of what an answer has left the transaction in. */
+void pg_tx_note(pg_tx *tx, const pg_result *result);
 /* Runs the statements in the transaction, and before its first one BEGIN. */
 YIELDS error pg_tx_run(pg_tx *tx, bool sync_each, pg_call *calls, size_t count);
 

@@ -54,7 +54,9 @@ static void end(pg_request *r, const error_kind *lost, const char *text)
         r->result->answered = !r->result->skipped;
         r->result->tx_status = r->syncs ? c->tx_status : 0;
     }
-    if (r->fiber && !r->more)
+    if (r->sink)
+        r->sink->ended(r->sink_arg, lost, text);
+    else if (r->fiber && !r->more)
         fiber_wake(r->fiber, lost ? fiber_error_set(r->fiber, lost, "%s", text) : OK);
     if (r->batch) {
         c->batches--;
@@ -160,6 +162,40 @@ error pg_conn_ask(pg_conn *c, pg_write_fn *write, const void *arg, const pg_requ
     pg_request one = *request;
     one.syncs = true;
     return pg_conn_ask_all(c, write, arg, &one, 1);
+}
+
+/* --- COPY ------------------------------------------------------------------------------------- */
+
+static void write_query(pg_writer *w, const void *arg)
+{
+    pg_write_query(w, *(const str *)arg);
+}
+
+error pg_conn_copy(pg_conn *c, str sql, const pg_request *request)
+{
+    TRY(scope_status());
+    pg_request *r = make(c, request);
+    if (!r)
+        return error_set(&OUT_OF_MEMORY, "no memory for a request");
+    const error e = pg_conn_write(c, write_query, &sql);
+    if (e.kind) {
+        drop(r);
+        return e;
+    }
+    r->kind = PG_REQUEST_COPY;
+    r->leased = r->syncs = true;
+    r->result->sent = true;
+    list_append(&c->requests, &r->node);
+    return OK;
+}
+
+void pg_conn_copy_forget(pg_conn *c)
+{
+    pg_request *r = pg_request_oldest(c);
+    if (!r || !r->sink)
+        return;
+    r->sink = NULL;
+    forgotten(r);
 }
 
 /* --- batches ---------------------------------------------------------------------------------- */

@@ -40,6 +40,7 @@ typedef struct pg_result {
     bool skipped;     /* the server did not look at it: one before it in its group failed */
     bool answered;    /* the server has said all of it */
     bool rolled_back; /* the command tag was ROLLBACK */
+    bool suspended;   /* the portal has more rows */
     char tx_status;   /* I, T or E after it; 0: no answer came, or not to this one */
 } pg_result;
 
@@ -47,7 +48,17 @@ typedef enum pg_request_kind {
     PG_REQUEST_QUERY = 1, /* [BEGIN] Bind Execute */
     PG_REQUEST_PREPARE,   /* Parse Describe */
     PG_REQUEST_SCRIPT,    /* Query */
+    PG_REQUEST_COPY,      /* Query, a COPY: goes on until its sink is told of the end */
 } pg_request_kind;
+
+/* Who a COPY talks to, on the loop. */
+typedef struct pg_sink {
+    void (*opened)(void *arg, bool takes_data);
+    void (*data)(void *arg, str bytes);
+    void (*drained)(void *arg); /* what was written has left */
+    /* With the answer in the result; `lost`: none came, for that reason. */
+    void (*ended)(void *arg, const error_kind *lost, const char *text);
+} pg_sink;
 
 /* Writes a request's messages; called twice, with a writer that counts and one that writes. */
 typedef void pg_write_fn(pg_writer *w, const void *arg);
@@ -64,10 +75,13 @@ typedef struct pg_request {
     bool bound;         /* BindComplete came, for the BEGIN or for the statement */
     bool done;          /* the server said how it ended; only ReadyForQuery is left to come */
     bool syncs;         /* a Sync follows it, and ReadyForQuery the answer */
+    bool partly;        /* not all of its rows are asked for */
     bool more;          /* its fiber waits for others behind it, and is woken by the last */
     bool batch;         /* the last of a batch of held ones */
     pg_write_fn *write; /* while held */
     const void *arg;
+    const pg_sink *sink; /* of a COPY; NULL: nobody listens any more */
+    void *sink_arg;
 } pg_request;
 
 /* Sends one request, of which kind, result, statement and flags are given, with its Sync, and waits
@@ -84,6 +98,13 @@ YIELDS error pg_conn_ask_all(pg_conn *c, pg_write_fn *write, const void *arg,
  * of these has failed. `write` and `arg` are used until it was sent. */
 YIELDS error pg_conn_ask_held(pg_conn *c, pg_write_fn *write, const void *arg,
                               const pg_request *request);
+
+/* Sends a COPY, of which result, sink and sink_arg are given, without waiting.
+ *   fails  as pg_conn_ask */
+error pg_conn_copy(pg_conn *c, str sql, const pg_request *request);
+/* Its sink hears no more of it: what still comes is dropped, and what the server still wants is
+ * refused. */
+void pg_conn_copy_forget(pg_conn *c);
 
 /* The oldest request that was sent; NULL without one. */
 pg_request *pg_request_oldest(const pg_conn *c);

@@ -4,14 +4,7 @@
  * Everything a server sends is parsed strictly (RFC 5802 section 7) and bounded: the iteration
  * count because it costs CPU, the salt and the message because they cost memory. Base64 must be
  * canonical. Signatures are compared in constant time. Error texts never hold what the messages
- * hold.
- *
- * Passwords: PostgreSQL prepares them by SASLprep (RFC 4013) when they are valid UTF-8 and takes
- * the raw bytes otherwise. For ASCII the preparation changes nothing, and for what is not UTF-8 it
- * is not done; here the bytes are taken as they are in all cases. So a password logs in unless it
- * has characters that SASLprep changes: ones that Unicode's NFKC composes or replaces (typed as a
- * letter and a combining accent, ligatures, full-width forms), non-ASCII spaces, soft hyphens and
- * the like.
+ * hold. Passwords come prepared (saslprep.h).
  *
  * Invariant: `step` only moves forward, and to PG_SCRAM_FAILED from everywhere. */
 #include "scram.h"
@@ -28,8 +21,9 @@
 #define NONCE_RANDOM_BYTES 18
 #define NONCE_TEXT_BYTES   24 /* of base64, without padding */
 #define KEY_TEXT_BYTES     44 /* of a key in base64 */
-#define GS2_HEADER         "n,,"
-#define CHANNEL_BINDING    "biws" /* the header in base64 */
+#define GS2_BYTES_MAX      24
+#define BINDING_BYTES_MAX  (GS2_BYTES_MAX + PG_SCRAM_CHANNEL_BYTES_MAX)
+#define BINDING_TEXT_BYTES ((BINDING_BYTES_MAX + 2) / 3 * 4)
 #define ERROR_SHOWN_MAX    60
 
 static_assert(PG_SCRAM_KEY_BYTES == SHA256_DIGEST_LENGTH, "keys are SHA-256 digests");
@@ -126,27 +120,51 @@ static bool decode_base64(str text, uint8_t out[PG_SCRAM_SALT_BYTES_MAX], size_t
 
 /* --- the client's first message --------------------------------------------------------------- */
 
-error pg_scram_first(pg_scram *s, arena *a, str *client_first_message)
+/* What tells the server whether we bind. */
+static str gs2_header(pg_scram_binding binding)
+{
+    switch (binding) {
+    case PG_SCRAM_UNBOUND:
+        return STR("n,,");
+    case PG_SCRAM_NOT_OFFERED:
+        return STR("y,,");
+    case PG_SCRAM_BOUND:
+        return STR("p=tls-server-end-point,,");
+    }
+    unreachable();
+}
+
+error pg_scram_first(pg_scram *s, arena *a, const pg_scram_channel *channel,
+                     str *client_first_message)
 {
     unsigned char random[NONCE_RANDOM_BYTES];
     unsigned char text[NONCE_TEXT_BYTES + 1];
     if (RAND_bytes(random, sizeof random) != 1)
         return error_set(&SYSTEM_FAILED, "libcrypto has no random bytes");
     EVP_EncodeBlock(text, random, sizeof random);
-    const str nonce = { (char *)text, NONCE_TEXT_BYTES };
-    return pg_scram_first_with(s, a, STR(""), nonce, client_first_message);
+    const pg_scram_vector vector = { *channel, STR(""), { (char *)text, NONCE_TEXT_BYTES } };
+    return pg_scram_first_with(s, a, &vector, client_first_message);
 }
 
-error pg_scram_first_with(pg_scram *s, arena *a, str user, str nonce, str *client_first_message)
+error pg_scram_first_with(pg_scram *s, arena *a, const pg_scram_vector *vector,
+                          str *client_first_message)
 {
+    const str user = vector->user, nonce = vector->nonce, hash = vector->channel.end_point;
+    const str header = gs2_header(vector->channel.binding);
     invariant(nonce.len > 0 && str_index(nonce, ',') == nonce.len);
     invariant(str_index(user, ',') == user.len && str_index(user, '=') == user.len);
-    const str parts[] = { STR(GS2_HEADER), STR("n="), user, STR(",r="), nonce };
+    invariant((hash.len > 0) == (vector->channel.binding == PG_SCRAM_BOUND));
+    invariant(hash.len <= PG_SCRAM_CHANNEL_BYTES_MAX && header.len <= GS2_BYTES_MAX);
+    const str parts[] = { header, STR("n="), user, STR(",r="), nonce };
     pg_scram_wipe(s);
+    s->binding = vector->channel.binding;
+    s->end_point_len = hash.len;
+    if (hash.len > 0)
+        memcpy(s->end_point, hash.ptr, hash.len);
     const str message = concat(a, parts, ARRAY_LEN(parts));
     if (!message.ptr)
         return out_of_memory();
-    s->client_first_bare = str_slice(message, sizeof GS2_HEADER - 1, message.len);
+    s->client_first_bare = str_slice(message, header.len, message.len);
     s->client_nonce = str_slice(message, message.len - nonce.len, nonce.len);
     s->step = PG_SCRAM_STARTED;
     *client_first_message = message;
@@ -239,6 +257,26 @@ error pg_scram_derive(pg_scram *s, str password)
     return OK;
 }
 
+void pg_scram_use(pg_scram *s, const uint8_t client_key[PG_SCRAM_KEY_BYTES],
+                  const uint8_t server_key[PG_SCRAM_KEY_BYTES])
+{
+    invariant(s->step == PG_SCRAM_CHALLENGED);
+    memcpy(s->client_key, client_key, sizeof s->client_key);
+    memcpy(s->server_key, server_key, sizeof s->server_key);
+    s->step = PG_SCRAM_DERIVED;
+}
+
+/* The header and what is bound to, in base64; to `text`. */
+static str binding_of(const pg_scram *s, unsigned char text[BINDING_TEXT_BYTES + 1])
+{
+    unsigned char bytes[BINDING_BYTES_MAX];
+    const str header = gs2_header(s->binding);
+    memcpy(bytes, header.ptr, header.len);
+    memcpy(bytes + header.len, s->end_point, s->end_point_len);
+    const int len = EVP_EncodeBlock(text, bytes, (int)(header.len + s->end_point_len));
+    return (str){ (char *)text, (size_t)len };
+}
+
 /* ClientProof = ClientKey xor HMAC(H(ClientKey), messages), in base64. */
 static bool prove(const pg_scram *s, str messages, unsigned char text[KEY_TEXT_BYTES + 1])
 {
@@ -258,8 +296,10 @@ static bool prove(const pg_scram *s, str messages, unsigned char text[KEY_TEXT_B
 error pg_scram_final(pg_scram *s, arena *a, str *client_final_message)
 {
     invariant(s->step == PG_SCRAM_DERIVED);
+    unsigned char binding_text[BINDING_TEXT_BYTES + 1];
+    const str binding = binding_of(s, binding_text);
     const str signed_parts[] = {
-        s->client_first_bare, STR(","), s->server_first, STR(",c=" CHANNEL_BINDING ",r="), s->nonce,
+        s->client_first_bare, STR(","), s->server_first, STR(",c="), binding, STR(",r="), s->nonce,
     };
     const str messages = concat(a, signed_parts, ARRAY_LEN(signed_parts));
     if (!messages.ptr)
@@ -267,9 +307,8 @@ error pg_scram_final(pg_scram *s, arena *a, str *client_final_message)
     unsigned char proof[KEY_TEXT_BYTES + 1];
     if (!prove(s, messages, proof) || !hmac(s->server_key, messages, s->server_signature))
         return fail(s, crypto_failed());
-    const str parts[] = {
-        STR("c=" CHANNEL_BINDING ",r="), s->nonce, STR(",p="), { (char *)proof, KEY_TEXT_BYTES }
-    };
+    const str parts[] = { STR("c="), binding,    STR(",r="),
+                          s->nonce,  STR(",p="), { (char *)proof, KEY_TEXT_BYTES } };
     const str message = concat(a, parts, ARRAY_LEN(parts));
     if (!message.ptr)
         return fail(s, out_of_memory());

@@ -93,8 +93,7 @@ static void tx_abandoned(void *arg)
 
 static const cleanup TX_LEFT = { .run = tx_left, .abandon = tx_abandoned, .name = "pg rollback" };
 
-/* Why no statement may run any more. */
-static error check_open(const pg_tx *tx)
+error pg_tx_check(const pg_tx *tx)
 {
     invariant(tx->conn != NULL);  /* committed or rolled back */
     invariant(tx->child == NULL); /* the innermost is to be used */
@@ -118,8 +117,7 @@ static str begin_text(const pg_tx_options *o, bool read_only)
                       read_only ? " read only" : "", o->deferrable ? " deferrable" : "");
 }
 
-/* Takes note of what statements have left the transaction in. */
-static void note_state(pg_tx *tx, const pg_result *result)
+void pg_tx_note(pg_tx *tx, const pg_result *result)
 {
     if (result->tx_status == 'I') {
         for (pg_tx *t = tx; t; t = t->parent)
@@ -133,8 +131,13 @@ static error run_begin(pg_tx *tx)
 {
     pg_result result;
     const error e = run_word(tx, tx->begin, &result);
-    note_state(tx, &result);
+    pg_tx_note(tx, &result);
     return e;
+}
+
+error pg_tx_enter(pg_tx *tx)
+{
+    return tx->begun ? OK : run_begin(tx);
 }
 
 static error begin_nested(pg_tx *parent, pg_tx *tx)
@@ -148,8 +151,7 @@ static error begin_nested(pg_tx *parent, pg_tx *tx)
     tx->begin = str_format(fiber_arena(), "savepoint %s", name);
     tx->parent = parent;
     tx->conn = parent->conn;
-    if (!parent->begun)
-        TRY(run_begin(parent));
+    TRY(pg_tx_enter(parent));
     TRY(run_begin(tx));
     parent->child = tx;
     return OK;
@@ -162,7 +164,7 @@ error pg_begin_on(pg_target on, const pg_tx_options *options, pg_tx **out)
     pg_tx *tx = ARENA_NEW(fiber_arena(), pg_tx);
     *out = NULL;
     if (on.tx)
-        TRY(check_open(on.tx));
+        TRY(pg_tx_check(on.tx));
     tx->pool = on.pool;
     tx->begin = begin_text(o, o->read_only || on.read_only);
     tx->left =
@@ -189,7 +191,7 @@ static error run_once(pg_tx *tx, bool sync_each, pg_call *calls, size_t count)
     const error e = pg_run_on(tx->conn, &run, calls, count);
     const pg_result *last = &calls[count - 1].result;
     const error_detail *detail = error_detail_of(e);
-    note_state(tx, last);
+    pg_tx_note(tx, last);
     if (!tx->begun && !last->sent && detail && detail->sqlstate[0])
         tx->refused = true; /* by the server, and before BEGIN: as if it had begun */
     return e;
@@ -206,7 +208,7 @@ static error ended_inside(error e)
 error pg_tx_run(pg_tx *tx, bool sync_each, pg_call *calls, size_t count)
 {
     const pg_result *first = &calls[0].result, *last = &calls[count - 1].result;
-    TRY(check_open(tx));
+    TRY(pg_tx_check(tx));
     error e = run_once(tx, sync_each, calls, count);
     if (first->stale && !first->began && !tx->begun)
         e = run_once(tx, sync_each, calls, count); /* BEGIN was stale, and nothing has run */
@@ -216,11 +218,10 @@ error pg_tx_run(pg_tx *tx, bool sync_each, pg_call *calls, size_t count)
 error pg_script(pg_tx *tx, str sql)
 {
     pg_result result;
-    TRY(check_open(tx));
-    if (!tx->begun)
-        TRY(run_begin(tx));
+    TRY(pg_tx_check(tx));
+    TRY(pg_tx_enter(tx));
     const error e = pg_run_script(tx->conn, sql, &result);
-    note_state(tx, &result);
+    pg_tx_note(tx, &result);
     return result.tx_status == 'I' ? ended_inside(e) : e;
 }
 

@@ -13,6 +13,8 @@
 #include <stdio.h>
 
 #define PROTOCOL_3_0   196608U
+#define SSL_REQUEST    80877103U
+#define CANCEL_REQUEST 80877102U
 #define COLUMNS_MAX    1664 /* PostgreSQL's MaxTupleAttributeNumber */
 #define SQLSTATE_BYTES 5
 
@@ -257,6 +259,11 @@ static void message_end(pg_writer *w, message_start start)
         pg_put32(start.length, (uint32_t)(w->bytes - start.bytes));
 }
 
+static void write_empty(pg_writer *w, char type)
+{
+    message_end(w, message_begin(w, type));
+}
+
 void pg_write_parse(pg_writer *w, str name, str sql, const pg_value *values, size_t value_count)
 {
     const message_start start = message_begin(w, 'P');
@@ -289,11 +296,11 @@ static void put_value(pg_writer *w, const pg_value *value)
     w->bytes += bytes;
 }
 
-void pg_write_bind(pg_writer *w, str name, const pg_value *values, size_t value_count,
+void pg_write_bind(pg_writer *w, str portal, str name, const pg_value *values, size_t value_count,
                    const pg_column *columns, uint32_t column_count)
 {
     const message_start start = message_begin(w, 'B');
-    put_cstring(w, STR(""));
+    put_cstring(w, portal);
     put_cstring(w, name);
     put16(w, (uint16_t)value_count);
     for (size_t i = 0; i < value_count; i++)
@@ -307,17 +314,12 @@ void pg_write_bind(pg_writer *w, str name, const pg_value *values, size_t value_
     message_end(w, start);
 }
 
-void pg_write_execute(pg_writer *w)
+void pg_write_execute(pg_writer *w, str portal, uint32_t rows_max)
 {
     const message_start start = message_begin(w, 'E');
-    put_cstring(w, STR(""));
-    put32(w, 0); /* all rows */
+    put_cstring(w, portal);
+    put32(w, rows_max);
     message_end(w, start);
-}
-
-static void write_empty(pg_writer *w, char type)
-{
-    message_end(w, message_begin(w, type));
 }
 
 void pg_write_sync(pg_writer *w)
@@ -338,6 +340,42 @@ void pg_write_close_statement(pg_writer *w, str name)
     message_end(w, start);
 }
 
+void pg_write_close_portal(pg_writer *w, str portal)
+{
+    const message_start start = message_begin(w, 'C');
+    put8(w, 'P');
+    put_cstring(w, portal);
+    message_end(w, start);
+}
+
+void pg_write_copy_data(pg_writer *w, str bytes)
+{
+    const message_start start = message_begin(w, 'd');
+    put_bytes(w, bytes);
+    message_end(w, start);
+}
+
+void pg_write_copy_row(pg_writer *w, const pg_value *values, size_t value_count)
+{
+    const message_start start = message_begin(w, 'd');
+    put16(w, (uint16_t)value_count);
+    for (size_t i = 0; i < value_count; i++)
+        put_value(w, &values[i]);
+    message_end(w, start);
+}
+
+void pg_write_copy_done(pg_writer *w)
+{
+    write_empty(w, 'c');
+}
+
+void pg_write_copy_fail(pg_writer *w, str why)
+{
+    const message_start start = message_begin(w, 'f');
+    put_cstring(w, why);
+    message_end(w, start);
+}
+
 void pg_write_query(pg_writer *w, str sql)
 {
     const message_start start = message_begin(w, 'Q');
@@ -345,10 +383,10 @@ void pg_write_query(pg_writer *w, str sql)
     message_end(w, start);
 }
 
-void pg_write_startup(pg_writer *w, const str *pairs, size_t count)
+void pg_write_startup(pg_writer *w, uint16_t minor_version, const str *pairs, size_t count)
 {
     const message_start start = message_begin(w, 0);
-    put32(w, PROTOCOL_3_0);
+    put32(w, PROTOCOL_3_0 + minor_version);
     for (size_t i = 0; i + 1 < count; i += 2) {
         if (pairs[i + 1].len == 0)
             continue;
@@ -356,6 +394,22 @@ void pg_write_startup(pg_writer *w, const str *pairs, size_t count)
         put_cstring(w, pairs[i + 1]);
     }
     put8(w, 0);
+    message_end(w, start);
+}
+
+void pg_write_ssl_request(pg_writer *w)
+{
+    const message_start start = message_begin(w, 0);
+    put32(w, SSL_REQUEST);
+    message_end(w, start);
+}
+
+void pg_write_cancel(pg_writer *w, uint32_t process, str key)
+{
+    const message_start start = message_begin(w, 0);
+    put32(w, CANCEL_REQUEST);
+    put32(w, process);
+    put_bytes(w, key);
     message_end(w, start);
 }
 

@@ -88,16 +88,26 @@ typedef struct pg_writer {
 
 void pg_write_parse(pg_writer *w, str name, str sql, const pg_value *values, size_t value_count);
 void pg_write_describe_statement(pg_writer *w, str name);
-/* Result columns are asked for in the format of `columns`. */
-void pg_write_bind(pg_writer *w, str name, const pg_value *values, size_t value_count,
+/* Makes a portal of a statement; "" is the one that the next Bind replaces. Result columns are
+ * asked for in the format of `columns`. */
+void pg_write_bind(pg_writer *w, str portal, str name, const pg_value *values, size_t value_count,
                    const pg_column *columns, uint32_t column_count);
-void pg_write_execute(pg_writer *w);
+/* Its next rows, at most `rows_max`; 0: all. */
+void pg_write_execute(pg_writer *w, str portal, uint32_t rows_max);
 void pg_write_sync(pg_writer *w);
 void pg_write_close_statement(pg_writer *w, str name);
+void pg_write_close_portal(pg_writer *w, str portal);
 void pg_write_query(pg_writer *w, str sql);
+void pg_write_copy_data(pg_writer *w, str bytes);
+/* The same, a row of COPY's binary format. */
+void pg_write_copy_row(pg_writer *w, const pg_value *values, size_t value_count);
+void pg_write_copy_done(pg_writer *w);
+void pg_write_copy_fail(pg_writer *w, str why);
 void pg_write_terminate(pg_writer *w);
 /* `pairs`: name, value, name, value, …; what has no value is left out. */
-void pg_write_startup(pg_writer *w, const str *pairs, size_t count);
+void pg_write_startup(pg_writer *w, uint16_t minor_version, const str *pairs, size_t count);
+void pg_write_ssl_request(pg_writer *w);
+void pg_write_cancel(pg_writer *w, uint32_t process, str key);
 /* PasswordMessage, SASLResponse: type 'p' and these bytes. */
 void pg_write_password(pg_writer *w, str bytes);
 void pg_write_sasl_initial(pg_writer *w, str mechanism, str data);

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-static const http_limits LIMITS = { 8192, 32768, HTTP_FIELDS_MAX };
+static const http_head_limits LIMITS = { 8192, 32768, HTTP_FIELDS_MAX };
 
 static http_head_result parse(http_head *h, const http_scan *scan, str bytes, size_t step)
 {

@@ -35,8 +35,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     arena_init(&a, ARENA_BYTES);
     pg_scram s;
     str message;
-    invariant(error_is_ok(
-        pg_scram_first_with(&s, &a, STR("user"), STR("rOprNGfwEbeRWgbNEkqO"), &message)));
+    invariant(error_is_ok(pg_scram_first_with(
+        &s, &a, &(pg_scram_vector){ .user = STR("user"), .nonce = STR("rOprNGfwEbeRWgbNEkqO") },
+        &message)));
     const error e = pg_scram_server_first(&s, &a, server_first);
     if (error_is_ok(e)) {
         invariant(s.iterations >= 1 && s.iterations <= PG_SCRAM_ITERATIONS_MAX);

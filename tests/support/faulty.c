@@ -65,6 +65,30 @@ static error echo_late(http_request *req)
     return echo(req);
 }
 
+/* Takes it in pieces, with a rest after each. */
+static error count_body(http_request *req, uint32_t rest_ms)
+{
+    size_t total = 0;
+    str piece;
+    do {
+        TRY(http_body_read(req, &piece));
+        total += piece.len;
+        if (rest_ms > 0)
+            TRY(fiber_sleep(rest_ms));
+    } while (piece.len > 0);
+    return http_reply_text(req, 200, str_format(http_request_arena(req), "%zu", total));
+}
+
+static error count(http_request *req)
+{
+    return count_body(req, 0);
+}
+
+static error count_slowly(http_request *req)
+{
+    return count_body(req, 500);
+}
+
 static error ignore_body(http_request *req)
 {
     return http_reply_text(req, 200, STR("ignored"));
@@ -77,6 +101,18 @@ static error big(http_request *req)
     for (size_t i = 0; i < len; i++)
         bytes[i] = (char)('a' + i % 26);
     return http_reply_bytes(req, 200, STR("text/plain"), (str){ bytes, len });
+}
+
+/* As many bytes, written as they are made. */
+static error pieces(http_request *req)
+{
+    static const char zeros[10000];
+    TRY(http_reply_start(req, 200, STR("application/octet-stream")));
+    for (int64_t left = http_path_int8(req, "bytes"); left > 0; left -= (int64_t)sizeof zeros) {
+        const size_t len = left < (int64_t)sizeof zeros ? (size_t)left : sizeof zeros;
+        TRY(http_reply_write(req, (str){ zeros, len }));
+    }
+    return OK;
 }
 
 /* As much as the client takes. */
@@ -380,8 +416,12 @@ static const http_route routes[] = {
     { HTTP_PUT, "/echo", echo, http_public },
     { HTTP_POST, "/echo/late", echo_late, http_public },
     { HTTP_POST, "/echo/small", echo, http_public, .body_bytes_max = 16 },
+    { HTTP_POST, "/echo/large", echo, http_public, .body_bytes_max = 1000 },
+    { HTTP_POST, "/count", count, http_public },
+    { HTTP_POST, "/count/slowly", count_slowly, http_public },
     { HTTP_POST, "/ignore", ignore_body, http_public },
     { HTTP_GET, "/big/:bytes<int8>", big, http_public },
+    { HTTP_GET, "/pieces/:bytes<int8>", pieces, http_public },
     { HTTP_GET, "/endless", endless, http_public, .timeout_ms = 600000 },
     { HTTP_POST, "/items", take_item, http_public, .body = SHAPE_OF(item),
       .reply = SHAPE_OF(item) },

@@ -11,6 +11,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
+#include <openssl/ssl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,8 @@ static void must(bool good, const char *what)
 
 static void close_client(mock_pg *m)
 {
+    SSL_free(m->ssl);
+    m->ssl = NULL;
     close_locked(m, &m->client);
 }
 
@@ -83,7 +86,10 @@ static void close_listener(mock_pg *m)
 static bool read_all(mock_pg *m, void *to, size_t len)
 {
     for (size_t got = 0; got < len;) {
-        const ssize_t n = recv(atomic_load(&m->client), (char *)to + got, len - got, 0);
+        const ssize_t n = m->ssl ? SSL_read(m->ssl, (char *)to + got, (int)(len - got))
+                                 : recv(atomic_load(&m->client), (char *)to + got, len - got, 0);
+        if (n <= 0 && m->ssl)
+            return problem(m, "the client left, or broke TLS");
         if (n == 0)
             return problem(m, "the client left");
         if (n < 0)
@@ -97,7 +103,8 @@ static bool write_all(mock_pg *m, const char *bytes, size_t len)
 {
     while (len > 0) {
         const size_t part = m->options.slowly ? 1 : len;
-        const ssize_t n = send(atomic_load(&m->client), bytes, part, MSG_NOSIGNAL);
+        const ssize_t n = m->ssl ? SSL_write(m->ssl, bytes, (int)part)
+                                 : send(atomic_load(&m->client), bytes, part, MSG_NOSIGNAL);
         if (n <= 0)
             return problem(m, "send: %s", strerror(errno));
         bytes += n;
@@ -177,7 +184,48 @@ static bool read_body(mock_pg *m, size_t len)
     return true;
 }
 
-static bool accept_client(mock_pg *m)
+static bool read_startup(mock_pg *m)
+{
+    uint32_t len;
+    return read_all(m, &len, sizeof len) && ntohl(len) >= 8 && read_body(m, ntohl(len) - 4);
+}
+
+static bool asks_for_tls(const mock_pg *m)
+{
+    return m->body_len == 4 && memcmp(m->body, "\4\322\26\57", 4) == 0;
+}
+
+static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *len,
+                       const unsigned char *offered, unsigned offered_len, void *arg)
+{
+    (void)ssl;
+    const char *wanted = arg;
+    for (unsigned at = 0; at < offered_len; at += 1U + offered[at]) {
+        if (offered[at] != strlen(wanted) || memcmp(offered + at + 1, wanted, offered[at]) != 0)
+            continue;
+        *out = offered + at + 1;
+        *len = offered[at];
+        return SSL_TLSEXT_ERR_OK;
+    }
+    return SSL_TLSEXT_ERR_NOACK;
+}
+
+static bool begin_tls(mock_pg *m)
+{
+    SSL_CTX *c = SSL_CTX_new(TLS_server_method());
+    const char *file = m->options.certificate;
+    const bool usable = c && SSL_CTX_use_certificate_file(c, file, SSL_FILETYPE_PEM) == 1 &&
+                        SSL_CTX_use_PrivateKey_file(c, file, SSL_FILETYPE_PEM) == 1;
+    if (usable && m->options.alpn)
+        SSL_CTX_set_alpn_select_cb(c, choose_alpn, (void *)(uintptr_t)m->options.alpn);
+    m->ssl = usable ? SSL_new(c) : NULL;
+    SSL_CTX_free(c);
+    if (!m->ssl || !SSL_set_fd(m->ssl, atomic_load(&m->client)))
+        return problem(m, "no TLS session can be made");
+    return SSL_accept(m->ssl) == 1 || problem(m, "the TLS handshake failed");
+}
+
+static bool accept_client(mock_pg *m, mock_pg_action how)
 {
     close_client(m);
     const int fd = accept4(atomic_load(&m->listener), NULL, NULL, SOCK_CLOEXEC);
@@ -189,8 +237,17 @@ static bool accept_client(mock_pg *m)
         return problem(m, "stopped");
     if (--m->accepts_left == 0)
         close_listener(m);
-    uint32_t len;
-    return read_all(m, &len, sizeof len) && ntohl(len) >= 8 && read_body(m, ntohl(len) - 4);
+    if (how == MOCK_DO_ACCEPT_RAW)
+        return true;
+    if (!read_startup(m))
+        return false;
+    if (how == MOCK_DO_ACCEPT_ASKED)
+        return asks_for_tls(m) || problem(m, "the client did not ask for TLS");
+    if (!asks_for_tls(m))
+        return true;
+    if (send(atomic_load(&m->client), "N", 1, MSG_NOSIGNAL) != 1)
+        return problem(m, "send: %s", strerror(errno));
+    return read_startup(m);
 }
 
 static bool expect(mock_pg *m, str types)
@@ -242,6 +299,7 @@ static bool flood(mock_pg *m, str bytes, size_t count)
 
 typedef struct scram_server {
     mock_scram fault;
+    char header[64]; /* the client's GS2 header */
     char bare[256];  /* the client's first message without its header */
     char first[512]; /* the server's */
     char nonce[256];
@@ -266,16 +324,30 @@ static void mac(const unsigned char *key, const char *text, unsigned char out[SH
                out, &len);
 }
 
+/* The header that the client must send, and the mechanism that it must choose. */
+static void expected_start(scram_server *s, const char **mechanism)
+{
+    *mechanism = s->fault == MOCK_SCRAM_PLUS ? "SCRAM-SHA-256-PLUS" : "SCRAM-SHA-256";
+    (void)snprintf(s->header, sizeof s->header, "%s",
+                   s->fault == MOCK_SCRAM_PLUS          ? "p=tls-server-end-point,,"
+                   : s->fault == MOCK_SCRAM_PLUS_HIDDEN ? "y,,"
+                                                        : "n,,");
+}
+
 /* The client's first message is "n,,n=,r=NONCE", behind the mechanism's name and its length. */
 static bool read_client_first(mock_pg *m, scram_server *s)
 {
+    const char *mechanism;
+    char start[96];
     if (!expect(m, STR("p")))
         return false;
+    expected_start(s, &mechanism);
+    (void)snprintf(start, sizeof start, "%sn=,r=", s->header);
     const size_t name = strlen(m->body);
-    if (strcmp(m->body, "SCRAM-SHA-256") != 0 || m->body_len < name + 5 + 8 ||
-        memcmp(m->body + name + 5, "n,,n=,r=", 8) != 0)
+    if (strcmp(m->body, mechanism) != 0 || m->body_len < name + 5 + strlen(start) ||
+        memcmp(m->body + name + 5, start, strlen(start)) != 0)
         return problem(m, "the client's first SCRAM message is malformed");
-    (void)snprintf(s->bare, sizeof s->bare, "%s", m->body + name + 5 + 3);
+    (void)snprintf(s->bare, sizeof s->bare, "%.250s", m->body + name + 5 + strlen(s->header));
     (void)snprintf(s->nonce, sizeof s->nonce, "%.200s%s",
                    s->fault == MOCK_SCRAM_FOREIGN_NONCE ? "abcdefghijklmnopqrstuvwxyz"
                                                         : s->bare + 5,
@@ -301,6 +373,21 @@ static bool send_challenge(mock_pg *m, scram_server *s)
     return send_auth(m, 11, s->first);
 }
 
+/* The header and, where the client binds, the SHA-256 of our certificate, in base64. */
+static bool is_bound(mock_pg *m, const scram_server *s)
+{
+    unsigned char bytes[128], text[256] = "c=";
+    size_t len = strlen(s->header);
+    unsigned hashed = 0;
+    memcpy(bytes, s->header, len);
+    if (s->header[0] == 'p' &&
+        !X509_digest(SSL_get_certificate(m->ssl), EVP_sha256(), bytes + len, &hashed))
+        return problem(m, "the certificate cannot be hashed");
+    (void)EVP_EncodeBlock(text + 2, bytes, (int)(len + hashed));
+    len = strlen((char *)text);
+    return strncmp(m->body, (char *)text, len) == 0 && strncmp(m->body + len, ",r=", 3) == 0;
+}
+
 /* Whether the client's proof is one that the password gives. */
 static bool read_proof(mock_pg *m, scram_server *s)
 {
@@ -311,7 +398,7 @@ static bool read_proof(mock_pg *m, scram_server *s)
     if (!expect(m, STR("p")))
         return false;
     char *proof = strstr(m->body, ",p=");
-    if (strncmp(m->body, "c=biws,r=", 9) != 0 || !proof)
+    if (!is_bound(m, s) || !proof)
         return problem(m, "the client's final SCRAM message is malformed");
     *proof = '\0';
     (void)snprintf(s->signed_text, sizeof s->signed_text, "%s,%s,%.300s", s->bare, s->first,
@@ -349,8 +436,10 @@ static bool send_literal(mock_pg *m, str literal)
 static bool scram(mock_pg *m, mock_scram fault)
 {
     scram_server s = { .fault = fault };
-    if (!send_literal(m, STR("R\0\0\0\x17\0\0\0\x0ASCRAM-SHA-256\0\0")) ||
-        !read_client_first(m, &s))
+    const str offer = fault == MOCK_SCRAM_PLUS
+                          ? STR("R\0\0\0\x2A\0\0\0\x0ASCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0")
+                          : STR("R\0\0\0\x17\0\0\0\x0ASCRAM-SHA-256\0\0");
+    if (!send_literal(m, offer) || !read_client_first(m, &s))
         return false;
     if (fault == MOCK_SCRAM_NOTHING_ASKED)
         return send_literal(m, STR(MOCK_AUTH_OK MOCK_STARTED));
@@ -383,7 +472,13 @@ static bool play_step(mock_pg *m, const mock_pg_step *step)
 {
     switch (step->action) {
     case MOCK_DO_ACCEPT:
-        return accept_client(m);
+    case MOCK_DO_ACCEPT_ASKED:
+    case MOCK_DO_ACCEPT_RAW:
+        return accept_client(m, step->action);
+    case MOCK_DO_TLS:
+        return begin_tls(m);
+    case MOCK_DO_STARTUP:
+        return read_startup(m);
     case MOCK_DO_EXPECT:
         return expect(m, step->bytes);
     case MOCK_DO_SEND:
@@ -436,7 +531,8 @@ void mock_pg_start(mock_pg *m, const mock_pg_options *options)
     memset(m, 0, sizeof *m);
     m->options = *options;
     for (size_t i = 0; i < options->step_count; i++)
-        m->accepts_left += options->steps[i].action == MOCK_DO_ACCEPT;
+        m->accepts_left += options->steps[i].action >= MOCK_DO_ACCEPT &&
+                           options->steps[i].action <= MOCK_DO_ACCEPT_RAW;
     struct sockaddr_in where = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof where;
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -22,16 +22,20 @@
 #include <stdatomic.h>
 
 typedef enum mock_pg_action {
-    MOCK_DO_ACCEPT = 1, /* the next connection, and its startup message */
-    MOCK_DO_EXPECT,     /* messages of these types, in this order */
-    MOCK_DO_SEND,       /* these bytes */
-    MOCK_DO_FLOOD,      /* `count` times these bytes */
-    MOCK_DO_PAUSE,      /* nothing for `count` ms */
-    MOCK_DO_SCRAM,      /* an authentication, with this fault */
-    MOCK_DO_CLOSE,      /* end of the connection, after what was sent */
-    MOCK_DO_RESET,      /* the same by a TCP reset */
-    MOCK_DO_STALL,      /* silence until the client leaves */
-    MOCK_DO_LEAVE,      /* leaves it open and turns to another connection; once */
+    MOCK_DO_ACCEPT = 1,   /* the next connection, and its startup message; TLS is declined */
+    MOCK_DO_ACCEPT_ASKED, /* the next connection, and its request for TLS, which is not answered */
+    MOCK_DO_ACCEPT_RAW,   /* the next connection: nothing is read */
+    MOCK_DO_TLS,          /* the server's side of the handshake; what follows is encrypted */
+    MOCK_DO_STARTUP,      /* the startup message, after TLS */
+    MOCK_DO_EXPECT,       /* messages of these types, in this order */
+    MOCK_DO_SEND,         /* these bytes */
+    MOCK_DO_FLOOD,        /* `count` times these bytes */
+    MOCK_DO_PAUSE,        /* nothing for `count` ms */
+    MOCK_DO_SCRAM,        /* an authentication, with this fault */
+    MOCK_DO_CLOSE,        /* end of the connection, after what was sent */
+    MOCK_DO_RESET,        /* the same by a TCP reset */
+    MOCK_DO_STALL,        /* silence until the client leaves */
+    MOCK_DO_LEAVE,        /* leaves it open and turns to another connection; once */
 } mock_pg_action;
 
 /* What is wrong with the server's side of SCRAM-SHA-256. */
@@ -50,6 +54,8 @@ typedef enum mock_scram {
     MOCK_SCRAM_ERROR_ATTRIBUTE, /* "e=…" instead of a signature */
     MOCK_SCRAM_REFUSED,         /* ErrorResponse 28P01 */
     MOCK_SCRAM_ROW_BETWEEN,     /* a DataRow instead of a challenge */
+    MOCK_SCRAM_PLUS,            /* both mechanisms; bound to the certificate */
+    MOCK_SCRAM_PLUS_HIDDEN,     /* only the plain one: the client must say that it would bind */
 } mock_scram;
 
 typedef struct mock_pg_step {
@@ -62,6 +68,22 @@ typedef struct mock_pg_step {
 #define MOCK_ACCEPT              \
     {                            \
         .action = MOCK_DO_ACCEPT \
+    }
+#define MOCK_ACCEPT_ASKED              \
+    {                                  \
+        .action = MOCK_DO_ACCEPT_ASKED \
+    }
+#define MOCK_ACCEPT_RAW              \
+    {                                \
+        .action = MOCK_DO_ACCEPT_RAW \
+    }
+#define MOCK_TLS              \
+    {                         \
+        .action = MOCK_DO_TLS \
+    }
+#define MOCK_STARTUP              \
+    {                             \
+        .action = MOCK_DO_STARTUP \
     }
 #define MOCK_EXPECT(types)                                                 \
     {                                                                      \
@@ -112,12 +134,14 @@ typedef struct mock_pg_step {
 typedef struct mock_pg_options {
     const mock_pg_step *steps;
     size_t step_count;
-    bool slowly;          /* every byte in a segment of its own */
-    bool noisy;           /* notices, parameters and notifications before every message */
-    size_t cut_after;     /* ends the connection after so many bytes; 0: never */
-    size_t flip_at;       /* changes that byte, counted from 1; 0: none */
-    unsigned char flips;  /* the bits to change in it */
-    uint32_t patience_ms; /* of every wait for the client; 0: half a minute */
+    bool slowly;             /* every byte in a segment of its own */
+    bool noisy;              /* notices, parameters and notifications before every message */
+    size_t cut_after;        /* ends the connection after so many bytes; 0: never */
+    size_t flip_at;          /* changes that byte, counted from 1; 0: none */
+    unsigned char flips;     /* the bits to change in it */
+    uint32_t patience_ms;    /* of every wait for the client; 0: half a minute */
+    const char *certificate; /* PEM file with its key, for MOCK_TLS */
+    const char *alpn;        /* the protocol that it agrees on; NULL: none */
 } mock_pg_options;
 
 /* In the test's storage. */
@@ -134,7 +158,8 @@ typedef struct mock_pg {
     size_t accepts_left;
     bool is_ready; /* a ReadyForQuery was sent */
     char problem[256];
-    char body[4096]; /* of the message expected last, NUL-terminated */
+    struct ssl_st *ssl; /* of the client, or NULL */
+    char body[4096];    /* of the message expected last, NUL-terminated */
     size_t body_len;
 } mock_pg;
 

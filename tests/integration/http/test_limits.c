@@ -203,13 +203,24 @@ static void test_descriptors_run_out_without_a_spin(void **state)
 
 /* --- workers that are killed ------------------------------------------------------------------ */
 
+/* Whether one of the killed had the request in its hands, or may have had. */
+static bool was_killed(pid_t worker, const pid_t *victims)
+{
+    for (int i = 0; i < KILLS; i++) {
+        if (worker == 0 || worker == victims[i])
+            return true;
+    }
+    return false;
+}
+
 /* A client has one request under way at a time, so a killed worker has at most all clients' in its
- * hands. The others' go on. */
+ * hands. The others' go on, and nobody is refused: the sockets outlive the workers. */
 static void test_worker_killed_again_and_again_loses_only_its_own(void **state)
 {
     (void)state;
     serve(ENVIRONMENT("WORKERS=2"));
     http_load *load = load_start(server.port, CLIENTS);
+    pid_t victims[KILLS];
     peer witness;
     for (int i = 0; i < KILLS; i++) {
         const uint64_t answered = atomic_load(&load->answered);
@@ -220,11 +231,10 @@ static void test_worker_killed_again_and_again_loses_only_its_own(void **state)
         peer_read(&witness, false, &a);
         const pid_t other = (pid_t)strtol(a.body.ptr + strcspn(a.body.ptr, ":") + 1, NULL, 10);
         answer_free(&a);
-        pid_t victim;
-        while ((victim = some_worker()) == other)
+        while ((victims[i] = some_worker()) == other)
             ;
         peer_sendf(&witness, "GET /slow/20 HTTP/1.1\r\nHost: x\r\n\r\n");
-        kill(victim, SIGKILL);
+        kill(victims[i], SIGKILL);
         expect(&witness, "the other worker's", 200);
         peer_close(&witness);
         wait_until(atomic_load(&load->answered) > answered + 10);
@@ -233,6 +243,9 @@ static void test_worker_killed_again_and_again_loses_only_its_own(void **state)
     print_message("%d kills: %lu requests answered, %lu lost\n", KILLS,
                   (unsigned long)load->answered, (unsigned long)load->failed);
     assert_true(load->failed <= (uint64_t)KILLS * CLIENTS);
+    assert_int_equal(load->refused, 0);
+    for (uint32_t i = 0; i < load->lost; i++)
+        assert_true(was_killed(load->lost_by[i], victims));
     load_free(load);
     for (int i = 0; i < CROWD; i++)
         check_get("/fast", 200);

@@ -1006,6 +1006,7 @@ static void serve_impatiently(void)
 {
     server_kill(&server);
     serve(ENVIRONMENT("WORKERS=1", "HTTP_HEADER_TIMEOUT=1s", "HTTP_BODY_TIMEOUT=1s",
+                      "HTTP_BODY_RATE_MIN=1", "HTTP_FIRST_BYTE_TIMEOUT=1s",
                       "HTTP_IDLE_TIMEOUT=1s"));
 }
 

@@ -685,6 +685,56 @@ static void test_stream_close_gives_up_on_a_peer_that_does_not_end(void **state)
     assert_ok(a.why);
 }
 
+/* The rate is what counts: a peer that takes a little now and then is as good as gone. */
+static void stall(uint32_t rate_min, size_t step)
+{
+    const stream_options options = { .send_timeout_ms = 100, .send_rate_min = rate_min };
+    open_a(&options);
+    for (int i = 0; i < 200; i++)
+        stream_write(a.stream, pattern(0, 60000));
+    for (int i = 0; i < 3000 && !a.closed; i++) {
+        if (step > 0)
+            (void)peer_receive_some(peer, &heard, step);
+        assert_ok(fiber_sleep(10));
+    }
+    assert_true(a.closed);
+    assert_fails(STREAM_STALLED, a.why);
+    assert_int_equal(a.timeouts, 0);
+}
+
+static void test_stream_peer_that_takes_nothing_is_gone(void **state)
+{
+    (void)state;
+    stall(0, 0);
+}
+
+static void test_stream_peer_that_takes_too_little_is_gone(void **state)
+{
+    (void)state;
+    stall(1 << 30, 100);
+}
+
+/* Far longer than send_timeout_ms, and always with more to take. */
+static void test_stream_peer_that_takes_enough_gets_all(void **state)
+{
+    (void)state;
+    enum {
+        BYTES = 200 * 60000
+    };
+    const stream_options options = { .send_timeout_ms = 2000, .send_rate_min = 1000 };
+    open_a(&options);
+    for (size_t at = 0; at < BYTES; at += 60000)
+        stream_write(a.stream, pattern(at, 60000));
+    for (size_t wanted = 0; wanted < BYTES; wanted += BYTES / 100) {
+        while (heard.len < wanted && peer_receive_some(peer, &heard, wanted - heard.len) != 0)
+            assert_ok(fiber_yield());
+        assert_ok(fiber_sleep(30));
+    }
+    peer_receive(peer, &heard, BYTES);
+    assert_true(pattern_is(0, buf_str(&heard)));
+    close_a();
+}
+
 static void test_stream_abort_drops_what_is_queued(void **state)
 {
     (void)state;
@@ -1025,6 +1075,9 @@ static int run_kind(void)
         STREAM_TEST(test_stream_close_waits_for_a_slow_reader),
         STREAM_TEST(test_stream_close_gives_up_on_a_peer_that_does_not_read),
         STREAM_TEST(test_stream_close_gives_up_on_a_peer_that_does_not_end),
+        STREAM_TEST(test_stream_peer_that_takes_nothing_is_gone),
+        STREAM_TEST(test_stream_peer_that_takes_too_little_is_gone),
+        STREAM_TEST(test_stream_peer_that_takes_enough_gets_all),
         STREAM_TEST(test_stream_abort_drops_what_is_queued),
         STREAM_TEST(test_stream_reset_is_seen_by_the_peer),
         STREAM_TEST(test_stream_may_be_ended_inside_any_callback),

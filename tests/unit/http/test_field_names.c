@@ -37,7 +37,7 @@ static void test_field_names_find_the_first_of_several(void **state)
 {
     (void)state;
     static http_head h;
-    const http_limits limits = { 8192, 32768, HTTP_FIELDS_MAX };
+    const http_head_limits limits = { 8192, 32768, HTTP_FIELDS_MAX };
     const str bytes = STR("GET / HTTP/1.1\r\nX-A: 1\r\nAccept: a\r\nHost: x\r\nACCEPT: b\r\n"
                           "x-a: 2\r\n\r\n");
     http_head_init(&h);

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const http_limits LIMITS = {
+static const http_head_limits LIMITS = {
     .request_line_bytes_max = 8192,
     .fields_bytes_max = 32768,
     .fields_max = HTTP_FIELDS_MAX,
@@ -201,7 +201,7 @@ static void test_head_done_gives_slices_of_the_bytes(void **state)
 static void check_reads_once(const char *beginning)
 {
     static http_head h;
-    const http_limits wide = { 1 << 20, 1 << 20, HTTP_FIELDS_MAX };
+    const http_head_limits wide = { 1 << 20, 1 << 20, HTTP_FIELDS_MAX };
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = 32;
     char *memory =
         mmap(NULL, page * pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -234,9 +234,9 @@ static void test_head_past_a_limit_is_refused(void **state)
 {
     (void)state;
     static http_head h;
-    const http_limits tight = { .request_line_bytes_max = 20,
-                                .fields_bytes_max = 30,
-                                .fields_max = 2 };
+    const http_head_limits tight = { .request_line_bytes_max = 20,
+                                     .fields_bytes_max = 30,
+                                     .fields_max = 2 };
     static const struct {
         str bytes;
         http_head_result result;

@@ -1,4 +1,5 @@
-/* What the tests of connection strings share: an environment without PG* variables. */
+/* What the tests of connection strings share: an environment without PG* variables, and without a
+ * home that has files. */
 #ifndef TESTS_UNIT_PG_CONNINFO_TEST_H
 #define TESTS_UNIT_PG_CONNINFO_TEST_H
 
@@ -16,11 +17,49 @@ static inline int set_up(void **state)
 {
     (void)state;
     static const char *const VARIABLES[] = {
-        "PGHOST",    "PGPORT",    "PGUSER",    "PGPASSWORD",        "PGDATABASE",
-        "PGAPPNAME", "PGOPTIONS", "PGSSLMODE", "PGCONNECT_TIMEOUT",
+        "PGAPPNAME",
+        "PGCHANNELBINDING",
+        "PGCLIENTENCODING",
+        "PGCONNECT_TIMEOUT",
+        "PGDATABASE",
+        "PGDATESTYLE",
+        "PGGEQO",
+        "PGGSSENCMODE",
+        "PGHOST",
+        "PGHOSTADDR",
+        "PGLOADBALANCEHOSTS",
+        "PGMAXPROTOCOLVERSION",
+        "PGMINPROTOCOLVERSION",
+        "PGOPTIONS",
+        "PGPASSFILE",
+        "PGPASSWORD",
+        "PGPORT",
+        "PGREQUIREAUTH",
+        "PGREQUIREPEER",
+        "PGREQUIRESSL",
+        "PGSERVICE",
+        "PGSERVICEFILE",
+        "PGSSLCERT",
+        "PGSSLCERTMODE",
+        "PGSSLCOMPRESSION",
+        "PGSSLCRL",
+        "PGSSLCRLDIR",
+        "PGSSLKEY",
+        "PGSSLMAXPROTOCOLVERSION",
+        "PGSSLMINPROTOCOLVERSION",
+        "PGSSLMODE",
+        "PGSSLNEGOTIATION",
+        "PGSSLROOTCERT",
+        "PGSSLSNI",
+        "PGSYSCONFDIR",
+        "PGTARGETSESSIONATTRS",
+        "PGTZ",
+        "PGUSER",
     };
     for (size_t i = 0; i < ARRAY_LEN(VARIABLES); i++)
         unsetenv(VARIABLES[i]);
+    setenv("HOME", "/nonexistent", 1); /* with no files of the user's */
+    setenv("PGSYSCONFDIR", "/nonexistent", 1);
     arena_init(&memory, 1 << 20);
     return 0;
 }

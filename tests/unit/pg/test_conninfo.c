@@ -25,10 +25,10 @@ static void assert_reads(const good_row *row)
         fail_msg("%s: %s", row->text, text);
     }
     const str user = row->user ? str_from_c(row->user) : system_user();
-    assert_str_equal(info.host, row->host ? str_from_c(row->host) : SOCKETS);
-    assert_int_equal(info.port, row->port ? row->port : 5432);
+    assert_str_equal(info.hosts[0].name, row->host ? str_from_c(row->host) : SOCKETS);
+    assert_int_equal(info.hosts[0].port, row->port ? row->port : 5432);
     assert_str_equal(info.user, user);
-    assert_str_equal(info.password, row->password ? str_from_c(row->password) : STR(""));
+    assert_str_equal(info.hosts[0].password, row->password ? str_from_c(row->password) : STR(""));
     assert_str_equal(info.database, row->database ? str_from_c(row->database) : user);
 }
 
@@ -119,11 +119,11 @@ static void test_conninfo_other_parameters_are_read(void **state)
     assert_str_equal(info.application_name, STR("notes"));
     assert_str_equal(info.options, STR("-c a=b"));
     assert_int_equal(info.connect_timeout_ms, 10000);
-    assert_int_equal(info.sslmode, PG_SSLMODE_PREFER);
-    assert_true(pg_conninfo_is_unix(&info));
+    assert_int_equal(info.ssl.mode, PG_SSLMODE_PREFER);
+    assert_true(pg_host_is_unix(&info.hosts[0]));
     assert_ok(parse(STR("postgresql://db/?fallback_application_name=psql"), &info));
     assert_str_equal(info.application_name, STR("psql"));
-    assert_false(pg_conninfo_is_unix(&info));
+    assert_false(pg_host_is_unix(&info.hosts[0]));
     assert_ok(parse(STR("fallback_application_name=a application_name=b"), &info));
     assert_str_equal(info.application_name, STR("b"));
     assert_ok(parse(STR("connect_timeout=0"), &info));
@@ -133,13 +133,168 @@ static void test_conninfo_other_parameters_are_read(void **state)
     assert_ok(parse(STR("connect_timeout=2147483647"), &info));
     assert_int_equal(info.connect_timeout_ms, UINT32_MAX);
     assert_ok(parse(STR("sslmode=disable"), &info));
-    assert_int_equal(info.sslmode, PG_SSLMODE_DISABLE);
+    assert_int_equal(info.ssl.mode, PG_SSLMODE_DISABLE);
     assert_ok(parse(STR("sslmode=allow"), &info));
-    assert_int_equal(info.sslmode, PG_SSLMODE_ALLOW);
+    assert_int_equal(info.ssl.mode, PG_SSLMODE_ALLOW);
     assert_ok(parse(STR("sslmode=require sslmode=prefer"), &info));
-    assert_int_equal(info.sslmode, PG_SSLMODE_PREFER);
+    assert_int_equal(info.ssl.mode, PG_SSLMODE_PREFER);
+    assert_ok(parse(STR("requiressl=1"), &info));
+    assert_int_equal(info.ssl.mode, PG_SSLMODE_REQUIRE);
+    assert_ok(parse(STR("postgresql://db/?ssl=true"), &info));
+    assert_int_equal(info.ssl.mode, PG_SSLMODE_REQUIRE);
     assert_ok(parse(STR("requiressl=0"), &info));
-    assert_int_equal(info.sslmode, PG_SSLMODE_PREFER);
+    assert_int_equal(info.ssl.mode, PG_SSLMODE_PREFER);
+}
+
+/* --- several hosts ---------------------------------------------------------------------------- */
+
+typedef struct hosts_row {
+    const char *text;
+    const char *names; /* with "|" between them */
+    const char *addresses;
+    const char *ports;
+} hosts_row;
+
+static void test_conninfo_lists_of_hosts_are_paired(void **state)
+{
+    (void)state;
+    static const hosts_row ROWS[] = {
+        { "host=a,b", "a|b", "|", "5432|5432" },
+        { "host=a,b port=1", "a|b", "|", "1|1" },
+        { "host=a,b port=1,2", "a|b", "|", "1|2" },
+        { "host=a,b,c port=1,,3", "a|b|c", "||", "1|5432|3" },
+        { "host=a,,@c", "a|/var/run/postgresql|@c", "||", "5432|5432|5432" },
+        { "host=,", "/var/run/postgresql|/var/run/postgresql", "|", "5432|5432" },
+        { "hostaddr=127.0.0.1,::1", "|", "127.0.0.1|::1", "5432|5432" },
+        { "hostaddr=fe80::1%eth0", "", "fe80::1%eth0", "5432" },
+        { "host=a,b hostaddr=127.0.0.1,", "a|b", "127.0.0.1|", "5432|5432" },
+        { "host=a,/s hostaddr=,::1", "a|/s", "|::1", "5432|5432" },
+        { "postgresql://a,b", "a|b", "|", "5432|5432" },
+        { "postgresql://a:1,b:2/", "a|b", "|", "1|2" },
+        { "postgresql://a:1,b,c:3/", "a|b|c", "||", "1|5432|3" },
+        { "postgresql://a:1,[::1]:2/", "a|::1", "|", "1|2" },
+        { "postgresql://u:p@,/", "/var/run/postgresql|/var/run/postgresql", "|", "5432|5432" },
+        { "postgresql://a%2Cb/", "a|b", "|", "5432|5432" },
+        { "postgresql://a,b/?port=7", "a|b", "|", "7|7" },
+        { "postgresql:///?host=a,b&port=1,2", "a|b", "|", "1|2" },
+        { "postgresql://a:1,b:2/?host=c,d", "c|d", "|", "1|2" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
+        pg_conninfo info;
+        const error e = parse(str_from_c(ROWS[i].text), &info);
+        if (e.kind)
+            fail_msg("%s: %.*s", ROWS[i].text, STR_ARG(error_detail_of(e)->text));
+        str names = str_from_c(ROWS[i].names), addresses = str_from_c(ROWS[i].addresses);
+        str ports = str_from_c(ROWS[i].ports);
+        for (uint32_t k = 0; k < info.host_count; k++) {
+            assert_true(names.ptr && addresses.ptr && ports.ptr);
+            assert_str_equal(info.hosts[k].name, str_cut(&names, '|'));
+            assert_str_equal(info.hosts[k].address, str_cut(&addresses, '|'));
+            assert_str_equal(str_format(&memory, "%u", info.hosts[k].port), str_cut(&ports, '|'));
+        }
+        assert_true(!names.ptr && !addresses.ptr && !ports.ptr);
+    }
+}
+
+static void test_conninfo_too_many_hosts_are_refused(void **state)
+{
+    (void)state;
+    char text[128] = "host=";
+    memset(text + 5, ',', PG_HOSTS_MAX);
+    pg_conninfo info;
+    assert_ok(parse((str){ text, 5 + PG_HOSTS_MAX - 1 }, &info));
+    assert_int_equal(info.host_count, PG_HOSTS_MAX);
+    assert_fails(PG_CONNINFO_INVALID, parse((str){ text, 5 + PG_HOSTS_MAX }, &info));
+}
+
+/* --- what is demanded ------------------------------------------------------------------------- */
+
+static void test_conninfo_demands_are_read(void **state)
+{
+    (void)state;
+    pg_conninfo info;
+    assert_ok(parse(STR("host=db"), &info));
+    assert_int_equal(info.auth_methods, PG_AUTH_ALL);
+    assert_int_equal(info.channel_binding, PG_CHANNEL_BINDING_PREFER);
+    assert_int_equal(info.session_attrs, PG_SESSION_ANY);
+    assert_int_equal(info.protocol_max, 0);
+    assert_int_equal(info.peer_uid, PG_NO_UID);
+    assert_false(info.clear_allowed || info.balances_hosts || info.ssl.direct);
+    assert_true(info.ssl.mode_is_default);
+
+    assert_ok(parse(STR("require_auth=scram-sha-256,none"), &info));
+    assert_int_equal(info.auth_methods, PG_AUTH_SCRAM | PG_AUTH_NONE);
+    assert_ok(parse(STR("require_auth=!password,!md5"), &info));
+    assert_int_equal(info.auth_methods, PG_AUTH_ALL & ~(PG_AUTH_PASSWORD | PG_AUTH_MD5));
+    assert_false(info.clear_allowed);
+    assert_ok(parse(STR("require_auth=password,md5"), &info));
+    assert_true(info.clear_allowed);
+    assert_ok(parse(STR("require_auth=''"), &info));
+    assert_int_equal(info.auth_methods, PG_AUTH_ALL);
+
+    assert_ok(parse(STR("channel_binding=require target_session_attrs=prefer-standby "
+                        "load_balance_hosts=random requirepeer=root"),
+                    &info));
+    assert_int_equal(info.channel_binding, PG_CHANNEL_BINDING_REQUIRE);
+    assert_int_equal(info.session_attrs, PG_SESSION_PREFER_STANDBY);
+    assert_true(info.balances_hosts);
+    assert_int_equal(info.peer_uid, 0);
+
+    assert_ok(parse(STR("max_protocol_version=latest"), &info));
+    assert_int_equal(info.protocol_min, 0);
+    assert_int_equal(info.protocol_max, 2);
+    assert_ok(parse(STR("min_protocol_version=3.2"), &info));
+    assert_int_equal(info.protocol_max, 2);
+    assert_ok(parse(STR("keepalives=0 keepalives_idle=7 keepalives_interval=8 keepalives_count=9 "
+                        "tcp_user_timeout=1234"),
+                    &info));
+    assert_true(info.without_keepalive);
+    assert_int_equal(info.keepalive_idle_s, 7);
+    assert_int_equal(info.keepalive_interval_s, 8);
+    assert_int_equal(info.keepalive_probes, 9);
+    assert_int_equal(info.peer_timeout_ms, 1234);
+}
+
+static void test_conninfo_tls_parameters_are_read(void **state)
+{
+    (void)state;
+    pg_conninfo info;
+    assert_ok(parse(STR("sslmode=require sslnegotiation=direct sslsni=0 sslcertmode=disable "
+                        "sslcert=/c sslcrl=/crl sslcrldir=/d"),
+                    &info));
+    assert_true(info.ssl.direct && info.ssl.without_sni);
+    assert_str_equal(info.ssl.cert_file, STR("")); /* sslcertmode=disable */
+    assert_str_equal(info.ssl.crl_file, STR("/crl"));
+    assert_str_equal(info.ssl.crl_directory, STR("/d"));
+    assert_ok(
+        parse(STR("sslcert=/c sslkey=/k sslpassword=p sslmode=verify-ca sslrootcert=/r"), &info));
+    assert_str_equal(info.ssl.cert_file, STR("/c"));
+    assert_str_equal(info.ssl.key_file, STR("/k"));
+    assert_str_equal(info.ssl.key_password, STR("p"));
+    assert_str_equal(info.ssl.root_file, STR("/r"));
+    /* Whoever names roots wants them used. */
+    assert_ok(parse(STR("sslrootcert=/r"), &info));
+    assert_int_equal(info.ssl.mode, PG_SSLMODE_VERIFY_FULL);
+    assert_ok(parse(STR("sslrootcert=system"), &info));
+    assert_int_equal(info.ssl.mode, PG_SSLMODE_VERIFY_FULL);
+    assert_ok(parse(STR("sslrootcert=/r sslmode=prefer"), &info));
+    assert_int_equal(info.ssl.mode, PG_SSLMODE_PREFER);
+    assert_ok(parse(STR("ssl_min_protocol_version=tlsv1.3"), &info));
+    assert_true(info.ssl.only_1_3);
+    assert_ok(parse(STR("ssl_min_protocol_version=TLSv1 ssl_max_protocol_version=TLSv1.2"), &info));
+    assert_true(info.ssl.without_1_3 && !info.ssl.only_1_3);
+}
+
+static void test_conninfo_session_variables_are_sent(void **state)
+{
+    (void)state;
+    pg_conninfo info;
+    setenv("PGTZ", "Asia/Tokyo", 1);
+    setenv("PGDATESTYLE", "DEFAULT", 1);
+    assert_ok(pg_conninfo_parse(&memory, STR_NONE, &info));
+    for (size_t i = 0; i < ARRAY_LEN(info.session); i += 2)
+        assert_str_equal(info.session[i + 1],
+                         str_eq(info.session[i], STR("timezone")) ? STR("Asia/Tokyo") : STR(""));
 }
 
 /* --- the environment -------------------------------------------------------------------------- */
@@ -159,27 +314,27 @@ static void test_conninfo_variables_fill_what_the_text_leaves_out(void **state)
     setenv("PGSSLMODE", "allow", 1);
     assert_ok(pg_conninfo_parse(&memory, STR_NONE, &info));
     unsetenv("PGHOST"); /* the result does not point there */
-    assert_str_equal(info.host, STR("db"));
-    assert_int_equal(info.port, 5433);
+    assert_str_equal(info.hosts[0].name, STR("db"));
+    assert_int_equal(info.hosts[0].port, 5433);
     assert_str_equal(info.user, STR("ada"));
-    assert_str_equal(info.password, STR("secret"));
+    assert_str_equal(info.hosts[0].password, STR("secret"));
     assert_str_equal(info.database, STR("shop"));
     assert_str_equal(info.application_name, STR("notes"));
     assert_str_equal(info.options, STR("-c a=b"));
     assert_int_equal(info.connect_timeout_ms, 3000);
-    assert_int_equal(info.sslmode, PG_SSLMODE_ALLOW);
+    assert_int_equal(info.ssl.mode, PG_SSLMODE_ALLOW);
 
     assert_ok(parse(STR("postgresql://bob@other:1/?sslmode=disable"), &info));
-    assert_str_equal(info.host, STR("other"));
-    assert_int_equal(info.port, 1);
+    assert_str_equal(info.hosts[0].name, STR("other"));
+    assert_int_equal(info.hosts[0].port, 1);
     assert_str_equal(info.user, STR("bob"));
-    assert_str_equal(info.password, STR("secret"));
+    assert_str_equal(info.hosts[0].password, STR("secret"));
     assert_str_equal(info.database, STR("shop"));
-    assert_int_equal(info.sslmode, PG_SSLMODE_DISABLE);
+    assert_int_equal(info.ssl.mode, PG_SSLMODE_DISABLE);
     /* An empty parameter asks for the default, not for the variable. */
     assert_ok(parse(STR("dbname='' port=''"), &info));
     assert_str_equal(info.database, STR("ada"));
-    assert_int_equal(info.port, 5432);
+    assert_int_equal(info.hosts[0].port, 5432);
 }
 
 static void test_conninfo_empty_variables_are_as_good_as_none(void **state)
@@ -190,9 +345,9 @@ static void test_conninfo_empty_variables_are_as_good_as_none(void **state)
     setenv("PGPORT", "", 1);
     setenv("PGHOST", "", 1);
     assert_ok(pg_conninfo_parse(&memory, STR_NONE, &info));
-    assert_int_equal(info.sslmode, PG_SSLMODE_PREFER);
-    assert_int_equal(info.port, 5432);
-    assert_str_equal(info.host, SOCKETS);
+    assert_int_equal(info.ssl.mode, PG_SSLMODE_PREFER);
+    assert_int_equal(info.hosts[0].port, 5432);
+    assert_str_equal(info.hosts[0].name, SOCKETS);
 }
 
 static void test_conninfo_bad_variables_are_named(void **state)
@@ -203,9 +358,9 @@ static void test_conninfo_bad_variables_are_named(void **state)
         const char *value;
     } rows[] = {
         { "PGPORT", "hunter2" },        { "PGPORT", "0" },
-        { "PGSSLMODE", "require" },     { "PGSSLMODE", "hunter2" },
-        { "PGCONNECT_TIMEOUT", "1.5" }, { "PGHOST", "hunter2,b" },
-        { "PGHOST", "@hunter2" },
+        { "PGSSLMODE", "verify-full" }, { "PGSSLMODE", "hunter2" },
+        { "PGCONNECT_TIMEOUT", "1.5" }, { "PGHOSTADDR", "hunter2" },
+        { "PGREQUIREAUTH", "hunter2" }, { "PGCHANNELBINDING", "hunter2" },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         pg_conninfo info;
@@ -217,7 +372,7 @@ static void test_conninfo_bad_variables_are_named(void **state)
         assert_non_null(strstr(text, rows[i].name));
         assert_null(strstr(text, "hunter2"));
     }
-    static char large[PG_CONNINFO_BYTES_MAX + 2];
+    static char large[PG_PARAMETER_BYTES_MAX + 2];
     memset(large, 'x', sizeof large - 1);
     pg_conninfo info;
     setenv("PGPASSWORD", large, 1);
@@ -233,11 +388,11 @@ typedef struct bad_row {
 
 static void assert_refuses(const bad_row *row)
 {
-    pg_conninfo info = { .port = 77 };
+    pg_conninfo info = { .host_count = 77 };
     const error e = parse(str_from_c(row->text), &info);
     if (!error_is(e, &PG_CONNINFO_INVALID))
         fail_msg("%s was taken", row->text);
-    assert_int_equal(info.port, 77);
+    assert_int_equal(info.host_count, 77);
     const char *text = str_to_c(&memory, error_detail_of(e)->text);
     if (!strstr(text, row->said))
         fail_msg("%s: %s", row->text, text);
@@ -262,13 +417,6 @@ static void test_conninfo_malformed_uris_are_refused_without_their_text(void **s
         { "postgresql://u:hunter2@db:-1/", "a port is" },
         { "postgresql://u:hunter2@db:99999999999999999999/", "a port is" },
         { "postgresql://u:hunter2/x@db/y", "a port is" }, /* host u, port hunter2 */
-        { "postgresql://u:hunter2@a,b/", "several hosts" },
-        { "postgresql://u:hunter2@a:1,b:2/", "several hosts" },
-        { "postgresql://u:hunter2@[::1],b", "several hosts" },
-        { "postgresql://u:hunter2@,/", "several hosts" },
-        { "postgresql://u:hunter2@a%2Cb/", "several hosts" },
-        { "postgresql:///?host=a,b&password=hunter2", "several hosts" },
-        { "postgresql:///?host=@hunter2", "abstract" },
         { "postgresql://db/?password", "without \"=\"" },
         { "postgresql://db/?hunter2", "without \"=\"" },
         { "postgresql://db/?password=hunter2=", "second \"=\"" },
@@ -281,11 +429,13 @@ static void test_conninfo_malformed_uris_are_refused_without_their_text(void **s
         { "postgresql://db/?Host=hunter2", "unknown parameter at byte" },
         { "postgresql://db/?passw%6Frd=hunter2&x=", "parameter x at" },
         { "postgresql://db/?host=%zz&password=hunter2", "hexadecimal" },
-        { "postgresql://db/?ssl=true&password=hunter2", "TLS is not supported" },
         { "postgresql://db/?ssl=hunter2", "parameter ssl" },
-        { "postgresql://db/?sslmode=require&password=hunter2", "TLS is not supported" },
-        { "postgresql://db/?sslrootcert=hunter2", "sslrootcert at byte 18" },
         { "postgresql://db/?connect_timeout=hunter2", "connect_timeout" },
+        { "postgresql://u:hunter2@a,[::1", "not closed" },
+        { "postgresql://u:hunter2@a,b:x/", "a port is" },
+        { "postgresql://u:hunter2@a:1,b:2/?port=3,4,5", "not as many ports" },
+        { "postgresql://u:hunter2@a%2", "hexadecimal" },
+        { "postgresql://u:hunter2@a:1%2/", "hexadecimal" },
     };
     for (size_t i = 0; i < ARRAY_LEN(ROWS); i++)
         assert_refuses(&ROWS[i]);
@@ -307,27 +457,51 @@ static void test_conninfo_malformed_pairs_are_refused_without_their_text(void **
         { "hots=hunter2", "parameter hots at byte 1" },
         { "user=x password=hunter2 hots=", "parameter hots at byte 25" },
         { "Host=hunter2", "byte 1" },
-        { "host=a,b password=hunter2", "several hosts" },
-        { "host=@abstract password=hunter2", "abstract" },
-        { "port=5432,5433 password=hunter2", "a port is" },
         { "port='' port=hunter2", "a port is" },
         { "port='5432 5433'", "a port is" },
         { "port=0x10 password=hunter2", "a port is" },
         { "connect_timeout=2147483648 password=hunter2", "connect_timeout" },
         { "connect_timeout='' connect_timeout=1s", "connect_timeout" },
-        { "sslmode=require password=hunter2", "sslmode at byte 1 of the connection string: TLS" },
-        { "sslmode=verify-ca password=hunter2", "TLS is not supported" },
-        { "sslmode=verify-full password=hunter2", "TLS is not supported" },
         { "sslmode=hunter2", "must be one of" },
         { "sslmode=''", "must be one of" },
         { "sslmode=Prefer", "must be one of" },
-        { "requiressl=1", "TLS is not supported" },
-        { "hostaddr=127.0.0.1 password=hunter2",
-          "hostaddr at byte 1 of the connection string is not" },
-        { "service=hunter2", "service at byte 1" },
-        { "channel_binding=require", "channel_binding" },
-        { "target_session_attrs=read-write", "target_session_attrs" },
         { "gssencmode=require", "gssencmode" },
+        { "port=5432,5433 password=hunter2", "not as many ports" },
+        { "host=a,b port=1,2,3 password=hunter2", "not as many ports" },
+        { "host=a,b hostaddr=127.0.0.1 password=hunter2", "not as many addresses" },
+        { "hostaddr=localhost password=hunter2", "hostaddr at byte 1 of the connection string" },
+        { "hostaddr=1.2.3 password=hunter2", "no numeric address" },
+        { "sslmode=verify-ca password=hunter2", "no root certificate" },
+        { "sslmode=verify-full password=hunter2", "no root certificate" },
+        { "sslmode=require sslrootcert=system password=hunter2",
+          "needs an sslmode of verify-full" },
+        { "sslnegotiation=direct password=hunter2", "needs an sslmode of require" },
+        { "sslnegotiation=hunter2", "sslnegotiation" },
+        { "sslcertmode=hunter2", "sslcertmode" },
+        { "sslsni=2 password=hunter2", "sslsni" },
+        { "sslcompression=2 password=hunter2", "sslcompression" },
+        { "ssl_min_protocol_version=SSLv3 password=hunter2", "it must be one of TLSv1" },
+        { "ssl_max_protocol_version=TLSv1.1 password=hunter2", "before 1.2" },
+        { "ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.2", "is above" },
+        { "min_protocol_version=3.2 max_protocol_version=3.0", "is above" },
+        { "min_protocol_version=3.1", "3.0, 3.2 or latest" },
+        { "service=hunter2", "no service file has this service" },
+        { "servicefile=/nonexistent/hunter1 service=hunter2", "does not exist" },
+        { "channel_binding=Require", "channel_binding" },
+        { "target_session_attrs=master", "target_session_attrs" },
+        { "load_balance_hosts=1", "load_balance_hosts" },
+        { "requirepeer='hunter2'", "no such user" },
+        { "require_auth=scram-sha-256,", "is none of" },
+        { "require_auth=hunter2", "is none of" },
+        { "require_auth=md5,md5 password=hunter2", "named twice" },
+        { "require_auth=none,none password=hunter2", "named twice" },
+        { "require_auth=md5,!password password=hunter2", "cannot be mixed" },
+        { "require_auth=!md5,password password=hunter2", "cannot be mixed" },
+        { "require_auth=!!md5 password=hunter2", "is none of" },
+        { "replication=database password=hunter2", "replication" },
+        { "keepalives_idle=x password=hunter2", "keepalives_idle" },
+        { "tcp_user_timeout=1s password=hunter2", "milliseconds" },
+        { "krbsrvname=hunter2", "krbsrvname at byte 1 of the connection string is not supported" },
         { "client_encoding=LATIN1", "client_encoding" },
     };
     for (size_t i = 0; i < ARRAY_LEN(ROWS); i++)
@@ -351,7 +525,7 @@ static void test_conninfo_nul_and_length_are_checked(void **state)
     pg_conninfo info;
     assert_fails(PG_CONNINFO_INVALID, parse(STR("host=a\0b"), &info));
     assert_fails(PG_CONNINFO_INVALID, parse(STR("postgresql://a\0b"), &info));
-    static char large[PG_CONNINFO_BYTES_MAX + 1];
+    static char large[PG_PARAMETER_BYTES_MAX + 1];
     memset(large, ' ', sizeof large);
     assert_ok(parse((str){ large, sizeof large - 1 }, &info));
     assert_fails(PG_CONNINFO_INVALID, parse((str){ large, sizeof large }, &info));
@@ -364,7 +538,7 @@ static void test_conninfo_socket_directory_must_leave_room_for_the_name(void **s
     memset(text + 6, 'd', sizeof text - 6);
     pg_conninfo info;
     assert_ok(parse((str){ text, 5 + 92 }, &info)); /* 92 + strlen("/.s.PGSQL.65535") + 1 = 108 */
-    assert_int_equal(info.host.len, 92);
+    assert_int_equal(info.hosts[0].name.len, 92);
     assert_fails(PG_CONNINFO_INVALID, parse((str){ text, 5 + 93 }, &info));
 }
 
@@ -401,6 +575,11 @@ int main(void)
         TEST(test_conninfo_uris_are_read),
         TEST(test_conninfo_pairs_are_read),
         TEST(test_conninfo_other_parameters_are_read),
+        TEST(test_conninfo_lists_of_hosts_are_paired),
+        TEST(test_conninfo_too_many_hosts_are_refused),
+        TEST(test_conninfo_demands_are_read),
+        TEST(test_conninfo_tls_parameters_are_read),
+        TEST(test_conninfo_session_variables_are_sent),
         TEST(test_conninfo_variables_fill_what_the_text_leaves_out),
         TEST(test_conninfo_empty_variables_are_as_good_as_none),
         TEST(test_conninfo_bad_variables_are_named),

@@ -2,6 +2,7 @@
  * means the same. Half of the strings are made of the grammars' pieces, so that most are nearly
  * right. */
 #include "conninfo_test.h"
+#include "conninfo_text.h"
 
 #include "tests/support/random.h"
 
@@ -78,6 +79,10 @@ static const char *const URI_PIECES[] = {
     "[",
     "]",
     "[::1]",
+    "h1,h2",
+    ":1,",
+    ",[::1]:2",
+    "%2C",
     "5432",
     "%41",
     "%2F",
@@ -117,17 +122,32 @@ static void append(text_buffer *to, const char *piece)
     to->len += len;
 }
 
+/* All that libpq knows. */
+static PQconninfoOption *keywords;
+static size_t keyword_count;
+
+/* One of them, often with its '='. */
+static void append_keyword(text_buffer *to, random_state *r)
+{
+    append(to, keywords[random_below(r, keyword_count)].keyword);
+    append(to, random_below(r, 8) ? "=" : "");
+}
+
 static void append_pieces(text_buffer *to, random_state *r, const char *const *pieces, size_t count)
 {
-    for (size_t n = random_below(r, PIECES_MAX); n > 0; n--)
-        append(to, pieces[random_below(r, count)]);
+    for (size_t n = random_below(r, PIECES_MAX); n > 0; n--) {
+        if (random_below(r, 6) == 0)
+            append_keyword(to, r);
+        else
+            append(to, pieces[random_below(r, count)]);
+    }
 }
 
 static void append_pair(text_buffer *to, random_state *r)
 {
     static const char *const VALUES[] = { "a",     "'a b'",   "'it\\'s'", "db",  "5432", "''",
                                           "x\\ y", "disable", "1",        "\\a", "7 ",   "a'b" };
-    append(to, PAIR_PIECES[random_below(r, 8)]);
+    append_keyword(to, r);
     append(to, VALUES[random_below(r, ARRAY_LEN(VALUES))]);
     append(to, " ");
 }
@@ -138,6 +158,11 @@ static text_buffer random_text(random_state *r)
     if (random_below(r, 2)) {
         append(&text, random_below(r, 4) ? "postgresql://" : "postgres://");
         append_pieces(&text, r, URI_PIECES, ARRAY_LEN(URI_PIECES));
+        for (size_t n = random_below(r, 4); n > 0; n--) {
+            append(&text, strchr(text.bytes, '?') ? "&" : "?");
+            append_keyword(&text, r);
+            append(&text, URI_PIECES[random_below(r, ARRAY_LEN(URI_PIECES))]);
+        }
         return text;
     }
     if (random_below(r, 2)) {
@@ -150,66 +175,39 @@ static text_buffer random_text(random_state *r)
     return text;
 }
 
-/* A value as libpq understood it; STR_NONE when it was not given. */
-static str value_of(const PQconninfoOption *options, const char *keyword)
+/* The parameter of that name, PG_PARAM_COUNT for those that are refused by name. */
+static pg_parameter parameter_of(const char *keyword)
+{
+    for (int i = 0; i < PG_PARAM_COUNT; i++) {
+        const char *name = pg_parameters_name((pg_parameter)i);
+        if (name && strcmp(name, keyword) == 0)
+            return (pg_parameter)i;
+    }
+    return PG_PARAM_COUNT;
+}
+
+/* Whether the text uses a parameter that libpq knows and Brio refuses. */
+static bool is_refused(const PQconninfoOption *options)
 {
     for (; options->keyword; options++) {
-        if (strcmp(options->keyword, keyword) == 0)
-            return str_from_c(options->val);
+        if (options->val && parameter_of(options->keyword) == PG_PARAM_COUNT)
+            return true;
     }
-    fail_msg("libpq has no %s", keyword);
-    return STR_NONE;
+    return false;
 }
 
-static bool is_number(str text, int64_t min, int64_t max)
+static void compare(const PQconninfoOption *options, const pg_parameters *ours, const char *text)
 {
-    int64_t number;
-    return text.len == 0 || (str_to_int64(str_trim(text, STR(" \t\n\v\f\r")), &number) &&
-                             number >= min && number <= max);
-}
-
-/* Whether Brio must take what libpq's parser took: it checks values too, and knows fewer. */
-static bool is_supported(const PQconninfoOption *options)
-{
-    static const char *const KNOWN[] = { "host",     "port",    "user",
-                                         "password", "dbname",  "application_name",
-                                         "options",  "sslmode", "connect_timeout" };
-    for (const PQconninfoOption *o = options; o->keyword; o++) {
-        bool known = !o->val;
-        for (size_t i = 0; i < ARRAY_LEN(KNOWN); i++)
-            known = known || strcmp(o->keyword, KNOWN[i]) == 0;
-        if (!known)
-            return false;
+    for (; options->keyword; options++) {
+        const pg_parameter which = parameter_of(options->keyword);
+        if (which == PG_PARAM_COUNT)
+            continue;
+        const str given = ours->given[which].value, theirs = str_from_c(options->val);
+        if (!given.ptr != !theirs.ptr || !str_eq(given, theirs))
+            fail_msg("%s: %s is \"%.*s\" here and \"%.*s\" there", text, options->keyword,
+                     (int)given.len, given.ptr ? given.ptr : "", (int)theirs.len,
+                     theirs.ptr ? theirs.ptr : "");
     }
-    const str host = value_of(options, "host");
-    const str sslmode = value_of(options, "sslmode");
-    const bool plain = !sslmode.ptr || str_eq(sslmode, STR("disable")) ||
-                       str_eq(sslmode, STR("allow")) || str_eq(sslmode, STR("prefer"));
-    return plain && str_index(host, ',') == host.len && !str_starts_with(host, STR("@")) &&
-           !(str_starts_with(host, STR("/")) && host.len > 92) &&
-           is_number(value_of(options, "port"), 1, 65535) &&
-           is_number(value_of(options, "connect_timeout"), INT32_MIN, INT32_MAX);
-}
-
-static void assert_same(str given, str ours, str otherwise, const char *text)
-{
-    if (!str_eq(ours, given.len > 0 ? given : otherwise))
-        fail_msg("%s: \"%.*s\" here and \"%.*s\" there", text, STR_ARG(ours), (int)given.len,
-                 given.ptr ? given.ptr : "");
-}
-
-static void compare(const PQconninfoOption *options, const pg_conninfo *info, const char *text)
-{
-    const str user = value_of(options, "user");
-    assert_same(value_of(options, "host"), info->host, STR("/var/run/postgresql"), text);
-    assert_same(user, info->user, system_user(), text);
-    assert_same(value_of(options, "password"), info->password, STR(""), text);
-    assert_same(value_of(options, "dbname"), info->database, info->user, text);
-    assert_same(value_of(options, "application_name"), info->application_name, STR(""), text);
-    assert_same(value_of(options, "options"), info->options, STR(""), text);
-    int64_t port = 5432;
-    (void)str_to_int64(str_trim(value_of(options, "port"), STR(" \t\n\v\f\r")), &port);
-    assert_int_equal(info->port, port);
 }
 
 static void test_conninfo_agrees_with_libpq(void **state)
@@ -218,10 +216,16 @@ static void test_conninfo_agrees_with_libpq(void **state)
     random_state random = random_start();
     unsigned taken = 0;
     unsigned refused = 0;
+    keywords = PQconndefaults();
+    assert_non_null(keywords);
+    for (keyword_count = 0; keywords[keyword_count].keyword;)
+        keyword_count++;
     for (unsigned i = 0; i < STRINGS; i++) {
         const text_buffer text = random_text(&random);
-        pg_conninfo info;
-        const error e = parse((str){ text.bytes, text.len }, &info);
+        pg_parameters ours = { 0 };
+        const str copy = exact_copy((str){ text.bytes, text.len });
+        const error e = pg_conninfo_text_parse(&memory, copy, &ours);
+        exact_free(copy);
         assert_true(error_is_ok(e) || error_is(e, &PG_CONNINFO_INVALID));
         PQconninfoOption *options = PQconninfoParse(text.bytes, NULL);
         if (!options) {
@@ -231,24 +235,107 @@ static void test_conninfo_agrees_with_libpq(void **state)
             continue;
         }
         taken++;
-        /* A list of hosts in a URI is refused before a parameter can override it. */
-        const bool has_list = str_index((str){ text.bytes, text.len }, ',') < text.len;
-        if (error_is_ok(e) != is_supported(options) && !(has_list && !error_is_ok(e))) {
+        if (error_is_ok(e) == is_refused(options)) {
             char told[512];
             error_describe(e, told, sizeof told);
             fail_msg("libpq differs on %s (%s)", text.bytes, told);
         }
         if (error_is_ok(e))
-            compare(options, &info, text.bytes);
+            compare(options, &ours, text.bytes);
         PQconninfoFree(options);
         arena_reset(&memory);
     }
+    PQconninfoFree(keywords);
     print_message("libpq took %u and refused %u\n", taken, refused);
     assert_true(taken > STRINGS / 20 && refused > STRINGS / 20);
 }
 
+/* --- values ----------------------------------------------------------------------------------- */
+
+/* Whether libpq gets as far as the socket, where nobody is. */
+static bool libpq_takes(const char *text)
+{
+    PGconn *c = PQconnectdb(text);
+    const bool taken = strstr(PQerrorMessage(c), "connection to server") != NULL;
+    PQfinish(c);
+    return taken;
+}
+
+/* What libpq takes and refuses, and this too. */
+static void test_conninfo_values_are_those_of_libpq(void **state)
+{
+    (void)state;
+    static const char *const ROWS[] = {
+        "",
+        "port=",
+        "port=1",
+        "port=' 1 '",
+        "port=0",
+        "port=65535",
+        "port=65536",
+        "port=x",
+        "port=1,2",
+        "port=1,2 host=/nonexistent,/nonexistent",
+        "port=1,2,3 host=/nonexistent,/nonexistent",
+        "port=,2 host=/nonexistent,/nonexistent",
+        "host=/nonexistent, port=1",
+        "host=/nonexistent,/nonexistent hostaddr=127.0.0.1",
+        "connect_timeout=1",
+        "connect_timeout=0",
+        "connect_timeout=-5",
+        "connect_timeout=''",
+        "sslmode=disable",
+        "sslmode=allow",
+        "sslmode=prefer",
+        "sslmode=require",
+        "sslmode=Require",
+        "sslmode=''",
+        "sslmode=verify",
+        "target_session_attrs=any",
+        "target_session_attrs=read-write",
+        "target_session_attrs=read-only",
+        "target_session_attrs=primary",
+        "target_session_attrs=standby",
+        "target_session_attrs=prefer-standby",
+        "target_session_attrs=prefer_standby",
+        "target_session_attrs=''",
+        "channel_binding=disable",
+        "channel_binding=prefer",
+        "channel_binding=require",
+        "channel_binding=on",
+        "channel_binding=''",
+        "gssencmode=disable",
+        "gssencmode=prefer",
+        "gssencmode=no",
+        "ssl_min_protocol_version=TLSv1",
+        "ssl_min_protocol_version=tlsv1.3",
+        "ssl_min_protocol_version=SSLv3",
+        "ssl_min_protocol_version=''",
+        "ssl_max_protocol_version=TLSv1.2",
+        "ssl_max_protocol_version=''",
+        "ssl_max_protocol_version=TLSv1.4",
+        "ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.2",
+        "ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.3",
+        "sslsni=0",
+        "sslsni=1",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
+        char text[256];
+        const bool has_host = strstr(ROWS[i], "host=") != NULL;
+        (void)snprintf(text, sizeof text, "%s user=ada %s", has_host ? "" : "host=/nonexistent",
+                       ROWS[i]);
+        pg_conninfo info;
+        const bool ours = error_is_ok(parse(str_from_c(text), &info));
+        if (ours != libpq_takes(text))
+            fail_msg("%s: %s here", text, ours ? "taken" : "refused");
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { TEST(test_conninfo_agrees_with_libpq) };
+    const struct CMUnitTest tests[] = {
+        TEST(test_conninfo_agrees_with_libpq),
+        TEST(test_conninfo_values_are_those_of_libpq),
+    };
     return cmocka_run_group_tests_name("conninfo_libpq", tests, NULL, NULL);
 }

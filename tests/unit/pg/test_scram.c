@@ -1,5 +1,5 @@
 /* SCRAM-SHA-256: the published exchange, byte for byte, and everything a server can get wrong. */
-#include "scram.h"
+#include "scram_cache.h"
 
 #include "tests/support/exact_copy.h"
 #include "tests/support/in_fiber.h"
@@ -34,7 +34,8 @@ static pg_scram started(void)
 {
     pg_scram s;
     str message;
-    assert_ok(pg_scram_first_with(&s, &memory, USER, CLIENT_NONCE, &message));
+    assert_ok(pg_scram_first_with(
+        &s, &memory, &(pg_scram_vector){ .user = USER, .nonce = CLIENT_NONCE }, &message));
     assert_str_equal(message, STR("n,,n=user,r=rOprNGfwEbeRWgbNEkqO"));
     return s;
 }
@@ -89,8 +90,8 @@ static void test_scram_first_has_a_fresh_printable_nonce_and_no_user(void **stat
     pg_scram s;
     str one;
     str two;
-    assert_ok(pg_scram_first(&s, &memory, &one));
-    assert_ok(pg_scram_first(&s, &memory, &two));
+    assert_ok(pg_scram_first(&s, &memory, &(pg_scram_channel){ 0 }, &one));
+    assert_ok(pg_scram_first(&s, &memory, &(pg_scram_channel){ 0 }, &two));
     assert_true(str_starts_with(one, STR("n,,n=,r=")));
     assert_int_equal(one.len, 8 + 24);
     assert_false(str_eq(one, two));
@@ -349,7 +350,7 @@ static void test_scram_without_memory_fails(void **state)
     arena_init(&none, 0);
     pg_scram s;
     str message;
-    assert_fails(OUT_OF_MEMORY, pg_scram_first(&s, &none, &message));
+    assert_fails(OUT_OF_MEMORY, pg_scram_first(&s, &none, &(pg_scram_channel){ 0 }, &message));
     s = started();
     assert_fails(OUT_OF_MEMORY, pg_scram_server_first(&s, &none, SERVER_FIRST));
     s = started();
@@ -357,6 +358,90 @@ static void test_scram_without_memory_fails(void **state)
     assert_ok(pg_scram_derive(&s, PASSWORD));
     assert_fails(OUT_OF_MEMORY, pg_scram_final(&s, &none, &message));
     arena_deinit(&none);
+}
+
+/* The values were computed apart, by Python's hmac and hashlib, from the exchange above. */
+static void test_scram_proof_covers_the_channel(void **state)
+{
+    (void)state;
+    static const char HASH[] = "\0\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17"
+                               "\20\21\22\23\24\25\26\27\30\31\32\33\34\35\36\37";
+    static const struct {
+        pg_scram_channel channel;
+        const char *first;
+        const char *final;
+        const char *signature;
+    } rows[] = {
+        { { PG_SCRAM_NOT_OFFERED, { NULL, 0 } },
+          "y,,n=user,r=rOprNGfwEbeRWgbNEkqO",
+          "c=eSws,r=" NONCE ",p=FoqiHTtQEDE8lz1CdaEe3tK4mS+iMDTl77SPyDS53DY=",
+          "v=dI4KpiQJwBr1+V+K6U1dA6l6I4I9DUNXWND4pcpRU3U=" },
+        { { PG_SCRAM_BOUND, { HASH, 32 } },
+          "p=tls-server-end-point,,n=user,r=rOprNGfwEbeRWgbNEkqO",
+          "c=cD10bHMtc2VydmVyLWVuZC1wb2ludCwsAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,r=" NONCE
+          ",p=nY1Wus9a+gM2DrbQ1msXFgyhW6KM5ktOxWiU+/P/EGY=",
+          "v=RwppMGddhz/J0lFYaRReBjXcQeNUFP5Qc76Lo5Exrig=" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        pg_scram s;
+        str message;
+        const pg_scram_vector vector = { rows[i].channel, USER, CLIENT_NONCE };
+        assert_ok(pg_scram_first_with(&s, &memory, &vector, &message));
+        assert_str_equal(message, str_from_c(rows[i].first));
+        assert_ok(challenge(&s, SERVER_FIRST));
+        assert_ok(pg_scram_derive(&s, PASSWORD));
+        assert_ok(pg_scram_final(&s, &memory, &message));
+        assert_str_equal(message, str_from_c(rows[i].final));
+        assert_fails(PG_AUTH_FAILED, verify(&s, SERVER_FINAL)); /* that of another channel */
+    }
+    pg_scram s;
+    str message;
+    const pg_scram_vector vector = { rows[1].channel, USER, CLIENT_NONCE };
+    assert_ok(pg_scram_first_with(&s, &memory, &vector, &message));
+    assert_ok(challenge(&s, SERVER_FIRST));
+    assert_ok(pg_scram_derive(&s, PASSWORD));
+    assert_ok(pg_scram_final(&s, &memory, &message));
+    assert_ok(verify(&s, str_from_c(rows[1].signature)));
+}
+
+static void test_scram_kept_keys_answer_without_the_password(void **state)
+{
+    (void)state;
+    pg_scram_cache cache = { 0 };
+    pg_scram s = started();
+    assert_ok(challenge(&s, SERVER_FIRST));
+    assert_false(pg_scram_cache_find(&cache, PASSWORD, &s));
+    assert_ok(pg_scram_derive(&s, PASSWORD));
+    pg_scram_cache_keep(&cache, PASSWORD, &s);
+
+    s = started();
+    assert_ok(challenge(&s, SERVER_FIRST));
+    assert_false(pg_scram_cache_find(&cache, STR("other"), &s));
+    assert_true(pg_scram_cache_find(&cache, PASSWORD, &s));
+    str message;
+    assert_ok(pg_scram_final(&s, &memory, &message));
+    assert_ok(verify(&s, SERVER_FINAL));
+
+    s = started();
+    assert_ok(challenge(&s, STR("r=" NONCE ",s=" SALT ",i=4097")));
+    assert_false(pg_scram_cache_find(&cache, PASSWORD, &s));
+    s = started();
+    assert_ok(challenge(&s, STR("r=" NONCE ",s=W22ZaJ0SNY7soEsUEjb6gA==,i=4096")));
+    assert_false(pg_scram_cache_find(&cache, PASSWORD, &s));
+
+    /* The oldest makes room. */
+    for (int i = 0; i < PG_SCRAM_CACHE_MAX; i++) {
+        s = started();
+        assert_ok(challenge(&s, str_format(&memory, "r=%s,s=" SALT ",i=%d", NONCE, i + 1)));
+        assert_ok(pg_scram_derive(&s, PASSWORD));
+        pg_scram_cache_keep(&cache, PASSWORD, &s);
+    }
+    s = started();
+    assert_ok(challenge(&s, SERVER_FIRST));
+    assert_false(pg_scram_cache_find(&cache, PASSWORD, &s));
+    pg_scram_cache_wipe(&cache);
+    for (size_t i = 0; i < sizeof cache; i++)
+        assert_int_equal(((const uint8_t *)&cache)[i], 0);
 }
 
 int main(void)
@@ -378,6 +463,8 @@ int main(void)
         TEST(test_scram_messages_out_of_turn_fail),
         TEST(test_scram_wipe_leaves_no_key),
         TEST(test_scram_without_memory_fails),
+        TEST(test_scram_proof_covers_the_channel),
+        TEST(test_scram_kept_keys_answer_without_the_password),
     };
     return cmocka_run_group_tests_name("scram", tests, NULL, NULL);
 }

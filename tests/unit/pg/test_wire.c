@@ -236,7 +236,27 @@ static void describe(pg_writer *w)
 static void bind_values(pg_writer *w)
 {
     static const pg_column COLUMNS[] = { { .format = PG_BINARY }, { .format = PG_TEXT } };
-    pg_write_bind(w, STR("s1"), VALUES, ARRAY_LEN(VALUES), COLUMNS, ARRAY_LEN(COLUMNS));
+    pg_write_bind(w, STR("p"), STR("s1"), VALUES, ARRAY_LEN(VALUES), COLUMNS, ARRAY_LEN(COLUMNS));
+}
+static void execute(pg_writer *w)
+{
+    pg_write_execute(w, STR("p"), 258);
+}
+static void close_portal(pg_writer *w)
+{
+    pg_write_close_portal(w, STR("p"));
+}
+static void copy_data(pg_writer *w)
+{
+    pg_write_copy_data(w, STR("a\tb\n"));
+}
+static void copy_row(pg_writer *w)
+{
+    pg_write_copy_row(w, VALUES, ARRAY_LEN(VALUES));
+}
+static void copy_fail(pg_writer *w)
+{
+    pg_write_copy_fail(w, STR("why"));
 }
 static void close_statement(pg_writer *w)
 {
@@ -250,7 +270,7 @@ static void startup(pg_writer *w)
 {
     const str pairs[] = { STR("user"), STR("ada"),      STR("options"),
                           STR(""),     STR("database"), STR("shop") };
-    pg_write_startup(w, pairs, ARRAY_LEN(pairs));
+    pg_write_startup(w, 0, pairs, ARRAY_LEN(pairs));
 }
 static void password(pg_writer *w)
 {
@@ -272,12 +292,19 @@ static void test_wire_messages_are_written_as_counted(void **state)
         { "Parse", parse, STR("P\0\0\0\37s1\0select $1\0\0\3\0\0\0\27\0\0\0\31\0\0\0\0") },
         { "Describe", describe, STR("D\0\0\0\10Ss1\0") },
         { "Bind", bind_values,
-          STR("B\0\0\0\53\0s1\0\0\3\0\1\0\1\0\0\0\3\0\0\0\4\0\0\0\7\377\377\377\377\0\0\0\3"
+          STR("B\0\0\0\54p\0s1\0\0\3\0\1\0\1\0\0\0\3\0\0\0\4\0\0\0\7\377\377\377\377\0\0\0\3"
               "1.5\0\2\0\1\0\0") },
-        { "Execute", pg_write_execute, STR("E\0\0\0\11\0\0\0\0\0") },
+        { "Execute", execute, STR("E\0\0\0\12p\0\0\0\1\2") },
         { "Sync", pg_write_sync, STR("S\0\0\0\4") },
         { "Terminate", pg_write_terminate, STR("X\0\0\0\4") },
         { "Close", close_statement, STR("C\0\0\0\10Ss1\0") },
+        { "Close of a portal", close_portal, STR("C\0\0\0\7Pp\0") },
+        { "CopyData", copy_data, STR("d\0\0\0\10a\tb\n") },
+        { "CopyData of a row", copy_row,
+          STR("d\0\0\0\31\0\3\0\0\0\4\0\0\0\7\377\377\377\377\0\0\0\3"
+              "1.5") },
+        { "CopyDone", pg_write_copy_done, STR("c\0\0\0\4") },
+        { "CopyFail", copy_fail, STR("f\0\0\0\10why\0") },
         { "Query", query, STR("Q\0\0\0\15select 1\0") },
         { "Startup", startup, STR("\0\0\0\40\0\3\0\0user\0ada\0database\0shop\0\0") },
         { "Password", password, STR("p\0\0\0\12c=biws") },

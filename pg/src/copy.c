@@ -1,0 +1,326 @@
+/* COPY: data to and from a table in a stream of its own, on a leased connection.
+ *
+ *   pg_copy_in  -> OPEN --pg_copy_write, pg_copy_row…--> OPEN --pg_copy_finish--> ENDED
+ *   pg_copy_out -> OPEN --pg_copy_read…, ""-----------> ENDED
+ *
+ * Either end: what is written waits until the server has taken what came before it, and what the
+ * server sends is read from its socket only as fast as it is asked for. An error of the server ends
+ * it at once, and is what the next call says. A copy whose scope ends before it is finished is
+ * refused to the server (CopyFail), or dropped: it leaves no trace, and its connection is good. */
+#include "query.h"
+
+#define WRITE_BYTES_MAX ((size_t)32 << 10)  /* of one message */
+#define READ_BYTES_HIGH ((size_t)256 << 10) /* kept for the reader, past which the server waits */
+#define READ_BYTES_MAX  ((size_t)PG_MESSAGE_BYTES_MAX + READ_BYTES_HIGH)
+
+struct pg_copy {
+    pg_tx *tx;
+    pg_tx *own; /* the same, begun for it; NULL: somebody else's */
+    fiber *waiter;
+    pg_result result;
+    bool opened;
+    bool takes_data;
+    bool ended;
+    bool begun_rows;        /* the binary format's header is written */
+    const error_kind *lost; /* the connection, before the end */
+    const char *lost_text;
+    buf came; /* and was not read yet */
+    buf given;
+    deferred *left;
+};
+
+/* --- on the loop ------------------------------------------------------------------------------ */
+
+static void wake(pg_copy *c)
+{
+    fiber *waiter = c->waiter;
+    c->waiter = NULL;
+    if (waiter)
+        fiber_wake(waiter, OK);
+}
+
+static void on_opened(void *arg, bool takes_data)
+{
+    pg_copy *c = arg;
+    c->opened = true;
+    c->takes_data = takes_data;
+    wake(c);
+}
+
+static void on_data(void *arg, str bytes)
+{
+    pg_copy *c = arg;
+    buf_append(&c->came, bytes);
+    if (c->came.len > READ_BYTES_HIGH)
+        stream_pause(c->tx->conn->stream);
+    wake(c);
+}
+
+static void on_drained(void *arg)
+{
+    wake(arg);
+}
+
+static void on_ended(void *arg, const error_kind *lost, const char *text)
+{
+    pg_copy *c = arg;
+    c->ended = true;
+    c->lost = lost;
+    c->lost_text = text;
+    wake(c);
+}
+
+static const pg_sink SINK = {
+    .opened = on_opened,
+    .data = on_data,
+    .drained = on_drained,
+    .ended = on_ended,
+};
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+static void forget(void *arg)
+{
+    pg_copy *c = arg;
+    c->waiter = NULL;
+}
+
+static error wait_for_server(pg_copy *c)
+{
+    c->waiter = fiber_self();
+    return fiber_park("pg copy", forget, c);
+}
+
+static error wait_for_end(pg_copy *c)
+{
+    while (!c->ended) {
+        if (c->came.len > 0) { /* nobody reads it any more */
+            buf_reset(&c->came);
+            stream_resume(c->tx->conn->stream);
+        }
+        TRY(wait_for_server(c));
+    }
+    return OK;
+}
+
+/* How it ended. */
+static error end_error(const pg_copy *c)
+{
+    if (c->lost)
+        return error_set(c->lost, "%s", c->lost_text);
+    TRY(pg_result_error(&c->result));
+    if (!c->opened)
+        return error_set(&PG_INVALID_ARGUMENT, "the statement is no COPY");
+    return c->came.failed ? error_set(&OUT_OF_MEMORY, "no memory for a row") : OK;
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+static void let_go(pg_copy *c)
+{
+    buf_deinit(&c->came);
+    buf_deinit(&c->given);
+}
+
+static void write_failure(pg_writer *w, const void *arg)
+{
+    (void)arg;
+    pg_write_copy_fail(w, STR("the client gave up"));
+}
+
+/* Nothing of it is to stay. What the server still says is dropped on the loop; when it goes on and
+ * on, it is canceled as any statement that nobody waits for. */
+static void give_up(pg_copy *c)
+{
+    pg_conn *conn = c->tx->conn;
+    if (!c->ended) {
+        if (c->takes_data && pg_conn_write(conn, write_failure, NULL).kind)
+            pg_conn_end(conn, false, &PG_CONNECTION_LOST, "a COPY could not be given up");
+        pg_conn_copy_forget(conn);
+        if (conn->stream)
+            stream_resume(conn->stream);
+        pg_tx_note(c->tx, &c->result);
+    }
+    let_go(c);
+}
+
+static error copy_left(void *arg)
+{
+    give_up(arg);
+    return OK;
+}
+
+static void copy_abandoned(void *arg)
+{
+    give_up(arg);
+}
+
+static const cleanup COPY_LEFT = { .run = copy_left, .abandon = copy_abandoned, .name = "pg copy" };
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+static error start(pg_copy *c, pg_target on, str sql)
+{
+    if (!on.tx) {
+        TRY(pg_begin_on(on, NULL, &c->own));
+        c->tx = c->own;
+    }
+    TRY(pg_tx_check(c->tx));
+    TRY(pg_tx_enter(c->tx));
+    const pg_request request = { .result = &c->result, .sink = &SINK, .sink_arg = c };
+    c->ended = false;
+    const error e = pg_conn_copy(c->tx->conn, sql, &request);
+    if (e.kind)
+        c->ended = true;
+    TRY(e);
+    while (!c->opened && !c->ended)
+        TRY(wait_for_server(c));
+    return c->ended ? end_error(c) : OK;
+}
+
+static error open_copy(pg_target on, str sql, bool takes_data, pg_copy **out)
+{
+    *out = NULL;
+    TRY(pg_check_call(sql, (pg_values){ 0 }));
+    pg_copy *c = ARENA_NEW(fiber_arena(), pg_copy);
+    c->tx = on.tx;
+    c->ended = true;
+    c->result.arena = fiber_arena();
+    buf_init(&c->came, READ_BYTES_MAX);
+    buf_init(&c->given, READ_BYTES_MAX);
+    error e = start(c, on, sql);
+    if (!e.kind && c->takes_data != takes_data)
+        e = error_set(&PG_INVALID_ARGUMENT, "a COPY in the other direction");
+    if (!e.kind) {
+        c->left = scope_defer(&COPY_LEFT, c);
+        *out = c;
+        return OK;
+    }
+    if (c->tx)
+        give_up(c);
+    const error undone = pg_rollback(&c->own);
+    return e.kind ? e : undone;
+}
+
+error pg_copy_in_sql(pg_target on, str sql, pg_copy **out)
+{
+    return open_copy(on, sql, true, out);
+}
+
+error pg_copy_out_sql(pg_target on, str sql, pg_copy **out)
+{
+    return open_copy(on, sql, false, out);
+}
+
+/* --- in --------------------------------------------------------------------------------------- */
+
+static void write_data(pg_writer *w, const void *arg)
+{
+    pg_write_copy_data(w, *(const str *)arg);
+}
+
+/* Until the server has taken enough. */
+static error wait_until_drained(pg_copy *c)
+{
+    const pg_conn *conn = c->tx->conn;
+    while (!c->ended && stream_queued(conn->stream) > PG_OUTPUT_BYTES_HIGH)
+        TRY(wait_for_server(c));
+    return c->ended ? end_error(c) : OK;
+}
+
+static error check_writable(const pg_copy *c)
+{
+    invariant(c->takes_data);
+    return c->ended ? end_error(c) : scope_status();
+}
+
+error pg_copy_write(pg_copy *c, str bytes)
+{
+    TRY(check_writable(c));
+    while (bytes.len > 0) {
+        const size_t len = bytes.len < WRITE_BYTES_MAX ? bytes.len : WRITE_BYTES_MAX;
+        const str part = str_slice(bytes, 0, len);
+        bytes = str_slice(bytes, len, bytes.len);
+        TRY(pg_conn_write(c->tx->conn, write_data, &part));
+        TRY(wait_until_drained(c));
+    }
+    return OK;
+}
+
+/* Signature, flags, length of the header's extension (PostgreSQL, COPY, "Binary Format"). */
+static const str BINARY_HEADER = { "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19 };
+static const str BINARY_TRAILER = { "\377\377", 2 };
+
+static void write_row(pg_writer *w, const void *arg)
+{
+    const pg_values *values = arg;
+    pg_write_copy_row(w, values->items, values->count);
+}
+
+error pg_copy_row_values(pg_copy *c, pg_values values)
+{
+    TRY(check_writable(c));
+    if (values.count > INT16_MAX)
+        return error_set(&PG_INVALID_ARGUMENT, "%zu columns", values.count);
+    TRY(pg_check_call(STR(""), values));
+    if (!c->begun_rows)
+        TRY(pg_conn_write(c->tx->conn, write_data, &BINARY_HEADER));
+    c->begun_rows = true;
+    TRY(pg_conn_write(c->tx->conn, write_row, &values));
+    return wait_until_drained(c);
+}
+
+/* --- out -------------------------------------------------------------------------------------- */
+
+error pg_copy_read(pg_copy *c, str *bytes)
+{
+    invariant(!c->takes_data);
+    *bytes = STR("");
+    while (c->came.len == 0 && !c->ended) {
+        stream_resume(c->tx->conn->stream);
+        TRY(wait_for_server(c));
+    }
+    if (c->came.len == 0 || c->came.failed)
+        return end_error(c);
+    const buf spare = c->given;
+    c->given = c->came;
+    c->came = spare;
+    buf_reset(&c->came);
+    *bytes = buf_str(&c->given);
+    return OK;
+}
+
+/* --- finishing -------------------------------------------------------------------------------- */
+
+static void write_done(pg_writer *w, const void *arg)
+{
+    const pg_copy *c = arg;
+    if (c->begun_rows)
+        pg_write_copy_data(w, BINARY_TRAILER);
+    pg_write_copy_done(w);
+}
+
+error pg_copy_finish(pg_copy **owner, uint64_t *affected)
+{
+    pg_copy *c = *owner;
+    *owner = NULL;
+    if (!c->ended) {
+        TRY(scope_status()); /* what is left is given up with the scope */
+        if (c->takes_data)
+            TRY(pg_conn_write(c->tx->conn, write_done, c));
+        TRY(wait_for_end(c));
+    }
+    pg_tx_note(c->tx, &c->result);
+    const error e = end_error(c);
+    pg_tx *own = c->own;
+    if (!e.kind && affected)
+        *affected = c->result.affected;
+    scope_disarm(&c->left);
+    let_go(c);
+    if (!own)
+        return e;
+    if (!e.kind)
+        return pg_commit(&own);
+    const error undone = pg_rollback(&own);
+    return e.kind ? e : undone;
+}

@@ -1,0 +1,18 @@
+/* What is asked of a server's certificate, and what we show it: the TLS configuration that a
+ * connection string's ssl* parameters make. */
+#ifndef PG_SRC_ENCRYPTION_H
+#define PG_SRC_ENCRYPTION_H
+
+#include "conninfo.h"
+
+#include "core/tls.h"
+
+#define PG_ALPN "postgresql"
+
+/* Makes it; reads its files. `*out`: NULL when no connection can have TLS: sslmode=disable, or only
+ * Unix sockets.
+ *   fails  PG_CONNINFO_INVALID: a file that is missing, that OpenSSL cannot use, or a private key
+ *          that others can read; OUT_OF_MEMORY */
+error pg_encryption_config(const pg_conninfo *info, tls_config **out);
+
+#endif

@@ -1,0 +1,225 @@
+/* From the startup message to the first ReadyForQuery, on the opener's fiber.
+ *
+ * Servers since PostgreSQL 14 report whether they are standbys and whether sessions begin
+ * read-only; others are asked by a query, while nobody else can use the connection. */
+#include "startup.h"
+
+#include "pool.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define PAIRS_MAX 24
+
+/* --- messages --------------------------------------------------------------------------------- */
+
+error pg_startup_next(pg_conn *c, pg_message *out)
+{
+    do {
+        *out = (pg_message){ 0 };
+        TRY(pg_conn_await(c, "pg handshake"));
+        *out = c->message;
+    } while (out->type == PG_MSG_NOTICE);
+    pg_report report;
+    return out->type == PG_MSG_ERROR && pg_report_read(out->body, &report)
+               ? pg_report_error(&report)
+               : OK;
+}
+
+error pg_startup_unexpected(const pg_message *m)
+{
+    return error_set(&PG_PROTOCOL_VIOLATION, "a message of type 0x%02x during the handshake",
+                     (unsigned char)m->type);
+}
+
+/* --- the startup message ---------------------------------------------------------------------- */
+
+static void write_startup(pg_writer *w, const void *arg)
+{
+    const pg_conn *c = arg;
+    const pg_conninfo *info = &c->pool->info;
+    const str fixed[] = {
+        STR("user"),
+        info->user,
+        STR("database"),
+        info->database,
+        STR("application_name"),
+        info->application_name,
+        STR("options"),
+        info->options,
+        STR("client_encoding"),
+        STR("UTF8"),
+        /* what a batch may be made of: see request.h */
+        STR("default_transaction_read_only"),
+        c->read_only ? STR("on") : STR_NONE,
+        STR("default_transaction_isolation"),
+        c->read_only ? STR("read committed") : STR_NONE,
+    };
+    str pairs[PAIRS_MAX];
+    static_assert(ARRAY_LEN(fixed) + ARRAY_LEN(info->session) <= PAIRS_MAX, "all fit");
+    memcpy(pairs, fixed, sizeof fixed);
+    memcpy(pairs + ARRAY_LEN(fixed), info->session, sizeof info->session);
+    pg_write_startup(w, c->protocol, pairs, ARRAY_LEN(fixed) + ARRAY_LEN(info->session));
+}
+
+error pg_startup_send(pg_conn *c)
+{
+    c->protocol = c->pool->info.protocol_max;
+    return pg_conn_write(c, write_startup, c);
+}
+
+error pg_startup_negotiate(pg_conn *c, const pg_message *m)
+{
+    pg_reader r = pg_reader_of(m->body);
+    const uint32_t version = pg_reader_u32(&r);
+    const uint32_t refused = pg_reader_u32(&r); /* extensions, of which we ask for none */
+    const uint32_t minor = version & 0xFFFF;
+    if (!pg_reader_done(&r) || refused != 0 || (version >> 16 != 3 && version >> 16 != 0))
+        return error_set(&PG_PROTOCOL_VIOLATION, "a malformed NegotiateProtocolVersion");
+    if (minor >= c->protocol || minor == 1) /* 3.1 never was */
+        return error_set(&PG_PROTOCOL_VIOLATION,
+                         "the server answers protocol 3.%u with 3.%u, which is no step down",
+                         c->protocol, minor);
+    if (minor < c->pool->info.protocol_min)
+        return error_set(&PG_CONNECT_FAILED,
+                         "the server speaks protocol 3.%u, min_protocol_version asks for 3.%u",
+                         minor, c->pool->info.protocol_min);
+    c->protocol = (uint16_t)minor;
+    return OK;
+}
+
+/* --- ready ------------------------------------------------------------------------------------ */
+
+static error read_parameter(pg_conn *c, const pg_message *m)
+{
+    static const struct {
+        str name;
+        str value;
+    } needed[] = {
+        { { "client_encoding", 15 }, { "UTF8", 4 } },
+        { { "integer_datetimes", 17 }, { "on", 2 } },
+    };
+    pg_reader r = pg_reader_of(m->body);
+    const str name = pg_reader_cstring(&r), value = pg_reader_cstring(&r);
+    if (!pg_reader_done(&r))
+        return error_set(&PG_PROTOCOL_VIOLATION, "a malformed ParameterStatus");
+    for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
+        if (str_eq(name, needed[i].name) && !str_eq(value, needed[i].value))
+            return error_set(&PG_CONNECT_FAILED, "the server's %.*s is %.*s, it must be %.*s",
+                             STR_ARG(name), STR_ARG(value), STR_ARG(needed[i].value));
+    }
+    const pg_known known = str_eq(value, STR("on")) ? PG_KNOWN_ON : PG_KNOWN_OFF;
+    if (str_eq(name, STR("in_hot_standby")))
+        c->in_hot_standby = known;
+    else if (str_eq(name, STR("default_transaction_read_only")))
+        c->begins_read_only = known;
+    return OK;
+}
+
+/* Of four bytes in protocol 3.0, up to 256 in 3.2. */
+static error take_key(pg_conn *c, const pg_message *m)
+{
+    pg_reader r = pg_reader_of(m->body);
+    const uint32_t process = pg_reader_u32(&r);
+    const str key = pg_reader_rest(&r);
+    const size_t longest = c->protocol >= 2 ? PG_CANCEL_KEY_BYTES_MAX : 4;
+    if (r.failed || key.len < 4 || key.len > longest)
+        return error_set(&PG_PROTOCOL_VIOLATION, "a malformed BackendKeyData");
+    c->cancel.process = process;
+    c->cancel.key_bytes = (uint32_t)key.len;
+    memcpy(c->cancel.key, key.ptr, key.len);
+    return OK;
+}
+
+error pg_startup_await_ready(pg_conn *c)
+{
+    for (;;) {
+        pg_message m;
+        TRY(pg_startup_next(c, &m));
+        if (m.type == PG_MSG_READY_FOR_QUERY)
+            return OK;
+        if (m.type == PG_MSG_PARAMETER_STATUS)
+            TRY(read_parameter(c, &m));
+        else if (m.type == PG_MSG_BACKEND_KEY_DATA)
+            TRY(take_key(c, &m));
+        else
+            return pg_startup_unexpected(&m);
+    }
+}
+
+/* --- target_session_attrs --------------------------------------------------------------------- */
+
+static void write_question(pg_writer *w, const void *arg)
+{
+    pg_write_query(w, *(const str *)arg);
+}
+
+/* Asks for one boolean, by a query of one row and one column. */
+static error ask(pg_conn *c, str sql, pg_known *out)
+{
+    str cell = STR_NONE;
+    pg_message m;
+    TRY(pg_conn_write(c, write_question, &sql));
+    do {
+        TRY(pg_startup_next(c, &m));
+        if (m.type == PG_MSG_DATA_ROW && !pg_row_read(m.body, &cell, 1))
+            return pg_startup_unexpected(&m);
+        if (m.type == PG_MSG_PARAMETER_STATUS)
+            TRY(read_parameter(c, &m));
+        else if (!strchr("TDCZ", m.type) || m.type == '\0')
+            return pg_startup_unexpected(&m);
+    } while (m.type != PG_MSG_READY_FOR_QUERY);
+    const bool on = str_eq(cell, STR("on")) || str_eq(cell, STR("t"));
+    if (!on && !str_eq(cell, STR("off")) && !str_eq(cell, STR("f")))
+        return error_set(&PG_PROTOCOL_VIOLATION, "the server did not say which kind it is");
+    *out = on ? PG_KNOWN_ON : PG_KNOWN_OFF;
+    return OK;
+}
+
+static error is_standby(pg_conn *c, bool *out)
+{
+    if (c->in_hot_standby == PG_KNOWN_NOT)
+        TRY(ask(c, STR("select pg_catalog.pg_is_in_recovery()"), &c->in_hot_standby));
+    *out = c->in_hot_standby == PG_KNOWN_ON;
+    return OK;
+}
+
+/* On a read-only connection of ours, sessions begin so because we asked for it. */
+static error is_read_only(pg_conn *c, bool *out)
+{
+    TRY(is_standby(c, out));
+    if (*out || c->read_only)
+        return OK;
+    if (c->begins_read_only == PG_KNOWN_NOT)
+        TRY(ask(c, STR("show transaction_read_only"), &c->begins_read_only));
+    *out = c->begins_read_only == PG_KNOWN_ON;
+    return OK;
+}
+
+static error wrong_kind(const char *what)
+{
+    return error_set(&PG_CONNECT_FAILED, "the server %s", what);
+}
+
+error pg_startup_check_session(pg_conn *c, pg_session_attrs wanted)
+{
+    bool is;
+    switch (wanted) {
+    case PG_SESSION_ANY:
+        return OK;
+    case PG_SESSION_READ_WRITE:
+        TRY(is_read_only(c, &is));
+        return is ? wrong_kind("begins sessions read-only") : OK;
+    case PG_SESSION_READ_ONLY:
+        TRY(is_read_only(c, &is));
+        return is || c->read_only ? OK : wrong_kind("begins sessions read-write");
+    case PG_SESSION_PRIMARY:
+        TRY(is_standby(c, &is));
+        return is ? wrong_kind("is a standby") : OK;
+    case PG_SESSION_STANDBY:
+    case PG_SESSION_PREFER_STANDBY:
+        TRY(is_standby(c, &is));
+        return is ? OK : wrong_kind("is no standby");
+    }
+    unreachable();
+}

@@ -1,0 +1,26 @@
+/* The beginning of a session: the startup message, the version of the protocol, what the server
+ * tells of itself, and whether it is one of those that are wanted. */
+#ifndef PG_SRC_STARTUP_H
+#define PG_SRC_STARTUP_H
+
+#include "conn.h"
+#include "conninfo.h"
+
+/* The next message but for notices and the like.
+ *   fails  with what the server refuses us, by SQLSTATE; as pg_conn_await */
+YIELDS error pg_startup_next(pg_conn *c, pg_message *out);
+/* What a message that makes no sense there fails with. */
+error pg_startup_unexpected(const pg_message *m);
+
+/* Introduces us. */
+error pg_startup_send(pg_conn *c);
+/* Takes the server's NegotiateProtocolVersion.
+ *   fails  PG_PROTOCOL_VIOLATION; PG_CONNECT_FAILED for a version below min_protocol_version */
+error pg_startup_negotiate(pg_conn *c, const pg_message *m);
+/* After the authentication, until the server is ready. */
+YIELDS error pg_startup_await_ready(pg_conn *c);
+/* Whether the session is of the kind that target_session_attrs wants.
+ *   fails  PG_CONNECT_FAILED when it is not */
+YIELDS error pg_startup_check_session(pg_conn *c, pg_session_attrs wanted);
+
+#endif

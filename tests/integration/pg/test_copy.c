@@ -1,0 +1,312 @@
+/* COPY to and from a real server: every format, all or nothing, either side stopping early. */
+#include "core/scope.h"
+#include "tests/support/database.h"
+
+#include <string.h>
+
+static pg_pool *db;
+
+static int open_pool(void **state)
+{
+    (void)state;
+    assert_ok(
+        pg_pool_open(&(pg_pool_options){ .connections_max = 2, .acquire_timeout_ms = 2000 }, &db));
+    assert_ok(pg_execute(db, NULL, "drop table if exists copied"));
+    assert_ok(pg_execute(db, NULL,
+                         "create table copied (id bigint primary key, name text, at timestamptz, "
+                         "ratio float8, tags text[])"));
+    return 0;
+}
+
+static int close_pool(void **state)
+{
+    (void)state;
+    assert_ok(pg_execute(db, NULL, "drop table copied"));
+    pg_pool_close(&db);
+    return 0;
+}
+
+static int empty_table(void **state)
+{
+    (void)state;
+    assert_ok(pg_execute(db, NULL, "truncate copied"));
+    return 0;
+}
+
+static int64_t count(void)
+{
+    pg_rows rows;
+    int64_t n = -1;
+    assert_ok(pg_query(db, &rows, "select count(*) from copied"));
+    assert_ok(pg_get(&rows, 0, 0, &n));
+    assert_int_equal(pg_pool_stats_of(db).leased, 0);
+    return n;
+}
+
+static void test_copy_in_takes_text_cut_anywhere(void **state)
+{
+    (void)state;
+    const str text =
+        STR("1\tone\t\\N\t0.5\t{a,b}\n2\t\\N\t\\N\t\\N\t\\N\n3\tth\\tree\t\\N\t1\t{}\n");
+    for (size_t part = 1; part <= text.len; part += 7) {
+        pg_copy *c;
+        uint64_t affected = 0;
+        assert_ok(pg_copy_in(db, &c, "copy copied from stdin"));
+        for (size_t at = 0; at < text.len; at += part)
+            assert_ok(pg_copy_write(c, str_slice(text, at, part)));
+        assert_ok(pg_copy_finish(&c, &affected));
+        assert_null(c);
+        assert_int_equal(affected, 3);
+        assert_int_equal(count(), 3);
+        empty_table(state);
+    }
+}
+
+static void test_copy_in_takes_csv(void **state)
+{
+    (void)state;
+    pg_copy *c;
+    pg_rows rows;
+    str name;
+    assert_ok(pg_copy_in(db, &c, "copy copied (id, name) from stdin (format csv, header)"));
+    assert_ok(pg_copy_write(c, STR("id,name\n1,\"a \"\"quoted\"\"\nline\"\n")));
+    assert_ok(pg_copy_finish(&c, NULL));
+    assert_ok(pg_query(db, &rows, "select name from copied"));
+    assert_ok(pg_get(&rows, 0, 0, &name));
+    assert_str_equal(name, STR("a \"quoted\"\nline"));
+}
+
+static void test_copy_rows_of_values_arrive_as_they_went(void **state)
+{
+    (void)state;
+    static const int64_t ROWS = 20000;
+    pg_copy *c;
+    uint64_t affected;
+    pg_rows rows;
+    str words[] = { STR("a"), STR("b") };
+    const text_list tags = { words, 2 };
+    assert_ok(pg_copy_in(db, &c, "copy copied from stdin (format binary)"));
+    for (int64_t i = 0; i < ROWS; i++) {
+        const opt_text name = { .has = i % 2 == 0, .value = STR("even") };
+        const timestamptz at = { i };
+        assert_ok(pg_copy_row(c, i, name, at, (double)i / 2, tags));
+    }
+    assert_ok(pg_copy_finish(&c, &affected));
+    assert_int_equal(affected, ROWS);
+    assert_ok(pg_query(db, &rows,
+                       "select count(*), count(name), sum(id)::int8, sum(ratio), "
+                       "bool_and(tags = '{a,b}') from copied"));
+    int64_t all, named, sum;
+    double ratio;
+    bool tagged;
+    assert_ok(pg_get(&rows, 0, 0, &all));
+    assert_ok(pg_get(&rows, 0, 1, &named));
+    assert_ok(pg_get(&rows, 0, 2, &sum));
+    assert_ok(pg_get(&rows, 0, 3, &ratio));
+    assert_ok(pg_get(&rows, 0, 4, &tagged));
+    assert_int_equal(all, ROWS);
+    assert_int_equal(named, ROWS / 2);
+    assert_int_equal(sum, ROWS * (ROWS - 1) / 2);
+    assert_true(ratio == (double)sum / 2 && tagged);
+}
+
+static void test_copy_in_that_fails_leaves_nothing(void **state)
+{
+    (void)state;
+    pg_copy *c;
+    assert_ok(pg_copy_in(db, &c, "copy copied (id) from stdin"));
+    assert_ok(pg_copy_write(c, STR("1\n2\nthree\n")));
+    error e = pg_copy_finish(&c, NULL);
+    assert_string_equal(error_detail_of(e)->sqlstate, "22P02");
+    assert_int_equal(count(), 0);
+    /* What the server has found wrong is told before all of it was sent. */
+    assert_ok(pg_copy_in(db, &c, "copy copied (id) from stdin"));
+    e = pg_copy_write(c, STR("one\n"));
+    for (int i = 0; i < 1000 && !e.kind; i++) {
+        assert_ok(fiber_sleep(1));
+        e = pg_copy_write(c, STR("1\n"));
+    }
+    assert_string_equal(error_detail_of(e)->sqlstate, "22P02");
+    e = pg_copy_finish(&c, NULL);
+    assert_string_equal(error_detail_of(e)->sqlstate, "22P02");
+    assert_fails(PG_UNDEFINED_TABLE, pg_copy_in(db, &c, "copy no_such_table from stdin"));
+    assert_null(c);
+    assert_int_equal(count(), 0);
+}
+
+static error copy_and_return(void *arg)
+{
+    pg_copy *c;
+    (void)arg;
+    TRY(pg_copy_in(db, &c, "copy copied (id) from stdin"));
+    TRY(pg_copy_write(c, STR("1\n2\n")));
+    return error_set(&PG_FAILED, "for a reason of its own");
+}
+
+static error copy_out_and_return(void *arg)
+{
+    pg_copy *c;
+    str bytes;
+    (void)arg;
+    TRY(pg_copy_out(db, &c, "copy (select generate_series(1, 1000000)) to stdout"));
+    return pg_copy_read(c, &bytes);
+}
+
+static int32_t server_process(void)
+{
+    pg_rows rows;
+    int32_t process = 0;
+    assert_ok(pg_query(db, &rows, "select pg_backend_pid()"));
+    assert_ok(pg_get(&rows, 0, 0, &process));
+    return process;
+}
+
+static void test_copy_left_by_a_return_leaves_nothing(void **state)
+{
+    (void)state;
+    const int32_t process = server_process();
+    for (int i = 0; i < 4; i++) {
+        assert_fails(PG_FAILED, scope_call(NULL, copy_and_return, NULL));
+        assert_ok(scope_call(NULL, copy_out_and_return, NULL));
+        assert_int_equal(count(), 0);
+    }
+    assert_int_equal(server_process(), process); /* the connection is good */
+}
+
+static error copy_slowly(void *arg)
+{
+    pg_copy *c;
+    (void)arg;
+    TRY(pg_copy_in(db, &c, "copy copied (id) from stdin"));
+    TRY(pg_copy_write(c, STR("1\n")));
+    TRY(fiber_sleep(10000));
+    return pg_copy_finish(&c, NULL);
+}
+
+static void test_copy_past_its_deadline_leaves_nothing(void **state)
+{
+    (void)state;
+    assert_fails(TIMED_OUT, scope_call(&(scope_options){ .deadline_ms = 100 }, copy_slowly, NULL));
+    assert_int_equal(count(), 0);
+}
+
+static void test_copy_out_gives_all_rows(void **state)
+{
+    (void)state;
+    pg_copy *c;
+    uint64_t affected = 0, lines = 0;
+    assert_ok(pg_copy_out(db, &c, "copy (select n from generate_series(1, 300000) n) to stdout"));
+    for (;;) {
+        str bytes;
+        assert_ok(pg_copy_read(c, &bytes));
+        if (bytes.len == 0)
+            break;
+        assert_int_equal(bytes.ptr[bytes.len - 1], '\n');
+        for (size_t i = 0; i < bytes.len; i++)
+            lines += bytes.ptr[i] == '\n';
+    }
+    assert_ok(pg_copy_finish(&c, &affected));
+    assert_int_equal(lines, 300000);
+    assert_int_equal(affected, 300000);
+}
+
+/* One that is not read keeps the server waiting, not the data in memory; others go on. */
+static void test_copy_out_goes_as_fast_as_it_is_read(void **state)
+{
+    (void)state;
+    pg_copy *c;
+    uint64_t bytes_read = 0;
+    size_t most = 0;
+    assert_ok(pg_copy_out(
+        db, &c, "copy (select repeat('x', 10000) from generate_series(1, 20000)) to stdout"));
+    assert_ok(fiber_sleep(100));
+    assert_ok(pg_execute(db, NULL, "select 1"));
+    for (;;) {
+        str bytes;
+        assert_ok(pg_copy_read(c, &bytes));
+        if (bytes.len == 0)
+            break;
+        bytes_read += bytes.len;
+        most = bytes.len > most ? bytes.len : most;
+    }
+    assert_ok(pg_copy_finish(&c, NULL));
+    assert_int_equal(bytes_read, 20000 * 10001);
+    assert_true(most < (1 << 20));
+}
+
+static void test_copy_in_a_transaction_is_part_of_it(void **state)
+{
+    (void)state;
+    pg_tx *tx;
+    pg_copy *c;
+    uint64_t affected;
+    assert_ok(pg_begin(db, &tx));
+    assert_ok(pg_copy_in(tx, &c, "copy copied (id) from stdin"));
+    assert_ok(pg_copy_write(c, STR("1\n2\n")));
+    assert_ok(pg_copy_finish(&c, &affected));
+    assert_ok(pg_execute(tx, NULL, "insert into copied (id) values (3)"));
+    assert_ok(pg_rollback(&tx));
+    assert_int_equal(count(), 0);
+    assert_ok(pg_begin(db, &tx));
+    assert_ok(pg_copy_in(tx, &c, "copy copied (id) from stdin"));
+    assert_ok(pg_copy_finish(&c, &affected));
+    assert_int_equal(affected, 0);
+    assert_ok(pg_commit(&tx));
+}
+
+static void test_copy_of_another_kind_is_refused(void **state)
+{
+    (void)state;
+    pg_copy *c;
+    assert_fails(PG_INVALID_ARGUMENT, pg_copy_in(db, &c, "select 1"));
+    assert_fails(PG_INVALID_ARGUMENT, pg_copy_in(db, &c, ""));
+    assert_fails(PG_INVALID_ARGUMENT, pg_copy_in(db, &c, "copy copied to stdout"));
+    assert_fails(PG_INVALID_ARGUMENT, pg_copy_out(db, &c, "copy copied from stdin"));
+    assert_null(c);
+    assert_int_equal(count(), 0);
+}
+
+/* More than either socket holds. */
+static void test_copy_in_of_megabytes_waits_for_the_server(void **state)
+{
+    (void)state;
+    enum {
+        BYTES = 1000000
+    };
+    pg_copy *c;
+    char *line = arena_alloc(fiber_arena(), BYTES + 16, 1);
+    assert_ok(pg_copy_in(db, &c, "copy copied (id, name) from stdin"));
+    for (int i = 0; i < 50; i++) {
+        const int at = snprintf(line, 16, "%d\t", i);
+        memset(line + at, 'x', BYTES);
+        line[at + BYTES] = '\n';
+        assert_ok(pg_copy_write(c, (str){ line, (size_t)at + BYTES + 1 }));
+    }
+    assert_ok(pg_copy_finish(&c, NULL));
+    assert_int_equal(count(), 50);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, empty_table)
+
+static int run(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_copy_in_takes_text_cut_anywhere),
+        TEST(test_copy_in_takes_csv),
+        TEST(test_copy_rows_of_values_arrive_as_they_went),
+        TEST(test_copy_in_that_fails_leaves_nothing),
+        TEST(test_copy_left_by_a_return_leaves_nothing),
+        TEST(test_copy_past_its_deadline_leaves_nothing),
+        TEST(test_copy_out_gives_all_rows),
+        TEST(test_copy_out_goes_as_fast_as_it_is_read),
+        TEST(test_copy_in_a_transaction_is_part_of_it),
+        TEST(test_copy_of_another_kind_is_refused),
+        TEST(test_copy_in_of_megabytes_waits_for_the_server),
+    };
+    return cmocka_run_group_tests(tests, open_pool, close_pool);
+}
+
+int main(void)
+{
+    return run_with_database(run);
+}

@@ -1,0 +1,191 @@
+/* What a server may do to a COPY that no real one does: change its mind, say too much, leave in the
+ * middle. Each is a clean error, and nobody waits for ever. */
+#include "core/scope.h"
+#include "pg/pg.h"
+#include "tests/support/in_fiber.h"
+#include "tests/support/mock_pg.h"
+
+#define PARSED      "1\0\0\0\4"
+#define NO_PARAMS   "t\0\0\0\6\0\0"
+#define NO_DATA     "n\0\0\0\4"
+#define BOUND       "2\0\0\0\4"
+#define BEGUN       "C\0\0\0\12BEGIN\0"
+#define IN_TX       "Z\0\0\0\5T"
+#define TAKES_DATA  "G\0\0\0\11\0\0\1\0\0"
+#define GIVES_DATA  "H\0\0\0\11\0\0\1\0\0"
+#define DATA        "d\0\0\0\6a\n"
+#define DATA_DONE   "c\0\0\0\4"
+#define COPIED      "C\0\0\0\13COPY 1\0"
+#define FAILURE     "E\0\0\0\44SERROR\0VERROR\0C23505\0Mdup\0nkey\0\0"
+#define COMMITTED   "C\0\0\0\13COMMIT\0"
+#define ROLLED_BACK "C\0\0\0\15ROLLBACK\0"
+
+/* BEGIN is prepared and run. */
+#define BEGIN_DONE                                                          \
+    MOCK_ACCEPT, MOCK_SEND(MOCK_WELCOME), MOCK_EXPECT("PDS"),               \
+        MOCK_SEND(PARSED NO_PARAMS NO_DATA MOCK_READY), MOCK_EXPECT("BES"), \
+        MOCK_SEND(BOUND BEGUN IN_TX), MOCK_EXPECT("Q")
+/* The word behind it: COMMIT, ROLLBACK. */
+#define THEN(tag)                                                                      \
+    MOCK_EXPECT("PDS"), MOCK_SEND(PARSED NO_PARAMS NO_DATA IN_TX), MOCK_EXPECT("BES"), \
+        MOCK_SEND(BOUND tag MOCK_READY)
+
+static error copy_in(void *arg)
+{
+    pg_copy *c;
+    TRY(pg_copy_in((pg_pool *)arg, &c, "copy t from stdin"));
+    TRY(pg_copy_write(c, STR("a\n")));
+    return pg_copy_finish(&c, NULL);
+}
+
+static error copy_out(void *arg)
+{
+    pg_copy *c;
+    str bytes;
+    TRY(pg_copy_out((pg_pool *)arg, &c, "copy t to stdout"));
+    do
+        TRY(pg_copy_read(c, &bytes));
+    while (bytes.len > 0);
+    return pg_copy_finish(&c, NULL);
+}
+
+/* Plays the script to a copy; returns what became of that, and of the script. */
+static error play(const mock_pg_step *steps, size_t count, error (*fn)(void *arg),
+                  const char **problem)
+{
+    static mock_pg m;
+    pg_pool *db;
+    mock_pg_start(&m, &(mock_pg_options){ steps, count });
+    assert_ok(pg_pool_open(
+        &(pg_pool_options){ .conninfo = str_from_c(m.conninfo), .connections_max = 1 }, &db));
+    const error e = scope_call(&(scope_options){ .deadline_ms = 20000 }, fn, db);
+    pg_pool_close(&db);
+    *problem = mock_pg_stop(&m);
+    return e;
+}
+
+#define PLAY(script, fn) play(script, ARRAY_LEN(script), fn, &problem)
+
+static void test_mock_copy_both_ways_is_said_right(void **state)
+{
+    (void)state;
+    static const mock_pg_step IN[] = {
+        BEGIN_DONE,      MOCK_SEND(TAKES_DATA), MOCK_EXPECT("dc"), MOCK_SEND(COPIED IN_TX),
+        THEN(COMMITTED),
+    };
+    static const mock_pg_step OUT[] = {
+        BEGIN_DONE,
+        MOCK_SEND(GIVES_DATA DATA DATA DATA_DONE COPIED IN_TX),
+        THEN(COMMITTED),
+    };
+    const char *problem;
+    assert_ok(PLAY(IN, copy_in));
+    assert_null(problem);
+    assert_ok(PLAY(OUT, copy_out));
+    assert_null(problem);
+}
+
+static void test_mock_copy_error_at_any_time_is_told(void **state)
+{
+    (void)state;
+    static const mock_pg_step AT_ONCE[] = {
+        BEGIN_DONE,
+        MOCK_SEND(FAILURE "Z\0\0\0\5E"),
+        THEN(ROLLED_BACK),
+    };
+    static const mock_pg_step AFTER_DATA[] = {
+        BEGIN_DONE,        MOCK_SEND(TAKES_DATA),
+        MOCK_EXPECT("dc"), MOCK_SEND(FAILURE "Z\0\0\0\5E"),
+        THEN(ROLLED_BACK),
+    };
+    static const mock_pg_step IN_DATA[] = {
+        BEGIN_DONE,
+        MOCK_SEND(GIVES_DATA DATA FAILURE "Z\0\0\0\5E"),
+        THEN(ROLLED_BACK),
+    };
+    const char *problem;
+    assert_fails(PG_UNIQUE_VIOLATION, PLAY(AT_ONCE, copy_in));
+    assert_null(problem);
+    assert_fails(PG_UNIQUE_VIOLATION, PLAY(AFTER_DATA, copy_in));
+    assert_null(problem);
+    assert_fails(PG_UNIQUE_VIOLATION, PLAY(IN_DATA, copy_out));
+    assert_null(problem);
+}
+
+static void test_mock_copy_that_makes_no_sense_ends_the_connection(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        mock_pg_step answer;
+        error (*fn)(void *arg);
+    } rows[] = {
+        { "data before it opens", MOCK_SEND(DATA), copy_out },
+        { "opened twice", MOCK_SEND(GIVES_DATA GIVES_DATA), copy_out },
+        { "a row in data", MOCK_SEND(GIVES_DATA "D\0\0\0\6\0\0"), copy_out },
+        { "data behind its end", MOCK_SEND(GIVES_DATA COPIED DATA), copy_out },
+        { "ready without an end", MOCK_SEND(GIVES_DATA DATA IN_TX), copy_out },
+        { "both ways", MOCK_SEND("W\0\0\0\11\0\0\1\0\0"), copy_out },
+        { "bound", MOCK_SEND(BOUND), copy_in },
+        { "a portal", MOCK_SEND("s\0\0\0\4"), copy_in },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const mock_pg_step script[] = { BEGIN_DONE, rows[i].answer, MOCK_STALL };
+        const char *problem;
+        const error e = PLAY(script, rows[i].fn);
+        if (!error_is(e, &PG_PROTOCOL_VIOLATION))
+            fail_msg("%s: %s", rows[i].name, e.kind ? e.kind->name : "OK");
+    }
+}
+
+static void test_mock_copy_whose_connection_is_lost_fails(void **state)
+{
+    (void)state;
+    static const mock_pg_step OPENING[] = { BEGIN_DONE, MOCK_CLOSE };
+    static const mock_pg_step WRITING[] = { BEGIN_DONE, MOCK_SEND(TAKES_DATA), MOCK_EXPECT("d"),
+                                            MOCK_CLOSE };
+    static const mock_pg_step READING[] = { BEGIN_DONE, MOCK_SEND(GIVES_DATA DATA "d\0\0"),
+                                            MOCK_CLOSE };
+    const char *problem;
+    assert_fails(PG_CONNECTION_LOST, PLAY(OPENING, copy_in));
+    assert_fails(PG_CONNECTION_LOST, PLAY(WRITING, copy_in));
+    assert_fails(PG_CONNECTION_LOST, PLAY(READING, copy_out));
+}
+
+static error give_up_in_the_middle(void *arg)
+{
+    pg_copy *c;
+    TRY(pg_copy_in((pg_pool *)arg, &c, "copy t from stdin"));
+    TRY(pg_copy_write(c, STR("a\n")));
+    return error_set(&PG_FAILED, "for a reason of its own");
+}
+
+static void test_mock_copy_given_up_is_refused_to_the_server(void **state)
+{
+    (void)state;
+    static const mock_pg_step SCRIPT[] = {
+        BEGIN_DONE,        MOCK_SEND(TAKES_DATA),
+        MOCK_EXPECT("df"), MOCK_SEND(FAILURE "Z\0\0\0\5E"),
+        THEN(ROLLED_BACK),
+    };
+    const char *problem;
+    assert_fails(PG_FAILED, PLAY(SCRIPT, give_up_in_the_middle));
+    assert_null(problem);
+}
+
+static int run(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mock_copy_both_ways_is_said_right),
+        cmocka_unit_test(test_mock_copy_error_at_any_time_is_told),
+        cmocka_unit_test(test_mock_copy_that_makes_no_sense_ends_the_connection),
+        cmocka_unit_test(test_mock_copy_whose_connection_is_lost_fails),
+        cmocka_unit_test(test_mock_copy_given_up_is_refused_to_the_server),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return run_in_fiber(run);
+}

@@ -101,6 +101,10 @@ error tls_config_set_ticket_keys(tls_config *server, const uint8_t keys[][TLS_TI
  *   fails  TLS_FAILED, OUT_OF_MEMORY; STREAM_CLOSED when the stream is closing or at its end. The
  *          stream is then as before, and to be closed by its owner */
 error stream_start_tls_server(stream *s, tls_config *config);
+/* The same inside `data`, for a header in plaintext that stands before TLS (the PROXY protocol):
+ * what `data` then does not consume is the peer's first of TLS.
+ *   fails  as stream_start_tls_server; closed() tells TLS_FAILED when over 16 KiB are left */
+error stream_start_tls_server_behind(stream *s, tls_config *config);
 /* The same for the connecting side, right after stream_connect (`opened` then comes once, after the
  * handshake) or in the middle of a stream (it then comes again). `server_name`: a DNS name or a
  * numeric address, against which the certificate is checked, and which the server is told if it is

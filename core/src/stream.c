@@ -786,6 +786,15 @@ bool stream_is_gone(const stream *s)
     return s->state == STREAM_GONE;
 }
 
+void stream_layer_take_input(stream *s, char *to, size_t bytes)
+{
+    invariant(s->in && bytes == s->in_to - s->in_from);
+    memcpy(to, s->in->data + s->in_from, bytes);
+    s->in_from = s->in_to;
+    plain_unused(s);
+    stream_read_later(s->loop, s);
+}
+
 char *stream_layer_space(stream *s, size_t *bytes)
 {
     return plain_space(s, bytes);

@@ -61,6 +61,9 @@ size_t stream_input_left(const stream *s);
 bool stream_is_gone(const stream *s);
 /* Whether `data` may be called. */
 bool stream_takes_input(const stream *s);
+/* Takes all unconsumed input, `bytes` of it, out; in `begin` only. The stream then goes on with
+ * `advance`, soon. */
+void stream_layer_take_input(stream *s, char *to, size_t bytes);
 /* Whether our side is to end once all is sent. */
 bool stream_is_ending(const stream *s);
 /* Where the owner's next bytes go, as stream_input_space. */

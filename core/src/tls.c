@@ -46,6 +46,7 @@ typedef struct tls_session {
     SSL *ssl;
     tls_state state;
     bool started;   /* the handshake */
+    bool inherits;  /* input left in plaintext is the peer's first of TLS */
     bool end_said;  /* close_notify is on the wire; what OpenSSL writes after it is dropped */
     bool no_memory; /* for the wire */
     uint32_t messages;
@@ -315,10 +316,34 @@ static void advance(stream_layer *y)
     y->holding = t->raw_from < t->raw_to;
 }
 
+/* What the owner has left is read as if it came from the socket now. */
+static void inherit(tls_session *t, size_t left)
+{
+    if (left > BLOCK_CAPACITY) {
+        failed(t, &TLS_FAILED, "too much came before the TLS handshake");
+        return;
+    }
+    t->raw = block_acquire(BLOCK_CAPACITY);
+    t->no_memory = !t->raw;
+    if (t->no_memory) {
+        broke(t);
+        return;
+    }
+    t->raw_from = 0;
+    t->raw_to = (uint32_t)left;
+    t->layer.holding = true;
+    stream_layer_take_input(t->layer.stream, t->raw->data, left);
+}
+
 static void begin(stream_layer *y, size_t left)
 {
-    if (left > 0)
-        failed(session_of(y), &TLS_FAILED, "bytes came in plaintext behind the start of TLS");
+    tls_session *t = session_of(y);
+    if (left == 0)
+        return;
+    if (t->inherits)
+        inherit(t, left);
+    else
+        failed(t, &TLS_FAILED, "bytes came in plaintext behind the start of TLS");
 }
 
 /* --- output ---------------------------------------------------------------------------------- */
@@ -450,6 +475,15 @@ error stream_start_tls_server(stream *s, tls_config *config)
     invariant(tls_config_is_server(config));
     tls_session *t;
     TRY(session_new(config, &t));
+    return session_start(t, s);
+}
+
+error stream_start_tls_server_behind(stream *s, tls_config *config)
+{
+    invariant(tls_config_is_server(config));
+    tls_session *t;
+    TRY(session_new(config, &t));
+    t->inherits = true;
     return session_start(t, s);
 }
 

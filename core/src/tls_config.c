@@ -404,16 +404,39 @@ static error add_context(tls_config *config, const SSL_METHOD *method, tls_versi
     return OK;
 }
 
-/* A session resumes where its certificate and the check of clients are the same. */
+/* The issuers of clients that are trusted, as one hash. */
+static error digest_client_roots(SSL_CTX *c, uint8_t out[DIGEST_SHA256_BYTES])
+{
+    STACK_OF(X509) *roots = X509_STORE_get1_all_certs(SSL_CTX_get_cert_store(c));
+    error e = roots ? digest_sha256(NULL, 0, out) : out_of_memory();
+    for (int i = 0; error_is_ok(e) && i < sk_X509_num(roots); i++) {
+        uint8_t one[DIGEST_SHA256_BYTES];
+        if (!X509_digest(sk_X509_value(roots, i), EVP_sha256(), one, NULL)) {
+            e = out_of_memory();
+            break;
+        }
+        const str pieces[] = { { (const char *)out, DIGEST_SHA256_BYTES },
+                               { (const char *)one, sizeof one } };
+        e = digest_sha256(pieces, ARRAY_LEN(pieces), out);
+    }
+    sk_X509_pop_free(roots, X509_free);
+    return e;
+}
+
+/* A session resumes where its certificate and the check of clients are the same: whose issuer is
+ * trusted no more does not come in by a ticket of before. */
 static error bind_sessions(SSL_CTX *c, const tls_server_options *options)
 {
-    uint8_t certificate[DIGEST_SHA256_BYTES], id[DIGEST_SHA256_BYTES];
+    uint8_t certificate[DIGEST_SHA256_BYTES], roots[DIGEST_SHA256_BYTES], id[DIGEST_SHA256_BYTES];
     if (!X509_digest(SSL_CTX_get0_certificate(c), EVP_sha256(), certificate, NULL))
         return out_of_memory();
+    TRY(digest_client_roots(c, roots));
     const str pieces[] = {
         { (const char *)certificate, sizeof certificate },
-        options->client_optional ? STR("o") : STR("r"),
-        options->client_ca_file,
+        { (const char *)roots, sizeof roots },
+        !has_text(options->client_ca_file) ? STR("n")
+        : options->client_optional         ? STR("o")
+                                           : STR("r"),
     };
     TRY(digest_sha256(pieces, ARRAY_LEN(pieces), id));
     return SSL_CTX_set_session_id_context(c, id, sizeof id) ? OK : out_of_memory();
@@ -425,18 +448,18 @@ static error add_server_context(tls_config *config, const tls_server_options *op
     TRY(add_context(config, TLS_server_method(), options->version_min));
     SSL_CTX *c = config->contexts[config->context_count - 1];
     TRY(load_certificate(c, certificate));
-    TRY(bind_sessions(c, options));
     SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF); /* tickets hold all */
     SSL_CTX_set_tlsext_servername_callback(c, choose_certificate);
     SSL_CTX_set_tlsext_servername_arg(c, config);
     if (config->alpn_bytes > 0)
         SSL_CTX_set_alpn_select_cb(c, choose_protocol, config);
-    if (!config->asks_clients)
-        return OK;
-    SSL_CTX_set_verify(
-        c, SSL_VERIFY_PEER | (options->client_optional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT),
-        NULL);
-    return load(c, "client CA", options->client_ca_file, use_client_roots);
+    if (config->asks_clients) {
+        SSL_CTX_set_verify(
+            c, SSL_VERIFY_PEER | (options->client_optional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT),
+            NULL);
+        TRY(load(c, "client CA", options->client_ca_file, use_client_roots));
+    }
+    return bind_sessions(c, options);
 }
 
 static error add_client_context(tls_config *config, const tls_client_options *options)

@@ -396,6 +396,34 @@ static void test_tls_ticket_does_not_get_around_the_client_check(void **state)
     assert_false(server.opened);
 }
 
+/* Nor does one that was given to a client of an issuer who is trusted no more, when the file that
+ * says who is has changed. */
+static void test_tls_ticket_does_not_outlive_the_issuers_file(void **state)
+{
+    (void)state;
+    char link[128];
+    tls_server_options s = server_options();
+    tls_client_options c = client_options();
+    (void)snprintf(link, sizeof link, "%s/issuers", tls_files_directory);
+    s.client_ca_file = str_from_c(link);
+    s.client_optional = true;
+    c.certificate.cert_file = tls_file_name("client");
+    assert_int_equal(symlink(tls_file_path("ca"), link), 0);
+    configure(&s, &c);
+    restart_server(&s, 0, 1);
+    assert_false(connect_once());
+    restart_server(&s, 0, 1);
+    assert_true(connect_once());
+    unlink(link);
+    assert_int_equal(symlink(tls_file_path("foreign-ca"), link), 0);
+    s.certificate.cert_file = tls_file_name("server"); /* its text is of limited life */
+    restart_server(&s, 0, 1);
+    unlink(link);
+    fail_both("localhost");
+    assert_fails(TLS_FAILED, server.why);
+    assert_false(server.opened);
+}
+
 static void test_tls_ticket_keys_are_of_servers(void **state)
 {
     (void)state;
@@ -549,6 +577,7 @@ static int run(void)
         PAIR_TEST(test_tls_reconnecting_client_resumes),
         PAIR_TEST(test_tls_shared_ticket_keys_outlive_the_server),
         PAIR_TEST(test_tls_ticket_does_not_get_around_the_client_check),
+        PAIR_TEST(test_tls_ticket_does_not_outlive_the_issuers_file),
         PAIR_TEST(test_tls_ticket_keys_are_of_servers),
         PAIR_TEST(test_tls_end_point_is_the_certificates_hash),
         PAIR_TEST(test_tls_bad_files_are_named),

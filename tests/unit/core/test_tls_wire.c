@@ -456,6 +456,89 @@ static void test_tls_plaintext_behind_the_start_is_refused(void **state)
     assert_false(client.opened);
 }
 
+/* Wants four bytes before TLS. */
+static size_t start_behind_header(side *s, str bytes)
+{
+    if (stream_is_tls(s->stream)) {
+        buf_append(&s->got, bytes);
+        return bytes.len;
+    }
+    if (bytes.len < 4)
+        return 0;
+    if (!error_is_ok(stream_start_tls_server_behind(s->stream, server_config)))
+        stream_abort(s->stream);
+    return 4;
+}
+
+/* The client does not wait: header and handshake come in one piece, or not. */
+static void test_tls_behind_a_header_takes_what_came_with_it(void **state)
+{
+    (void)state;
+    configure(NULL, NULL);
+    for (int apart = 0; apart < 2; apart++) {
+        connect_plain(NULL);
+        server.take = start_behind_header;
+        stream_write(client.stream, STR("head"));
+        if (apart) {
+            eventually(server.data_calls > 0);
+            assert_ok(fiber_sleep(10));
+        }
+        assert_ok(stream_start_tls_client(client.stream, client_config, STR("localhost")));
+        stream_write(client.stream, STR("secret"));
+        eventually(server.got.len == 6 || server.closed);
+        assert_true(server.opened && client.opened);
+        assert_str_equal(buf_str(&server.got), STR("secret"));
+        buf_reset(&server.got);
+        talk();
+        close_both();
+    }
+}
+
+static void test_tls_behind_a_header_refuses_what_is_no_handshake(void **state)
+{
+    (void)state;
+    static char garbage[3 * BLOCK_CAPACITY];
+    static const size_t sizes[] = { 1, 600, BLOCK_CAPACITY, sizeof garbage };
+    memset(garbage, 'x', sizeof garbage);
+    configure(NULL, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        connect_bare(&server, false);
+        server.take = start_behind_header;
+        peer_send(bare, STR("hea"));
+        eventually(server.data_calls > 0);
+        peer_send(bare, STR("d"));
+        peer_send(bare, (str){ garbage, sizes[i] });
+        close(bare);
+        bare = -1;
+        eventually(server.closed);
+        assert_false(error_is_ok(server.why));
+        assert_false(server.opened);
+        assert_int_equal(server.got.len, 0);
+        forget(&server);
+    }
+}
+
+/* All that a read brings may be left, but no more than a block holds. */
+static size_t start_when_much_is_there(side *s, str bytes)
+{
+    if (bytes.len < 2 * BLOCK_CAPACITY)
+        return 0;
+    return start_behind_header(s, bytes);
+}
+
+static void test_tls_behind_a_header_with_too_much_is_refused(void **state)
+{
+    (void)state;
+    static char garbage[3 * BLOCK_CAPACITY];
+    configure(NULL, NULL);
+    connect_bare(&server, false);
+    server.take = start_when_much_is_there;
+    peer_send(bare, (str){ garbage, sizeof garbage });
+    eventually(server.closed);
+    assert_fails(TLS_FAILED, server.why);
+    assert_non_null(strstr(server.why_text, "too much"));
+}
+
 static size_t take_nothing(side *s, str bytes)
 {
     (void)s;
@@ -713,6 +796,9 @@ static int run(void)
         PAIR_TEST(test_tls_may_start_after_plaintext),
         PAIR_TEST(test_tls_plaintext_behind_the_start_is_refused),
         PAIR_TEST(test_tls_unconsumed_plaintext_is_refused),
+        PAIR_TEST(test_tls_behind_a_header_takes_what_came_with_it),
+        PAIR_TEST(test_tls_behind_a_header_refuses_what_is_no_handshake),
+        PAIR_TEST(test_tls_behind_a_header_with_too_much_is_refused),
         PAIR_TEST(test_tls_64_mib_both_ways_at_once_arrive_intact),
         PAIR_TEST(test_tls_1_2_is_spoken_too),
         PAIR_TEST(test_tls_older_versions_are_refused),

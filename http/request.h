@@ -52,9 +52,22 @@ const http_route *http_request_route(const http_request *req);
 const char *http_request_pattern(const http_request *req);
 /* The request's id in the log: the engine's, or what http_request_ids has taken over. */
 str http_request_id(const http_request *req);
-/* The client's IP address: the peer's, or, when that is one of HTTP_TRUSTED_PROXIES, the one that
- * these proxies vouch for. STR_NONE when there is none, as for a Unix socket. */
+/* The client's IP address: the peer's, or the one that its PROXY header has; when that is one of
+ * HTTP_TRUSTED_PROXIES, the one that these proxies vouch for. STR_NONE when there is none, as for a
+ * Unix socket. */
 str http_client_address(http_request *req);
+
+/* What protects the connection that a request came by. */
+typedef struct http_tls {
+    str version;          /* "TLSv1.3" */
+    str server_name;      /* that the client asked for (SNI); STR_NONE: none */
+    bool resumed;         /* by a ticket of an earlier connection */
+    bool client_verified; /* it has shown a certificate that TLS_CLIENT_CA_FILE vouches for */
+    str client_subject;   /* of that, as RFC 2253 writes it ("CN=ada,O=Brio"); else STR_NONE */
+} http_tls;
+/* NULL in plaintext; what a proxy in front does with its clients is not seen here. The same for the
+ * whole request. When the client has gone before the first call, there is only that it was TLS. */
+const http_tls *http_request_tls(http_request *req);
 
 /* Where a request stands in a journey through several services (W3C Trace Context). */
 typedef struct http_trace {

@@ -448,9 +448,10 @@ static error session_new(tls_config *config, tls_session **out)
 }
 
 /* Puts the session onto the stream, which owns it then. */
-static error session_start(tls_session *t, stream *s)
+static error session_start(tls_session *t, stream *s, bool inherits)
 {
     error e;
+    t->inherits = inherits;
     if (stream_input_left(s) > 0)
         e = error_set(&TLS_FAILED, "bytes came in plaintext behind the start of TLS");
     else if (stream_queued(s) > tls_wire_room(&t->wire))
@@ -475,7 +476,7 @@ error stream_start_tls_server(stream *s, tls_config *config)
     invariant(tls_config_is_server(config));
     tls_session *t;
     TRY(session_new(config, &t));
-    return session_start(t, s);
+    return session_start(t, s, false);
 }
 
 error stream_start_tls_server_behind(stream *s, tls_config *config)
@@ -483,8 +484,7 @@ error stream_start_tls_server_behind(stream *s, tls_config *config)
     invariant(tls_config_is_server(config));
     tls_session *t;
     TRY(session_new(config, &t));
-    t->inherits = true;
-    return session_start(t, s);
+    return session_start(t, s, true);
 }
 
 /* Letters, digits, '-', '_' and dots: names in other scripts come as "xn--…". */
@@ -540,7 +540,7 @@ error stream_start_tls_client(stream *s, tls_config *config, str server_name)
         return e;
     }
     tls_config_resume(config, t->ssl, t->name);
-    return session_start(t, s);
+    return session_start(t, s, false);
 }
 
 /* --- questions ------------------------------------------------------------------------------- */

@@ -2,7 +2,10 @@
 #include "debug.h"
 #include "environment.h"
 #include "quarantine.h"
+#include "tls.h"
 #include "worker.h"
+
+#include "core/tls.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +19,14 @@ static const char *const PROXY_HEADERS[] = {
     [HTTP_PROXY_X_FORWARDED_FOR] = "x-forwarded-for", [HTTP_PROXY_FORWARDED] = "forwarded", NULL
 };
 
+static const char *const CLIENT_CERTS[] = { [HTTP_CLIENT_CERT_NONE] = "none",
+                                            [HTTP_CLIENT_CERT_OPTIONAL] = "optional",
+                                            [HTTP_CLIENT_CERT_REQUIRED] = "required",
+                                            NULL };
+static const char *const TLS_VERSIONS[] = {
+    [TLS_VERSION_1_2] = "1.2", [TLS_VERSION_1_3] = "1.3", NULL
+};
+
 #define AT(member) offsetof(http_settings, member)
 #define DAY_MS     86400000
 static const config_entry SETTINGS[] = {
@@ -25,7 +36,8 @@ static const config_entry SETTINGS[] = {
       .offset = AT(config_file) },
     { "LISTEN", CONFIG_TEXT, .min = 1, .max = 4096,
       .meaning = "addresses to listen on instead of HOST and PORT, with spaces between: "
-                 "127.0.0.1:80 [::1]:80 unix:/run/app.sock?mode=660",
+                 "127.0.0.1:80 tls:[::1]:443 unix:/run/app.sock?mode=660; proxy: and proxy+tls: "
+                 "begin with a PROXY header",
       .offset = AT(listen) },
     { "HOST", CONFIG_TEXT, "127.0.0.1", .min = 1, .max = 64, .meaning = "IP address to listen on",
       .offset = AT(host) },
@@ -119,6 +131,27 @@ static const config_entry SETTINGS[] = {
       .offset = AT(trusted_proxies) },
     { "HTTP_PROXY_HEADER", CONFIG_CHOICE, "x-forwarded-for", .choices = PROXY_HEADERS,
       .meaning = "the header that these proxies write", .offset = AT(proxy_field) },
+    { "TLS_CERT_FILE", CONFIG_TEXT, "", .max = 4096,
+      .meaning = "certificate of listeners with tls:, then those that lead to its root (PEM). Read "
+                 "again by SIGHUP, like all files here",
+      .offset = AT(tls_cert_file) },
+    { "TLS_KEY_FILE", CONFIG_TEXT, "", .max = 4096,
+      .meaning = "its private key (PEM), where that is not in TLS_CERT_FILE",
+      .offset = AT(tls_key_file) },
+    { "TLS_OTHER_CERT_FILES", CONFIG_TEXT, "", .max = 16384,
+      .meaning = "certificates for other names, CERT or CERT,KEY, with spaces between",
+      .offset = AT(tls_other_cert_files) },
+    { "TLS_CLIENT_CA_FILE", CONFIG_TEXT, "", .max = 4096,
+      .meaning = "who may issue clients' certificates (PEM)", .offset = AT(tls_client_ca_file) },
+    { "TLS_CLIENT_CERT", CONFIG_CHOICE, "none", .choices = CLIENT_CERTS,
+      .meaning = "whether clients are asked for one", .offset = AT(tls_client_cert) },
+    { "TLS_VERSION_MIN", CONFIG_CHOICE, "1.2", .choices = TLS_VERSIONS,
+      .meaning = "oldest version of TLS", .offset = AT(tls_version_min) },
+    { "TLS_HANDSHAKE_TIMEOUT", CONFIG_DURATION, "10s", .min = 1, .max = DAY_MS,
+      .meaning = "time a handshake may take", .offset = AT(tls_handshake_timeout_ms) },
+    { "TLS_TICKET_ROTATION", CONFIG_DURATION, "8h", .min = 1000, .max = DAY_MS,
+      .meaning = "time after which session tickets get a new key; the three before it still count",
+      .offset = AT(tls_ticket_rotation_ms) },
     { "LOG_LEVEL", CONFIG_CHOICE, "info", .choices = LEVELS,
       .meaning = "least level that is logged", .offset = AT(log_level) },
     { "LOG_FORMAT", CONFIG_CHOICE, "auto", .choices = FORMATS,
@@ -195,14 +228,19 @@ static int serve(const http_app *app, char *const *arguments, char *const *envir
     error e = config_read(SETTINGS, &settings);
     if (error_is_ok(e))
         e = read_trust(&settings);
-    if (e.kind)
-        return complain(e, 2);
     arena_init(&a, APP_ARENA_BYTES_MAX);
+    if (error_is_ok(e))
+        e = http_tls_open(&a, &settings);
+    if (e.kind) {
+        arena_deinit(&a);
+        return complain(e, 2);
+    }
     e = build_router(app, &settings, &a, &r);
     const supervisor_start start = {
         .app = app, .settings = &settings, .router = r, .program = { arguments, environment }
     };
     const int status = e.kind ? complain(e, 1) : http_supervisor_run(&start);
+    tls_config_free(&settings.tls);
     arena_deinit(&a);
     return status;
 }

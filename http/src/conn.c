@@ -3,6 +3,7 @@
  *
  * Invariant: a connection is freed when its stream is gone and no fiber works for it, whichever
  * comes last. */
+#include "entrance.h"
 #include "file.h"
 #include "room.h"
 
@@ -66,7 +67,8 @@ static void conn_free_if_done(http_conn *c)
 static void conn_closed(stream *s, error why)
 {
     http_conn *c = stream_owner(s);
-    if (error_is(why, &STREAM_FILE_FAILED)) /* how a client goes is its own affair */
+    http_entrance_closed(c, why);
+    if (error_is(why, &STREAM_FILE_FAILED)) /* else, how a client goes is its own affair */
         log_error("response broken off", LOG_ERR(why));
     c->stream = NULL;
     if (c->request && c->request->fiber)
@@ -374,11 +376,9 @@ static http_head_limits head_limits(const http_settings *settings)
     };
 }
 
-static size_t conn_data(stream *s, str bytes)
+/* Bytes of the connection's request: of its head, or of its body. */
+static size_t take_request(http_conn *c, str bytes)
 {
-    http_conn *c = stream_owner(s);
-    if (c->closing)
-        return bytes.len;
     if (c->request && c->request->fiber)
         return http_body_take(c->request, bytes);
     if (bytes.len == 0) {
@@ -393,7 +393,7 @@ static size_t conn_data(stream *s, str bytes)
     const http_head_limits limits = head_limits(c->server->settings);
     switch (http_head_parse(&req->head, bytes, &limits)) {
     case HTTP_HEAD_INCOMPLETE:
-        if (stream_at_end(s))
+        if (stream_at_end(c->stream))
             conn_close(c);
         return 0;
     case HTTP_HEAD_DONE:
@@ -405,15 +405,39 @@ static size_t conn_data(stream *s, str bytes)
     unreachable();
 }
 
+/* Bytes before the first request; what stands behind a header is taken at once. */
+static size_t enter(http_conn *c, str bytes)
+{
+    size_t consumed;
+    if (!http_entrance_take(c, bytes, &consumed)) {
+        conn_close(c);
+        return bytes.len;
+    }
+    const str rest = str_slice(bytes, consumed, bytes.len);
+    if (c->stage == HTTP_STAGE_REQUESTS && (rest.len > 0 || stream_at_end(c->stream)))
+        consumed += take_request(c, rest);
+    return consumed;
+}
+
+static size_t conn_data(stream *s, str bytes)
+{
+    http_conn *c = stream_owner(s);
+    if (c->closing)
+        return bytes.len;
+    return LIKELY(c->stage == HTTP_STAGE_REQUESTS) ? take_request(c, bytes) : enter(c, bytes);
+}
+
 static void conn_timeout(stream *s)
 {
     http_conn *c = stream_owner(s);
-    if (!c->request)
+    if (!c->request) {
+        http_entrance_late(c);
         conn_close(c);
-    else if (!c->request->fiber)
+    } else if (!c->request->fiber) {
         refuse(c, 408, "the request did not arrive in time");
-    else
+    } else {
         http_body_late(c->request);
+    }
 }
 
 static void conn_drained(stream *s)
@@ -423,17 +447,25 @@ static void conn_drained(stream *s)
         http_reply_drained(c->request);
 }
 
+/* Its handshake is done. */
+static void conn_opened(stream *s)
+{
+    http_entrance_shaken(stream_owner(s));
+}
+
 static const stream_handler CONN_HANDLER = {
     .data = conn_data,
+    .opened = conn_opened,
     .timeout = conn_timeout,
     .drained = conn_drained,
     .closed = conn_closed,
 };
 
-void http_server_accept(int fd, void *arg)
+void http_server_accept(int fd, void *entrance_arg)
 {
-    http_server *server = arg;
-    http_conn *c = http_room_make(server) ? MEMORY_NEW(http_conn) : NULL;
+    const http_entrance *entrance = entrance_arg;
+    http_server *server = entrance->server;
+    http_conn *c = http_room_make(server) ? http_entrance_conn(entrance) : NULL;
     if (!c) {
         close(fd);
         metrics_add(server->metrics, HTTP_METRIC_CONNECTIONS_REFUSED, 1);
@@ -458,8 +490,8 @@ void http_server_accept(int fd, void *arg)
     server->conn_count++;
     metrics_add(server->metrics, HTTP_METRIC_CONNECTIONS_ACCEPTED, 1);
     metrics_set(server->metrics, HTTP_METRIC_CONNECTIONS, server->conn_count);
-    stream_set_timeout(c->stream, (uint32_t)settings->first_byte_timeout_ms);
-    http_room_idle(c);
+    if (!http_entrance_begin(c, entrance))
+        conn_close(c);
     http_room_taken(server);
 }
 

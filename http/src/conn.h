@@ -69,6 +69,15 @@ typedef struct http_settings {
     str trusted_proxies;
     int64_t proxy_field; /* an http_proxy_field */
     http_trust trust;    /* what these two say */
+    str tls_cert_file;
+    str tls_key_file;
+    str tls_other_cert_files;
+    str tls_client_ca_file;
+    int64_t tls_client_cert; /* an http_client_cert */
+    int64_t tls_version_min; /* a tls_version */
+    int64_t tls_handshake_timeout_ms;
+    int64_t tls_ticket_rotation_ms;
+    struct tls_config *tls; /* what these say; NULL: no certificate */
 } http_settings;
 
 enum {
@@ -81,6 +90,12 @@ enum {
     HTTP_METRIC_CONNECTIONS_ACCEPTED,
     HTTP_METRIC_CONNECTIONS_REFUSED,
     HTTP_METRIC_CONNECTIONS_DISPLACED,
+    HTTP_METRIC_PROXY_MALFORMED,
+    HTTP_METRIC_PROXY_LATE,
+    HTTP_METRIC_TLS_FULL,
+    HTTP_METRIC_TLS_RESUMED,
+    HTTP_METRIC_TLS_FAILED,
+    HTTP_METRIC_TLS_LATE,
     HTTP_METRIC_FAULTS,
     HTTP_METRIC_QUARANTINED,
     HTTP_METRIC_SHED,
@@ -106,7 +121,9 @@ typedef struct http_server {
     void (*on_room)(struct http_server *server); /* one can */
     struct http_quarantine *quarantine;
     struct http_shed *shed;
-    bool draining; /* no connection outlives its request */
+    struct http_tickets *tickets; /* NULL: no listener has TLS */
+    bool rotates_tickets;         /* there is no supervisor who does */
+    bool draining;                /* no connection outlives its request */
     metrics_cells metrics;
     uint64_t request_seed;
     uint64_t request_count;
@@ -116,6 +133,20 @@ typedef struct http_server {
     uint64_t date_at_ms;
     struct http_encoders *encoders; /* of http_compress; NULL before its first */
 } http_server;
+
+/* How connections of an address begin. */
+typedef struct http_entrance {
+    http_server *server;
+    bool proxy; /* with the header of a proxy */
+    bool tls;   /* then with a handshake */
+} http_entrance;
+
+/* What a connection waits for: see entrance.c. */
+typedef enum http_stage {
+    HTTP_STAGE_REQUESTS = 0,
+    HTTP_STAGE_PROXY_HEADER,
+    HTTP_STAGE_HANDSHAKE,
+} http_stage;
 
 typedef struct http_conn {
     list_node node;
@@ -129,6 +160,9 @@ typedef struct http_conn {
     uint64_t idle_since_ms;
     bool displaced;
     bool closing;
+    bool proxied; /* it came with the header of a proxy */
+    bool tls;
+    http_stage stage;
 } http_conn;
 
 typedef enum body_state {
@@ -214,7 +248,8 @@ struct http_request {
     bool uncompressed; /* nothing is to be compressed */
 };
 
-void http_server_accept(int fd, void *arg);
+/* What listener_start calls, with an http_entrance. */
+void http_server_accept(int fd, void *entrance_arg);
 /* Closes idle connections in a moment, or without `hurry` in a while, and the others with their
  * next response. */
 void http_server_drain(http_server *server, bool hurry);

@@ -45,12 +45,52 @@ static bool parse_unix(str text, http_address *out)
            address_parse(path, &out->at);
 }
 
+/* "tls:127.0.0.1:443", "proxy+tls:unix:/run/app.sock": what stands before the address. */
+static str parse_scheme(str text, http_address *out)
+{
+    static const struct {
+        str name;
+        bool proxy, tls;
+    } schemes[] = {
+        { { "tls:", 4 }, false, true },
+        { { "proxy:", 6 }, true, false },
+        { { "proxy+tls:", 10 }, true, true },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+        if (!str_starts_with(text, schemes[i].name))
+            continue;
+        out->proxy = schemes[i].proxy;
+        out->tls = schemes[i].tls;
+        return str_slice(text, schemes[i].name.len, text.len);
+    }
+    return text;
+}
+
 static bool parse_one(str text, http_address *out)
 {
     *out = (http_address){ .text = text, .mode = -1 };
+    text = parse_scheme(text, out);
     if (str_starts_with(text, STR("unix:")))
         return parse_unix(str_slice(text, 5, text.len), out);
-    return text.ptr[0] != '/' && text.ptr[0] != '@' && address_parse(text, &out->at);
+    return text.len > 0 && text.ptr[0] != '/' && text.ptr[0] != '@' &&
+           address_parse(text, &out->at);
+}
+
+static bool has_port(const address *at)
+{
+    struct sockaddr_in in; /* the port of IPv6 stands at the same place */
+    memcpy(&in, at->sockaddr, sizeof in);
+    return in.sin_port != 0;
+}
+
+/* Whether a socket of the one can be of the other. Port 0 is another port each time; who has
+ * several such addresses finds them again by their texts. */
+static bool is_same_address(const http_address *a, const http_address *b)
+{
+    if (str_eq(a->text, b->text))
+        return true;
+    return a->at.len == b->at.len && memcmp(a->at.sockaddr, b->at.sockaddr, a->at.len) == 0 &&
+           (a->is_unix || has_port(&a->at));
 }
 
 static error add(http_listening *l, str text)
@@ -60,10 +100,11 @@ static error add(http_listening *l, str text)
     http_address *new = &l->addresses[l->address_count];
     if (!parse_one(text, new))
         return error_set(&CONFIG_INVALID,
-                         "LISTEN: \"%.*s\" must be an IP address with a port, or unix:/path",
+                         "LISTEN: \"%.*s\" must be an IP address with a port, or unix:/path; "
+                         "before it may stand tls:, proxy: or proxy+tls:",
                          STR_ARG(text));
     for (uint32_t i = 0; i < l->address_count; i++) {
-        if (str_eq(l->addresses[i].text, text))
+        if (is_same_address(&l->addresses[i], new))
             return error_set(&CONFIG_INVALID, "LISTEN names %.*s twice", STR_ARG(text));
     }
     l->address_count++;
@@ -94,6 +135,15 @@ error http_listening_parse(arena *a, const http_settings *settings, http_listeni
 }
 
 /* --- sockets --------------------------------------------------------------------------------- */
+
+str http_socket_text(arena *a, const http_listening *l, const http_socket *s)
+{
+    const http_address *of = &l->addresses[s->address];
+    const address at = listener_address(s->fd);
+    const str text = address_text(a, &at);
+    return str_format(a, "%s%s%.*s", of->proxy ? of->tls ? "proxy+" : "proxy:" : "",
+                      of->tls ? "tls:" : "", STR_ARG(text));
+}
 
 error http_listening_open(http_listening *l, uint32_t workers, uint32_t inherited)
 {
@@ -134,8 +184,7 @@ bool http_listening_adopt(http_listening *l, int fd, str text)
     http_address was;
     const bool known = text.len > 0 && parse_one(text, &was);
     for (uint32_t i = 0; i < l->address_count && known; i++) {
-        const address *at = &l->addresses[i].at;
-        if (at->len != was.at.len || memcmp(at->sockaddr, was.at.sockaddr, at->len) != 0)
+        if (!is_same_address(&l->addresses[i], &was))
             continue;
         append(l, i, fd);
         return true;
@@ -159,13 +208,6 @@ static error bind_unix(const http_address *a, int *fd)
     if (a->mode >= 0)
         umask(before);
     return e;
-}
-
-static bool has_port(const address *at)
-{
-    struct sockaddr_in in; /* the port of IPv6 stands at the same place */
-    memcpy(&in, at->sockaddr, sizeof in);
-    return in.sin_port != 0;
 }
 
 /* Without SO_REUSEPORT: what another server has bound would be shared with it, unnoticed. */

@@ -9,6 +9,8 @@
 typedef struct http_address {
     str text; /* as it was configured */
     address at;
+    bool proxy; /* connections begin with a PROXY header, */
+    bool tls;   /* and then with TLS */
     bool is_unix;
     int mode; /* of a Unix socket's file; -1: what the umask leaves */
 } http_address;
@@ -30,6 +32,8 @@ typedef struct http_listening {
 /* Reads LISTEN, or HOST and PORT where it is not set; texts live in `a`.
  *   fails  CONFIG_INVALID, naming what is wrong */
 error http_listening_parse(arena *a, const http_settings *settings, http_listening *out);
+/* Where a socket listens, as LISTEN would have it: with the port that was chosen. In `a`. */
+str http_socket_text(arena *a, const http_listening *l, const http_socket *s);
 /* Makes room for the sockets of `workers` and `inherited` more. */
 error http_listening_open(http_listening *l, uint32_t workers, uint32_t inherited);
 /* Takes over a socket that a predecessor bound for the address of that text; false, and closed,

@@ -1,7 +1,8 @@
 /* The client's address behind proxies. A header field is worth as much as who wrote it: the peer's
- * address is certain; when the peer is a trusted proxy, so is the hop that it added, at the right;
- * and so on to the left while the hops are trusted proxies themselves. Everything left of the first
- * that is not is the client's own claim and is never looked at.
+ * address is certain, or on a listener behind proxies the one that its PROXY header has; when the
+ * peer is a trusted proxy, so is the hop that it added, at the right; and so on to the left while
+ * the hops are trusted proxies themselves. Everything left of the first that is not is the client's
+ * own claim and is never looked at.
  *
  * Only one of the two fields is read: a proxy that writes one passes the other on as it came.
  *
@@ -9,6 +10,7 @@
 #include "proxy.h"
 
 #include "conn.h"
+#include "entrance.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -313,6 +315,12 @@ typedef struct client {
 static bool find_peer(const http_request *req, const http_trust *trust, client *out)
 {
     const stream *s = req->conn->stream;
+    const http_proxy_header *header = http_entrance_header(req->conn);
+    if (header && header->source != HTTP_PROXY_SOURCE_PEER) {
+        out->known = header->source == HTTP_PROXY_SOURCE_IP;
+        out->ip = header->ip;
+        return out->known && http_trusts(trust, &out->ip);
+    }
     if (!s)
         return false;
     const address peer = stream_peer(s);

@@ -1,17 +1,16 @@
 /* The inheritance, in text, from one program to its successor, which may be of another version:
  *
- *   HTTP_INHERITED="1 exec 4711 2 5=127.0.0.1:8080 6=127.0.0.1:8080 4712:0 4713:88123"
- *                   |  |    |   |  sockets, by descriptor and address  workers, by pid, and until
- *                   |  |    |   their number                           when (0: not told to finish)
- *                   |  |    the supervisor
- *                   |  "exec", or "rehearse"
- *                   version of this text
+ *   HTTP_INHERITED="2 exec 4711 9 2 5=127.0.0.1:8080 6=127.0.0.1:8080 4712:0 4713:88123"
+ *                   |  |    |   | |  sockets, by descriptor and address  workers, by pid, and until
+ *                   |  |    |   | their number                           when (0: not told to
+ * finish) |  |    |   the file of ticket keys (0: none) |  |    the supervisor |  "exec", or
+ * "rehearse" version of this text
  *
  * A successor that is not sure of any part of it does not start. It cannot be one by accident: the
  * pid must be its own, or in a rehearsal its parent's, and each descriptor must be a listening
- * socket that was left open on purpose.
+ * socket, or a file in memory, that was left open on purpose.
  *
- * Invariant: outside http_program_exec every socket is close-on-exec. */
+ * Invariant: outside http_program_exec every one of them is close-on-exec. */
 #include "reload.h"
 
 #include <errno.h>
@@ -66,6 +65,23 @@ static error take_sockets(arena *a, str *rest, http_inheritance *out)
     return OK;
 }
 
+/* A file that was made with memfd_create: nothing else has seals. What is in it is for tickets.c.
+ */
+static error take_tickets(str *rest, http_inheritance *out)
+{
+    uint64_t fd;
+    if (!take_number(rest, ' ', INT32_MAX, &fd))
+        return not_ours("ticket keys");
+    if (fd == 0)
+        return OK;
+    const int flags = fcntl((int)fd, F_GETFD);
+    if (fd <= STDERR_FILENO || flags < 0 || (flags & FD_CLOEXEC) ||
+        fcntl((int)fd, F_GET_SEALS) < 0 || fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
+        return not_ours("the file of ticket keys");
+    out->tickets_fd = (int)fd;
+    return OK;
+}
+
 static bool is_child(pid_t pid)
 {
     siginfo_t info;
@@ -90,14 +106,14 @@ static error take_workers(arena *a, str *rest, http_inheritance *out)
 
 error http_inheritance_take(arena *a, http_inheritance *out)
 {
-    *out = (http_inheritance){ 0 };
+    *out = (http_inheritance){ .tickets_fd = -1 };
     const char *given = getenv(HTTP_INHERITED);
     if (!given)
         return OK;
     str rest = str_copy(a, str_from_c(given));
     unsetenv(HTTP_INHERITED);
     uint64_t pid;
-    if (!str_eq(str_cut(&rest, ' '), STR("1")))
+    if (!str_eq(str_cut(&rest, ' '), STR("2")))
         return not_ours("version");
     const str purpose = str_cut(&rest, ' ');
     out->rehearsal = str_eq(purpose, STR("rehearse"));
@@ -106,6 +122,7 @@ error http_inheritance_take(arena *a, http_inheritance *out)
     if (!take_number(&rest, ' ', INT32_MAX, &pid) ||
         (pid_t)pid != (out->rehearsal ? getppid() : getpid()))
         return not_ours("pid");
+    TRY(take_tickets(&rest, out));
     TRY(take_sockets(a, &rest, out));
     TRY(take_workers(a, &rest, out));
     out->given = true;
@@ -113,13 +130,13 @@ error http_inheritance_take(arena *a, http_inheritance *out)
 }
 
 const char *http_inheritance_text(arena *a, bool rehearsal, pid_t supervisor,
-                                  const http_listening *l, const http_old_worker *workers,
-                                  uint32_t count)
+                                  const http_listening *l, int tickets_fd,
+                                  const http_old_worker *workers, uint32_t count)
 {
     buf out;
     buf_init_arena(&out, a, TEXT_BYTES_MAX);
-    buf_append_format(&out, "%s=1 %s %d %u", HTTP_INHERITED, rehearsal ? "rehearse" : "exec",
-                      (int)supervisor, l->socket_count);
+    buf_append_format(&out, "%s=2 %s %d %d %u", HTTP_INHERITED, rehearsal ? "rehearse" : "exec",
+                      (int)supervisor, tickets_fd < 0 ? 0 : tickets_fd, l->socket_count);
     for (uint32_t i = 0; i < l->socket_count; i++) {
         const http_socket *s = &l->sockets[i];
         buf_append_format(&out, " %d=%.*s", s->fd, STR_ARG(l->addresses[s->address].text));
@@ -131,14 +148,16 @@ const char *http_inheritance_text(arena *a, bool rehearsal, pid_t supervisor,
     return out.failed ? NULL : out.data;
 }
 
-static void keep_over_exec(const http_listening *l, bool keep)
+static void keep_over_exec(const http_listening *l, int tickets_fd, bool keep)
 {
+    if (tickets_fd >= 0)
+        (void)fcntl(tickets_fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
     for (uint32_t i = 0; i < l->socket_count; i++)
         (void)fcntl(l->sockets[i].fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
 }
 
 void http_program_exec(const http_program *program, arena *a, const http_listening *l,
-                       const char *inherited)
+                       int tickets_fd, const char *inherited)
 {
     size_t count = 0, kept = 0;
     while (program->environment[count])
@@ -149,7 +168,7 @@ void http_program_exec(const http_program *program, arena *a, const http_listeni
             environment[kept++] = program->environment[i];
     }
     environment[kept] = inherited;
-    keep_over_exec(l, true);
+    keep_over_exec(l, tickets_fd, true);
     /* By its name and not as /proc/self/exe: that would be the old program for ever. */
     char *const *given = (char *const *)(uintptr_t)environment;
     const char *name = program->arguments[0];
@@ -158,6 +177,6 @@ void http_program_exec(const http_program *program, arena *a, const http_listeni
     else
         execvpe(name, program->arguments, given);
     const int why = errno;
-    keep_over_exec(l, false);
+    keep_over_exec(l, tickets_fd, false);
     errno = why;
 }

@@ -23,6 +23,7 @@ typedef struct http_old_worker {
 typedef struct http_inheritance {
     bool given;
     bool rehearsal; /* only to find out whether the program would start */
+    int tickets_fd; /* of the keys of TLS tickets; -1: none */
     http_heir_socket *sockets;
     uint32_t socket_count;
     http_old_worker *workers;
@@ -41,11 +42,11 @@ typedef struct http_program {
 error http_inheritance_take(arena *a, http_inheritance *out);
 /* "HTTP_INHERITED=…", NUL-terminated, in `a`. */
 const char *http_inheritance_text(arena *a, bool rehearsal, pid_t supervisor,
-                                  const http_listening *l, const http_old_worker *workers,
-                                  uint32_t count);
-/* Replaces the calling process by the program, with the sockets of `l` open in it. Returns only on
- * failure, with errno set and everything as before. */
+                                  const http_listening *l, int tickets_fd,
+                                  const http_old_worker *workers, uint32_t count);
+/* Replaces the calling process by the program, with the sockets of `l` and `tickets_fd`, unless it
+ * is -1, open in it. Returns only on failure, with errno set and everything as before. */
 void http_program_exec(const http_program *program, arena *a, const http_listening *l,
-                       const char *inherited);
+                       int tickets_fd, const char *inherited);
 
 #endif

@@ -18,6 +18,7 @@
  * somebody does or soon will. */
 #include "quarantine.h"
 #include "reload.h"
+#include "tickets.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -63,6 +64,7 @@ typedef struct supervisor {
     uint32_t child_count;
     http_listening listening;
     http_quarantine *quarantine;         /* shared */
+    http_tickets *tickets;               /* shared; NULL: there is no certificate */
     uint64_t respawn_at_ms[WORKERS_MAX]; /* 0: none is due */
     uint32_t workers;
     bool stopping;
@@ -99,20 +101,21 @@ static void pin_to_core(uint32_t index)
 }
 
 /* The sockets of `place`, in a new array; all others are closed. NULL without memory. */
-static int *take_sockets(supervisor *s, uint32_t place, uint32_t *count)
+static worker_door *take_sockets(supervisor *s, uint32_t place, uint32_t *count)
 {
-    int *fds = MEMORY_NEW_ARRAY(int, s->listening.socket_count);
-    if (!fds)
+    worker_door *doors = MEMORY_NEW_ARRAY(worker_door, s->listening.socket_count);
+    if (!doors)
         return NULL;
     *count = 0;
     for (uint32_t i = 0; i < s->listening.socket_count; i++) {
         const http_socket *one = &s->listening.sockets[i];
+        const http_address *at = &s->listening.addresses[one->address];
         if (http_socket_is_of(&s->listening, one, place, s->workers))
-            fds[(*count)++] = one->fd;
+            doors[(*count)++] = (worker_door){ one->fd, at->proxy, at->tls };
         else
             close(one->fd);
     }
-    return fds;
+    return doors;
 }
 
 NORETURN static void become_worker(supervisor *s, uint32_t at)
@@ -122,12 +125,13 @@ NORETURN static void become_worker(supervisor *s, uint32_t at)
                            .router = s->router,
                            .slot = &s->slots[at],
                            .quarantine = s->quarantine,
+                           .tickets = s->tickets,
                            .index = s->children[at].place,
                            .supervisor = s->pid };
     (void)signal(SIGHUP, SIG_IGN); /* a terminal sends it to all */
     sigprocmask(SIG_SETMASK, &s->worker_mask, NULL);
-    start.listen_fds = take_sockets(s, start.index, &start.listen_count);
-    if (!start.listen_fds)
+    start.doors = take_sockets(s, start.index, &start.door_count);
+    if (!start.doors)
         exit(WORKER_EXIT_START);
     pin_to_core(start.index);
     metrics_use_slot(at);
@@ -216,7 +220,8 @@ static const char *inheritance(supervisor *s, arena *a, bool rehearsal)
         if (s->inherited.workers[i].pid)
             workers[count++] = s->inherited.workers[i];
     }
-    return http_inheritance_text(a, rehearsal, s->pid, &s->listening, workers, count);
+    return http_inheritance_text(a, rehearsal, s->pid, &s->listening, http_tickets_fd(s->tickets),
+                                 workers, count);
 }
 
 static void start_program(supervisor *s, bool rehearsal)
@@ -225,7 +230,7 @@ static void start_program(supervisor *s, bool rehearsal)
     arena_init(&a, RELOAD_BYTES_MAX);
     const char *text = inheritance(s, &a, rehearsal);
     if (text)
-        http_program_exec(s->program, &a, &s->listening, text);
+        http_program_exec(s->program, &a, &s->listening, http_tickets_fd(s->tickets), text);
     else
         errno = E2BIG;
     log_error("reload failed", LOG_CSTR("program", s->program->arguments[0]),
@@ -455,6 +460,9 @@ static int mind(supervisor *s, const sigset_t *set)
             return s->exit_status;
         watch_children(s);
         replace_missing(s);
+        if (s->tickets)
+            http_tickets_rotate(s->tickets, clock_ms(),
+                                (uint64_t)s->settings->tls_ticket_rotation_ms);
         mind_reload(s);
     }
 }
@@ -476,6 +484,15 @@ static error open_sockets(supervisor *s)
                                   : http_listening_bind(l, s->settings, s->workers);
 }
 
+static error open_tickets(supervisor *s)
+{
+    if (s->settings->tls)
+        return http_tickets_open(s->inherited.tickets_fd, clock_ms(), &s->tickets);
+    if (s->inherited.tickets_fd >= 0)
+        close(s->inherited.tickets_fd);
+    return OK;
+}
+
 static error supervisor_open(supervisor *s)
 {
     TRY(http_inheritance_take(&s->arena, &s->inherited));
@@ -493,6 +510,7 @@ static error supervisor_open(supervisor *s)
     for (size_t i = 0; i < HTTP_APP_METRICS_MAX && s->app->metrics[i]; i++)
         tables[count++] = s->app->metrics[i];
     TRY(http_quarantine_new(&s->quarantine));
+    TRY(open_tickets(s));
     TRY(metrics_open(tables, count, s->child_count));
     return open_sockets(s);
 }
@@ -519,9 +537,9 @@ static void tell_addresses(const supervisor *s)
         const http_socket *one = &s->listening.sockets[i];
         if (one->turn > 0)
             continue;
-        const address at = listener_address(one->fd);
         log_info("serving", LOG_CSTR("app", s->app->name),
-                 LOG_STR("address", address_text(&a, &at)), LOG_UINT("workers", s->workers));
+                 LOG_STR("address", http_socket_text(&a, &s->listening, one)),
+                 LOG_UINT("workers", s->workers));
     }
     arena_deinit(&a);
 }
@@ -535,11 +553,12 @@ static int run_alone(supervisor *s)
                            .router = s->router,
                            .slot = &s->slots[0],
                            .quarantine = s->quarantine,
+                           .tickets = s->tickets,
                            .rehearsal = s->inherited.rehearsal };
     if (!start.rehearsal)
-        start.listen_fds = take_sockets(s, 0, &start.listen_count);
-    const int status = start.rehearsal || start.listen_fds ? http_worker_run(&start) : 1;
-    memory_free(start.listen_fds);
+        start.doors = take_sockets(s, 0, &start.door_count);
+    const int status = start.rehearsal || start.doors ? http_worker_run(&start) : 1;
+    memory_free(start.doors);
     s->listening.socket_count = 0; /* closed */
     return status == 0 ? 0 : 1;
 }
@@ -619,6 +638,7 @@ int http_supervisor_run(const supervisor_start *start)
     const int status = run(s);
     http_listening_close(&s->listening);
     http_listening_unlink(&s->listening);
+    http_tickets_free(&s->tickets);
     memory_free(s->listening.sockets);
     memory_free(s->children);
     arena_deinit(&s->arena);

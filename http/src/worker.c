@@ -27,6 +27,7 @@
 typedef struct worker_socket {
     listener *listener; /* NULL: not accepting */
     int fd;             /* -1: closed */
+    http_entrance entrance;
 } worker_socket;
 
 typedef struct worker_process {
@@ -100,7 +101,7 @@ static error start_accepting(worker_process *p)
     for (uint32_t i = 0; i < p->socket_count; i++) {
         worker_socket *s = &p->sockets[i];
         if (!s->listener)
-            TRY(listener_start(p->server.loop, s->fd, http_server_accept, &p->server,
+            TRY(listener_start(p->server.loop, s->fd, http_server_accept, &s->entrance,
                                &s->listener));
     }
     return OK;
@@ -140,7 +141,7 @@ static void accept_rest(worker_process *p)
     for (uint32_t i = 0; i < p->socket_count; i++) {
         int fd;
         while ((fd = accept4(p->sockets[i].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
-            http_server_accept(fd, &p->server);
+            http_server_accept(fd, &p->sockets[i].entrance);
     }
 }
 
@@ -318,12 +319,16 @@ static error worker_open(worker_process *p)
     server->on_full = pause_accepting;
     server->on_room = resume_accepting;
     p->room_timer.fire = room_timer_fired;
-    p->sockets =
-        MEMORY_NEW_ARRAY(worker_socket, p->start->listen_count ? p->start->listen_count : 1);
+    server->tickets = p->start->tickets;
+    server->rotates_tickets = p->start->tickets && p->start->supervisor == 0;
+    p->sockets = MEMORY_NEW_ARRAY(worker_socket, p->start->door_count ? p->start->door_count : 1);
     if (!p->sockets)
         return error_set(&OUT_OF_MEMORY, "no memory for sockets");
-    for (; p->socket_count < p->start->listen_count; p->socket_count++)
-        p->sockets[p->socket_count].fd = p->start->listen_fds[p->socket_count];
+    for (; p->socket_count < p->start->door_count; p->socket_count++) {
+        const worker_door *door = &p->start->doors[p->socket_count];
+        p->sockets[p->socket_count] =
+            (worker_socket){ .fd = door->fd, .entrance = { server, door->proxy, door->tls } };
+    }
     server->metrics = metrics_cells_of(&HTTP_METRICS);
     if (getrandom(&server->request_seed, sizeof server->request_seed, 0) < 0)
         server->request_seed = clock_us();

@@ -25,6 +25,13 @@ typedef struct worker_slot {
     _Atomic int state;
 } worker_slot;
 
+/* A socket to accept from, and how its connections begin. */
+typedef struct worker_door {
+    int fd;
+    bool proxy;
+    bool tls;
+} worker_door;
+
 typedef struct worker_start {
     const http_app *app;
     const http_settings *settings;
@@ -32,8 +39,9 @@ typedef struct worker_start {
     worker_slot *slot;
     struct http_quarantine *quarantine;
     uint32_t index;
-    int *listen_fds; /* to accept from; they become the worker's */
-    uint32_t listen_count;
+    struct http_tickets *tickets; /* NULL: no listener has TLS */
+    worker_door *doors;           /* the sockets become the worker's */
+    uint32_t door_count;
     pid_t supervisor; /* 0: alone in its process */
     bool rehearsal;   /* starts, serves nobody, and stops */
 } worker_start;

@@ -229,6 +229,8 @@ void peer_connect(peer *p, uint16_t port)
 
 void peer_close(peer *p)
 {
+    if (p->layer)
+        p->layer->close(p);
     if (p->fd >= 0)
         close(p->fd);
     free(p->in);
@@ -245,7 +247,8 @@ void peer_reset(peer *p)
 static bool take_some(peer *p, int timeout_ms)
 {
     struct pollfd waits = { .fd = p->fd, .events = POLLIN };
-    if (p->ended || poll(&waits, 1, timeout_ms) != 1)
+    const bool has_more = p->layer && p->layer->has_more(p);
+    if (p->ended || (!has_more && poll(&waits, 1, timeout_ms) != 1))
         return false;
     if (p->capacity - p->len < 65536) {
         p->capacity = p->capacity * 2 + 131072;
@@ -253,7 +256,10 @@ static bool take_some(peer *p, int timeout_ms)
         if (!p->in)
             give_up("memory for an answer");
     }
-    const ssize_t got = recv(p->fd, p->in + p->len, p->capacity - p->len, MSG_DONTWAIT);
+    char *to = p->in + p->len;
+    const size_t room = p->capacity - p->len;
+    const ssize_t got =
+        p->layer ? p->layer->receive(p, to, room) : recv(p->fd, to, room, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return true;
     p->ended = got <= 0;
@@ -265,7 +271,9 @@ static bool take_some(peer *p, int timeout_ms)
 void peer_send(peer *p, str bytes)
 {
     while (bytes.len > 0) {
-        const ssize_t sent = send(p->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        const ssize_t sent = p->layer
+                                 ? p->layer->send(p, bytes.ptr, bytes.len)
+                                 : send(p->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent >= 0) {
             bytes = str_slice(bytes, (size_t)sent, bytes.len);
             continue;
@@ -292,6 +300,8 @@ void peer_sendf(peer *p, const char *format, ...)
 
 void peer_end(peer *p)
 {
+    if (p->layer)
+        p->layer->end(p);
     shutdown(p->fd, SHUT_WR);
 }
 

@@ -44,14 +44,28 @@ void server_print_log(const server_process *s);
 
 /* --- connections ----------------------------------------------------------------------------- */
 
-typedef struct peer {
+typedef struct peer peer;
+
+/* What a peer's bytes go through instead of right to the socket: see tls_client.h. As recv and send
+ * on a socket that does not block. */
+typedef struct peer_layer {
+    ssize_t (*receive)(peer *p, char *bytes, size_t len);
+    ssize_t (*send)(peer *p, const char *bytes, size_t len);
+    bool (*has_more)(const peer *p); /* without waiting for the socket */
+    void (*end)(peer *p);
+    void (*close)(peer *p);
+} peer_layer;
+
+struct peer {
     int fd;   /* -1: none */
     char *in; /* what came and was not yet taken */
     size_t len;
     size_t capacity;
     bool ended; /* the server's side has ended */
     bool reset;
-} peer;
+    const peer_layer *layer; /* NULL: none */
+    void *session;           /* the layer's */
+};
 
 typedef struct answer {
     int status; /* 0: the connection ended instead */

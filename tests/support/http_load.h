@@ -26,6 +26,7 @@ typedef struct http_load {
     _Atomic uint32_t lost;
     _Atomic pid_t lost_by[LOAD_LOST_MAX]; /* the worker of each request that failed; 0: not known */
     uint16_t port;
+    bool (*connect)(peer *p, uint16_t port);
     int per_conn;
     int clients;
     pid_t pids[LOAD_CLIENTS_MAX];
@@ -63,7 +64,7 @@ static void load_client(http_load *load)
     for (unsigned turn = (unsigned)getpid(); !atomic_load(&load->ends);) {
         peer p;
         pid_t worker = 0;
-        if (!peer_try_connect(&p, load->port)) {
+        if (!load->connect(&p, load->port)) {
             atomic_fetch_add(&load->refused, 1);
             load_failed(load, 0);
             continue;
@@ -75,14 +76,16 @@ static void load_client(http_load *load)
     }
 }
 
-/* Starts `clients` of them, which send `per_conn` requests and make a new connection. */
-UNUSED static http_load *load_start_with(uint16_t port, int clients, int per_conn)
+/* Starts `clients` of them, which `connect`, send `per_conn` requests and make a new connection. */
+UNUSED static http_load *load_start_by(bool (*connect)(peer *, uint16_t), uint16_t port,
+                                       int clients, int per_conn)
 {
     http_load *load =
         mmap(NULL, sizeof *load, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (load == MAP_FAILED || clients > LOAD_CLIENTS_MAX)
         _exit(1);
     load->port = port;
+    load->connect = connect;
     load->clients = clients;
     load->per_conn = per_conn;
     for (int i = 0; i < clients; i++) {
@@ -96,6 +99,11 @@ UNUSED static http_load *load_start_with(uint16_t port, int clients, int per_con
         _exit(0);
     }
     return load;
+}
+
+UNUSED static http_load *load_start_with(uint16_t port, int clients, int per_conn)
+{
+    return load_start_by(peer_try_connect, port, clients, per_conn);
 }
 
 UNUSED static http_load *load_start(uint16_t port, int clients)

@@ -190,6 +190,13 @@ static bool read_startup(mock_pg *m)
     return read_all(m, &len, sizeof len) && ntohl(len) >= 8 && read_body(m, ntohl(len) - 4);
 }
 
+static bool is_startup(mock_pg *m, str bytes)
+{
+    if (bytes.len == 0 || (bytes.len == m->body_len && memcmp(bytes.ptr, m->body, bytes.len) == 0))
+        return true;
+    return problem(m, "the client asked for something else");
+}
+
 static bool asks_for_tls(const mock_pg *m)
 {
     return m->body_len == 4 && memcmp(m->body, "\4\322\26\57", 4) == 0;
@@ -468,6 +475,18 @@ static bool scram(mock_pg *m, mock_scram fault)
 
 /* --- the play --------------------------------------------------------------------------------- */
 
+static bool go_back(mock_pg *m)
+{
+    if (m->ssl)
+        (void)SSL_shutdown(m->ssl);
+    close_client(m);
+    m->ssl = m->left_ssl;
+    atomic_store(&m->client, m->left);
+    m->left_ssl = NULL;
+    m->left = -1;
+    return true;
+}
+
 static bool play_step(mock_pg *m, const mock_pg_step *step)
 {
     switch (step->action) {
@@ -478,7 +497,7 @@ static bool play_step(mock_pg *m, const mock_pg_step *step)
     case MOCK_DO_TLS:
         return begin_tls(m);
     case MOCK_DO_STARTUP:
-        return read_startup(m);
+        return read_startup(m) && is_startup(m, step->bytes);
     case MOCK_DO_EXPECT:
         return expect(m, step->bytes);
     case MOCK_DO_SEND:
@@ -503,8 +522,12 @@ static bool play_step(mock_pg *m, const mock_pg_step *step)
     case MOCK_DO_LEAVE:
         must(m->left < 0, "a single MOCK_LEAVE");
         m->left = atomic_exchange(&m->client, -1);
+        m->left_ssl = m->ssl;
+        m->ssl = NULL;
         m->is_ready = false;
         return true;
+    case MOCK_DO_BACK:
+        return go_back(m);
     }
     return problem(m, "an unknown step");
 }
@@ -521,6 +544,7 @@ static void *play(void *arg)
     if (atomic_load(&m->client) >= 0 && !atomic_load(&m->stopping))
         await_end(m);
     close_client(m);
+    SSL_free(m->left_ssl);
     if (m->left >= 0)
         (void)close(m->left);
     return NULL;

@@ -26,7 +26,7 @@ typedef enum mock_pg_action {
     MOCK_DO_ACCEPT_ASKED, /* the next connection, and its request for TLS, which is not answered */
     MOCK_DO_ACCEPT_RAW,   /* the next connection: nothing is read */
     MOCK_DO_TLS,          /* the server's side of the handshake; what follows is encrypted */
-    MOCK_DO_STARTUP,      /* the startup message, after TLS */
+    MOCK_DO_STARTUP,      /* a message of startup's kind, with these bytes if there are any */
     MOCK_DO_EXPECT,       /* messages of these types, in this order */
     MOCK_DO_SEND,         /* these bytes */
     MOCK_DO_FLOOD,        /* `count` times these bytes */
@@ -36,6 +36,7 @@ typedef enum mock_pg_action {
     MOCK_DO_RESET,        /* the same by a TCP reset */
     MOCK_DO_STALL,        /* silence until the client leaves */
     MOCK_DO_LEAVE,        /* leaves it open and turns to another connection; once */
+    MOCK_DO_BACK,         /* closes that one: what follows is the first connection's again */
 } mock_pg_action;
 
 /* What is wrong with the server's side of SCRAM-SHA-256. */
@@ -77,6 +78,10 @@ typedef struct mock_pg_step {
     {                                \
         .action = MOCK_DO_ACCEPT_RAW \
     }
+#define MOCK_BACK              \
+    {                          \
+        .action = MOCK_DO_BACK \
+    }
 #define MOCK_TLS              \
     {                         \
         .action = MOCK_DO_TLS \
@@ -84,6 +89,10 @@ typedef struct mock_pg_step {
 #define MOCK_STARTUP              \
     {                             \
         .action = MOCK_DO_STARTUP \
+    }
+#define MOCK_STARTUP_OF(literal)                                                \
+    {                                                                           \
+        .action = MOCK_DO_STARTUP, .bytes = { "" literal, sizeof(literal) - 1 } \
     }
 #define MOCK_EXPECT(types)                                                 \
     {                                                                      \
@@ -154,6 +163,7 @@ typedef struct mock_pg {
     atomic_int listener;  /* -1: closed */
     atomic_int client;
     int left; /* by MOCK_DO_LEAVE; -1: none */
+    struct ssl_st *left_ssl;
     atomic_bool stopping;
     size_t accepts_left;
     bool is_ready; /* a ReadyForQuery was sent */

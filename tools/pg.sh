@@ -23,8 +23,13 @@ umask 077
 
 die() { echo "pg.sh: $*" >&2; exit 1; }
 
+# BRIO_PG_BIN: another server's programs than the system's; it may lack psql, the system's does.
 find_binaries() {
+    psql=
     for bin in /usr/lib/postgresql/15/bin /usr/lib/postgresql/*/bin; do
+        if [ -z "$psql" ] && [ -x "$bin/psql" ]; then psql=$bin/psql; fi
+    done
+    for bin in ${BRIO_PG_BIN:+"$BRIO_PG_BIN"} /usr/lib/postgresql/15/bin /usr/lib/postgresql/*/bin; do
         if [ -x "$bin/initdb" ] && [ -x "$bin/postgres" ]; then return 0; fi
     done
     die "no PostgreSQL server here: install postgresql-15, or set DATABASE_URL to a database that exists"
@@ -115,7 +120,7 @@ running() {
 
 answers() {
     url=$(make_url unix postgres)
-    [ "$("$bin/psql" -XAtqw "$url" -c 'select 1' 2>/dev/null)" = 1 ]
+    [ "$("$psql" -XAtqw "$url" -c 'select 1' 2>/dev/null)" = 1 ]
 }
 
 # make_url unix|tcp [NAME]
@@ -163,8 +168,8 @@ start_server() {
 
 make_database() {
     url=$(make_url unix postgres)
-    [ "$("$bin/psql" -XAtqw "$url" -c "select 1 from pg_database where datname = '$database'")" = 1 ] ||
-        "$bin/psql" -Xqw "$url" -c "create database \"$database\""
+    [ "$("$psql" -XAtqw "$url" -c "select 1 from pg_database where datname = '$database'")" = 1 ] ||
+        "$psql" -Xqw "$url" -c "create database \"$database\""
 }
 
 stop_server() {
@@ -278,6 +283,6 @@ case $verb in
         find_home || die "there is no cluster in $dir"
         if [ "${1:-}" = --database ]; then use_database "${2:-}"; shift 2; fi
         running || die "the server of $dir does not run: start it first"
-        exec "$bin/psql" "$(make_url unix)" "$@" ;;
+        exec "$psql" "$(make_url unix)" "$@" ;;
     *) usage ;;
 esac

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 static own_postgres server;
+static bool is_18;     /* and not Debian's 15 */
 static char data[512]; /* its data directory */
 static char socket_dir[128];
 static int port;
@@ -606,11 +607,10 @@ static int64_t backend(pg_pool *db)
 
 /* The one connection is free again long before the statement would end, and is the same: the server
  * took the cancel and said so. */
-static void test_connect_cancel_goes_over_tls(void **state)
+static void check_cancel(const char *more)
 {
-    (void)state;
     pg_pool *db;
-    const str conninfo = str_from_c(tcp("user=trust_user sslmode=require connect_timeout=20"));
+    const str conninfo = str_from_c(tcp(more));
     assert_ok(pg_pool_open(&(pg_pool_options){ .conninfo = conninfo,
                                                .connections_max = 1,
                                                .acquire_timeout_ms = 60000 },
@@ -621,6 +621,44 @@ static void test_connect_cancel_goes_over_tls(void **state)
         assert_int_equal(backend(db), pid);
     }
     pg_pool_close(&db);
+}
+
+static void test_connect_cancel_goes_over_tls(void **state)
+{
+    (void)state;
+    check_cancel("user=trust_user sslmode=require connect_timeout=20");
+}
+
+/* --- what came later -------------------------------------------------------------------------- */
+
+/* Keys of 3.2 are longer, and the server takes a cancel with one. */
+static void test_connect_protocol_is_what_both_speak(void **state)
+{
+    (void)state;
+    assert_connects(tcp("user=scram_user password=pencil max_protocol_version=3.2"));
+    if (!is_18) {
+        assert_refused(tcp("user=trust_user min_protocol_version=3.2"), "min_protocol_version");
+        return;
+    }
+    assert_connects(tcp("user=scram_user password=pencil min_protocol_version=3.2"));
+    check_cancel("user=trust_user sslmode=require min_protocol_version=3.2");
+}
+
+static void test_connect_tls_begins_at_once(void **state)
+{
+    (void)state;
+    char more[256];
+    (void)snprintf(more, sizeof more,
+                   "user=trust_user sslmode=verify-full sslrootcert=%s sslnegotiation=direct",
+                   tls_file_path("ca"));
+    if (!is_18) {
+        assert_refused(tcp(more), "127.0.0.1"); /* it takes the handshake for a startup message */
+        return;
+    }
+    assert_answer(tcp(more), TLS_USED, "true");
+    assert_connects(tcp("user=scram_user password=pencil sslmode=require sslnegotiation=direct "
+                        "channel_binding=require"));
+    check_cancel("user=trust_user sslmode=require sslnegotiation=direct");
 }
 
 /* --- the group -------------------------------------------------------------------------------- */
@@ -684,17 +722,25 @@ static int run_group(void)
         cmocka_unit_test(test_connect_kind_of_session_is_what_is_wanted),
         cmocka_unit_test(test_connect_random_hosts_are_all_tried),
         cmocka_unit_test(test_connect_cancel_goes_over_tls),
+        cmocka_unit_test(test_connect_protocol_is_what_both_speak),
+        cmocka_unit_test(test_connect_tls_begins_at_once),
         cmocka_unit_test(test_connect_binding_follows_the_certificate),
         cmocka_unit_test(test_connect_modes_take_the_certificates_they_should),
     };
     return cmocka_run_group_tests_name("connect", tests, start_server, remove_server);
 }
 
-int main(void)
+/* With "18": against that server, whose programs BRIO_TEST_PG18 names. */
+int main(int argc, char **argv)
 {
-    if (!getenv("BRIO_TEST_PG")) {
-        (void)fprintf(stderr, "skipped: BRIO_TEST_PG is not set\n");
+    is_18 = argc > 1 && strcmp(argv[1], "18") == 0;
+    const char *bin = getenv("BRIO_TEST_PG18");
+    if (!getenv("BRIO_TEST_PG") || (is_18 && (!bin || !bin[0]))) {
+        (void)fprintf(stderr, "skipped: %s is not set\n",
+                      getenv("BRIO_TEST_PG") ? "BRIO_TEST_PG18" : "BRIO_TEST_PG");
         return EXIT_SKIPPED;
     }
+    if (is_18)
+        setenv("BRIO_PG_BIN", bin, 1);
     return run_in_fiber(run_group);
 }

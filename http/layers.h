@@ -121,11 +121,11 @@ typedef struct http_compress_options {
     const char *codings[HTTP_COMPRESS_CODINGS_MAX + 1];
     /* Past 9, 7 and 7 levels are slow: staged bodies of any size go to an offload thread then, and
      * pieces get 9, 7 and 7. */
-    int zstd_level;        /* 1 to 19: 3 */
-    int br_level;          /* 1 to 11: 4 */
-    int gzip_level;        /* 1 to 9: 5 */
-    uint32_t encoders_max; /* in use at once in a worker, each up to 2 MiB for an answer in pieces;
-                              past it answers leave as they are: 64 */
+    int zstd_level;      /* 1 to 19: 3 */
+    int br_level;        /* 1 to 11: 4 */
+    int gzip_level;      /* 1 to 9: 5 */
+    uint32_t pieces_max; /* answers in pieces that are compressed at once in a worker, each by up to
+                            2 MiB of memory; past it they leave as they are: 64 */
 } http_compress_options;
 
 /* Compresses answers as they leave, staged ones and those in pieces, errors as well, by what

@@ -27,7 +27,7 @@ static ERROR_KIND(HTTP_ENCODING_BROKEN, ERROR_INTERNAL,
 
 #define BODY_BYTES_MIN_DEFAULT 1024
 #define BODY_BYTES_MAX_DEFAULT ((size_t)16 << 20)
-#define ENCODERS_MAX_DEFAULT   64
+#define PIECES_MAX_DEFAULT     64
 #define INLINE_BYTES_MAX       65536
 #define FIELD_BYTES            ((size_t)64) /* a line's name, and what is added to its value */
 
@@ -47,7 +47,7 @@ static const struct {
 typedef struct compress_plan {
     size_t body_bytes_min;
     size_t body_bytes_max;
-    uint32_t encoders_max;
+    uint32_t pieces_max;
     struct {
         int level;
         int level_pieces;        /* in place, whatever the level */
@@ -117,7 +117,7 @@ error http_compress_prepare(arena *a, const void *given, const void **out)
     compress_plan *plan = ARENA_NEW(a, compress_plan);
     plan->body_bytes_min = o->body_bytes_min ? o->body_bytes_min : BODY_BYTES_MIN_DEFAULT;
     plan->body_bytes_max = o->body_bytes_max ? o->body_bytes_max : BODY_BYTES_MAX_DEFAULT;
-    plan->encoders_max = o->encoders_max ? o->encoders_max : ENCODERS_MAX_DEFAULT;
+    plan->pieces_max = o->pieces_max ? o->pieces_max : PIECES_MAX_DEFAULT;
     if (plan->body_bytes_min > plan->body_bytes_max)
         return error_set(&HTTP_LAYER_INVALID, "http_compress: body_bytes_min over body_bytes_max");
     TRY(set_level("zstd_level", o->zstd_level, 0, plan));
@@ -240,12 +240,11 @@ static void name_variant(http_request *req, const compression *c)
 
 /* --- whole bodies ----------------------------------------------------------------------------- */
 
-static http_encoder *acquire(http_request *req, const compression *c)
+static http_encoder *acquire(http_request *req, const compression *c, uint32_t held_max)
 {
     for (size_t i = 0; i < ARRAY_LEN(CODINGS); i++) {
         if (CODINGS[i].coding == c->coding)
-            return http_encoder_acquire(&req->conn->server->encoders, CODINGS[i].codec,
-                                        c->plan->encoders_max);
+            return http_encoder_acquire(&req->conn->server->encoders, CODINGS[i].codec, held_max);
     }
     unreachable();
 }
@@ -280,7 +279,7 @@ static YIELDS str encode_staged(http_request *req, compression *c)
     if (bytes > c->plan->body_bytes_max)
         return STR_NONE;
     char *out = arena_try_alloc(&req->conn->arena, room_for(c, bytes), 1);
-    c->encoder = out ? acquire(req, c) : NULL;
+    c->encoder = out ? acquire(req, c, 0) : NULL;
     if (!c->encoder)
         return STR_NONE;
     whole_body b = { .encoder = c->encoder,
@@ -317,7 +316,7 @@ static void compress_start(http_request *req)
     compression *c = req->filter_state;
     if (!is_worth_it(req, c, req->length) || !add_vary(req) || c->coding == HTTP_CODING_IDENTITY)
         return;
-    c->encoder = acquire(req, c);
+    c->encoder = acquire(req, c, c->plan->pieces_max);
     if (!c->encoder)
         return;
     if (http_encoder_begin(c->encoder, c->plan->by_coding[c->coding].level_pieces,

@@ -14,7 +14,8 @@
 struct http_encoders {
     list idle; /* the one released last first: its memory is warm */
     uint32_t in_use;
-    bool freed; /* by its owner: the last encoder takes it along */
+    uint32_t held; /* of them */
+    bool freed;    /* by its owner: the last encoder takes it along */
 };
 
 static http_encoders *pool_new(void)
@@ -57,17 +58,21 @@ static http_encoder *encoder_new(http_encoders *pool, const http_codec *codec)
     return e;
 }
 
-http_encoder *http_encoder_acquire(http_encoders **pool, const http_codec *codec,
-                                   uint32_t in_use_max)
+http_encoder *http_encoder_acquire(http_encoders **pool, const http_codec *codec, uint32_t held_max)
 {
     if (!*pool)
         *pool = pool_new();
-    if (!*pool || (*pool)->in_use >= in_use_max)
+    const bool held = held_max > 0;
+    if (!*pool || (held && (*pool)->held >= held_max))
         return NULL;
     http_encoder *e = take_idle(*pool, codec);
     if (!e)
         e = encoder_new(*pool, codec);
-    (*pool)->in_use += e != NULL;
+    if (!e)
+        return NULL;
+    e->held = held;
+    (*pool)->in_use++;
+    (*pool)->held += held;
     return e;
 }
 
@@ -88,6 +93,7 @@ void http_encoder_release(http_encoder **owner)
     http_encoders *pool = e->of;
     invariant(pool->in_use > 0);
     pool->in_use--;
+    pool->held -= e->held;
     if (pool->freed || idle_count(pool, e->codec) >= IDLE_MAX)
         encoder_free(e);
     else

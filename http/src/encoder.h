@@ -51,14 +51,17 @@ typedef struct http_encoder {
     http_encoders *of;
     const http_codec *codec;
     void *context;
+    bool held;
     bool stepping;                        /* a library is at work */
     char piece[HTTP_ENCODER_PIECE_BYTES]; /* for what a step writes */
 } http_encoder;
 
-/* One of that library, from `*pool`, which is made with the first.
- *   returns  NULL when `in_use_max` are in use, or without memory */
+/* One of that library, from `*pool`, which is made with the first. `held_max`: 0 for one that is
+ * given back as soon as it has encoded; else it may be held for as long as a client likes, and only
+ * so many are at once.
+ *   returns  NULL when those are out, or without memory */
 http_encoder *http_encoder_acquire(http_encoders **pool, const http_codec *codec,
-                                   uint32_t in_use_max);
+                                   uint32_t held_max);
 /* Gives it back, in whatever state it is; nulls the pointer, and NULL is allowed. */
 void http_encoder_release(http_encoder **owner);
 /* As the codec's; false without memory. */

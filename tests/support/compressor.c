@@ -250,7 +250,7 @@ static const http_compress_options OTHERWISE = {
     .gzip_level = 9,
 };
 static const http_compress_options SLOW = { .zstd_level = 19, .br_level = 11, .gzip_level = 9 };
-static const http_compress_options FEW = { .encoders_max = 1 };
+static const http_compress_options FEW = { .pieces_max = 1 };
 static const http_route some[] = {
     { HTTP_GET, "/text/:bytes<int8>", text, http_public },
     { HTTP_GET, "/typed/:bytes<int8>", typed, http_public },

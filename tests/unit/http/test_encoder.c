@@ -243,6 +243,11 @@ static void test_encoders_past_their_number_are_refused(void **state)
         assert_non_null(all[i] = http_encoder_acquire(&pool, &HTTP_CODEC_GZIP, ARRAY_LEN(all)));
     assert_null(http_encoder_acquire(&pool, &HTTP_CODEC_GZIP, ARRAY_LEN(all)));
     assert_null(http_encoder_acquire(&pool, &HTTP_CODEC_BR, ARRAY_LEN(all)));
+    http_encoder *passing = http_encoder_acquire(&pool, &HTTP_CODEC_GZIP, 0);
+    assert_non_null(passing);
+    assert_null(http_encoder_acquire(&pool, &HTTP_CODEC_GZIP, ARRAY_LEN(all)));
+    http_encoder_release(&passing);
+    assert_null(http_encoder_acquire(&pool, &HTTP_CODEC_GZIP, ARRAY_LEN(all)));
     http_encoder_release(&all[3]);
     assert_non_null(all[3] = http_encoder_acquire(&pool, &HTTP_CODEC_BR, ARRAY_LEN(all)));
     /* The pool goes first, as when a worker ends with answers on their way. */

@@ -173,6 +173,16 @@ static error breaks(http_request *req)
     return error_set(&HTTP_BAD_REQUEST, "in the middle");
 }
 
+/* Hidden from the sanitizers: what is tested is the signal. */
+__attribute__((noinline, no_sanitize("address", "undefined"))) static error crashes(
+    http_request *req)
+{
+    TRY(http_reply_start(req, 200, STR("text/plain")));
+    TRY(http_reply_write(req, make_text(req, 5000, false)));
+    *(volatile int *)NULL = 1; /* NOLINT(clang-analyzer-core.NullDereference): it is the point */
+    return OK;
+}
+
 static error filed(http_request *req)
 {
     return http_reply_file(req, getenv("FILES"), http_path_text(req, "path"));
@@ -235,6 +245,7 @@ static const http_route routes[] = {
     { HTTP_GET, "/go", go, http_public },
     { HTTP_GET, "/endless", endless, http_public, .timeout_ms = 600000 },
     { HTTP_GET, "/breaks", breaks, http_public },
+    { HTTP_GET, "/crashes", crashes, http_public },
     { HTTP_GET, "/hold", hold, http_public },
     { HTTP_GET, "/held", held, http_public },
     { HTTP_GET, "/let-go", let_go, http_public },

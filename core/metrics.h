@@ -29,6 +29,7 @@ typedef enum metric_type {
     METRIC_COUNTER = 1,
     METRIC_GAUGE,     /* summed over the workers */
     METRIC_HISTOGRAM, /* of microseconds; exposed in seconds */
+    METRIC_SUMMARY,   /* the same without its buckets: how many there were, and their sum */
 } metric_type;
 
 typedef struct metric {
@@ -48,7 +49,7 @@ typedef struct metrics_table {
 /* The calling worker's cells of one table. */
 typedef struct metrics_cells {
     uint64_t *base;
-    const uint16_t *offsets; /* of each metric, in cells */
+    const uint32_t *offsets; /* of each metric, in cells */
 } metrics_cells;
 
 /* Maps the cells of `count` tables for `workers` slots (1..1024). Once, before forking and before
@@ -67,16 +68,28 @@ static inline void metrics_add(metrics_cells cells, uint32_t index, uint64_t n)
     uint64_t *cell = cells.base + cells.offsets[index];
     __atomic_store_n(cell, __atomic_load_n(cell, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
 }
+static inline void metrics_subtract(metrics_cells cells, uint32_t index, uint64_t n)
+{
+    metrics_add(cells, index, -n);
+}
 static inline void metrics_set(metrics_cells cells, uint32_t index, uint64_t value)
 {
     __atomic_store_n(cells.base + cells.offsets[index], value, __ATOMIC_RELAXED);
 }
-/* Counts one duration. Buckets are log-linear, four to each power of two: an error below 25 %. */
+/* Counts one duration of a summary. */
+static inline void metrics_sum_us(metrics_cells cells, uint32_t index, uint64_t us)
+{
+    uint64_t *sum = cells.base + cells.offsets[index], *count = sum + 1;
+    __atomic_store_n(sum, __atomic_load_n(sum, __ATOMIC_RELAXED) + us, __ATOMIC_RELAXED);
+    __atomic_store_n(count, __atomic_load_n(count, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+}
+/* Counts one duration of a histogram. Buckets are log-linear, four to each power of two: an error
+ * below 25 %. */
 void metrics_record_us(metrics_cells cells, uint32_t index, uint64_t us);
 
 /* Appends everything in the Prometheus text format 0.0.4. */
 void metrics_expose(buf *out);
-/* One metric summed over all workers (a histogram's count): for tests. */
+/* One metric summed over all workers (a histogram's or summary's count): for tests. */
 uint64_t metrics_total(const metrics_table *table, uint32_t index);
 
 #endif

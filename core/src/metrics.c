@@ -16,6 +16,8 @@
 #define POWERS          40 /* up to 2^40 us, 12 days; longer ones count in the last bucket */
 #define BUCKETS         (POWERS * SUB_BUCKETS)
 #define HISTOGRAM_CELLS (BUCKETS + 1) /* the sum stands first */
+#define SUMMARY_CELLS   2             /* here too */
+#define CELLS_MAX       (1U << 24)    /* of a table */
 #define LINE_CELLS      8
 #define WORKERS_MAX     1024
 #define FIRST_LE_POWER  4  /* the least bound exposed: 16 us */
@@ -23,7 +25,7 @@
 
 typedef struct registered {
     const metrics_table *table;
-    uint16_t *offsets;
+    uint32_t *offsets;
     uint32_t first_cell; /* in a slot */
     uint32_t cells;
     bool shared;
@@ -42,7 +44,16 @@ static struct {
 
 static uint32_t cells_of(const metric *m)
 {
-    return m->type == METRIC_HISTOGRAM ? HISTOGRAM_CELLS : 1;
+    switch (m->type) {
+    case METRIC_HISTOGRAM:
+        return HISTOGRAM_CELLS;
+    case METRIC_SUMMARY:
+        return SUMMARY_CELLS;
+    case METRIC_COUNTER:
+    case METRIC_GAUGE:
+        return 1;
+    }
+    unreachable();
 }
 
 /* --- what a table may say --------------------------------------------------------------------- */
@@ -108,9 +119,9 @@ static bool lay_out(registered *r, const metrics_table *table)
     if (!r->offsets)
         return false;
     for (uint32_t i = 0; i < table->count; i++) {
-        invariant(r->cells <= UINT16_MAX);
+        invariant(r->cells <= CELLS_MAX);
         invariant(is_well_described(table, i));
-        r->offsets[i] = (uint16_t)r->cells;
+        r->offsets[i] = r->cells;
         r->cells += cells_of(&table->items[i]);
     }
     r->cells = (r->cells + LINE_CELLS - 1) / LINE_CELLS * LINE_CELLS;
@@ -229,6 +240,8 @@ uint64_t metrics_total(const metrics_table *table, uint32_t index)
     if (!r)
         return 0;
     const uint32_t first = r->offsets[index];
+    if (table->items[index].type == METRIC_SUMMARY)
+        return sum_over_workers(r, first + 1);
     if (table->items[index].type != METRIC_HISTOGRAM)
         return sum_over_workers(r, first);
     uint64_t total = 0;
@@ -263,6 +276,17 @@ static const char *seconds(char text[FLOAT8_TEXT_MAX + 1], uint64_t us)
     return text;
 }
 
+/* How long all took together, and how many there were. */
+static void expose_sum(buf *out, const registered *r, const metric *m, uint32_t cell,
+                       uint64_t count)
+{
+    char text[FLOAT8_TEXT_MAX + 1];
+    expose_front(out, m, "_sum", NULL);
+    buf_append(out, str_from_c(seconds(text, sum_over_workers(r, cell))));
+    buf_append_char(out, '\n');
+    expose_count(out, m, "_count", NULL, count);
+}
+
 /* A bucket holds whole microseconds below its bound: what lasted the bound itself and less than the
  * next one is past it. */
 static void expose_histogram(buf *out, const registered *r, const metric *m, uint32_t first)
@@ -278,10 +302,7 @@ static void expose_histogram(buf *out, const registered *r, const metric *m, uin
     for (; bucket < BUCKETS; bucket++)
         count += sum_over_workers(r, first + 1 + bucket);
     expose_count(out, m, "_bucket", "+Inf", count);
-    expose_front(out, m, "_sum", NULL);
-    buf_append(out, str_from_c(seconds(text, sum_over_workers(r, first))));
-    buf_append_char(out, '\n');
-    expose_count(out, m, "_count", NULL, count);
+    expose_sum(out, r, m, first, count);
 }
 
 static const char *type_name(metric_type type)
@@ -293,6 +314,8 @@ static const char *type_name(metric_type type)
         return "gauge";
     case METRIC_HISTOGRAM:
         return "histogram";
+    case METRIC_SUMMARY:
+        return "summary";
     }
     unreachable();
 }
@@ -317,10 +340,13 @@ static void expose_table(buf *out, const registered *r)
         if (!str_eq(before, str_from_c(m->name)))
             expose_head(out, m);
         before = str_from_c(m->name);
+        const uint32_t cell = r->offsets[i];
         if (m->type == METRIC_HISTOGRAM)
-            expose_histogram(out, r, m, r->offsets[i]);
+            expose_histogram(out, r, m, cell);
+        else if (m->type == METRIC_SUMMARY)
+            expose_sum(out, r, m, cell, sum_over_workers(r, cell + 1));
         else
-            expose_count(out, m, "", NULL, sum_over_workers(r, r->offsets[i]));
+            expose_count(out, m, "", NULL, sum_over_workers(r, cell));
     }
 }
 

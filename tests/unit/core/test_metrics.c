@@ -13,6 +13,8 @@ enum {
     OPEN,
     DURATION_A,
     DURATION_B,
+    WAIT_A,
+    WAIT_B,
     COUNT
 };
 static const metric METRICS[] = {
@@ -22,6 +24,8 @@ static const metric METRICS[] = {
     [OPEN] = { "open", NULL, METRIC_GAUGE, "Open things." },
     [DURATION_A] = { "time_seconds", "route=\"/a\"", METRIC_HISTOGRAM, "Times." },
     [DURATION_B] = { "time_seconds", "route=\"/b\"", METRIC_HISTOGRAM, "" },
+    [WAIT_A] = { "wait_seconds", "route=\"/a\"", METRIC_SUMMARY, "Waits." },
+    [WAIT_B] = { "wait_seconds", "route=\"/b\"", METRIC_SUMMARY, "" },
 };
 static const metrics_table TABLE = { METRICS, COUNT };
 
@@ -137,14 +141,16 @@ static void read_sample(str line, sample *s)
     assert_true(end != text && *end == '\0');
 }
 
-static bool belongs(str name, str family, bool histogram)
+static bool belongs(str name, str family, str type)
 {
     if (!str_starts_with(name, family))
         return false;
     const str suffix = str_slice(name, family.len, name.len);
-    return histogram ? str_eq(suffix, STR("_bucket")) || str_eq(suffix, STR("_sum")) ||
-                           str_eq(suffix, STR("_count"))
-                     : suffix.len == 0;
+    const bool histogram = str_eq(type, STR("histogram"));
+    if (histogram || str_eq(type, STR("summary")))
+        return str_eq(suffix, STR("_sum")) || str_eq(suffix, STR("_count")) ||
+               (histogram && str_eq(suffix, STR("_bucket")));
+    return suffix.len == 0;
 }
 
 /* "# HELP name …", "# TYPE name type", then its samples: once a name, and nothing else. */
@@ -152,7 +158,7 @@ static void read_exposition(str text, exposition *e)
 {
     str families[16];
     size_t family_count = 0;
-    bool histogram = false;
+    str type = STR_NONE;
     e->count = 0;
     assert_true(str_ends_with(text, STR("\n")));
     while (text.len > 0) {
@@ -169,14 +175,15 @@ static void read_exposition(str text, exposition *e)
             assert_true(str_starts_with(line, STR("# TYPE ")));
             rest = str_slice(line, 7, line.len);
             assert_str_equal(str_cut(&rest, ' '), name);
-            histogram = str_eq(rest, STR("histogram"));
-            assert_true(histogram || str_eq(rest, STR("counter")) || str_eq(rest, STR("gauge")));
+            type = rest;
+            assert_true(str_eq(type, STR("histogram")) || str_eq(type, STR("summary")) ||
+                        str_eq(type, STR("counter")) || str_eq(type, STR("gauge")));
             continue;
         }
         assert_true(family_count > 0 && e->count < ARRAY_LEN(e->samples));
         sample *s = &e->samples[e->count++];
         read_sample(line, s);
-        assert_true(belongs(s->name, families[family_count - 1], histogram));
+        assert_true(belongs(s->name, families[family_count - 1], type));
         for (size_t i = 0; i + 1 < e->count; i++) {
             const sample *other = &e->samples[i];
             assert_false(str_eq(s->name, other->name) && str_eq(s->labels, other->labels) &&
@@ -291,6 +298,29 @@ static void record_for_ever(uint32_t slot)
 {
     metrics_use_slot(slot);
     metrics_record_us(metrics_cells_of(&TABLE), DURATION_B, UINT64_MAX / 2);
+}
+
+static void test_metrics_summary_has_sum_and_count(void **state)
+{
+    (void)state;
+    const str name = STR("wait_seconds_sum"), labels = STR("route=\"/a\"");
+    const metrics_cells cells = metrics_cells_of(&TABLE);
+    metrics_sum_us(cells, WAIT_A, 250000);
+    metrics_sum_us(cells, WAIT_A, 1500000);
+    expose(&seen);
+    assert_true(value_of(&seen, name, labels, STR_NONE) == 1.75);
+    assert_true(value_of(&seen, STR("wait_seconds_count"), labels, STR_NONE) == 2);
+    assert_true(value_of(&seen, name, STR("route=\"/b\""), STR_NONE) == 0);
+    assert_int_equal(metrics_total(&TABLE, WAIT_A), 2);
+}
+
+static void test_metrics_gauge_goes_down_again(void **state)
+{
+    (void)state;
+    const metrics_cells cells = metrics_cells_of(&TABLE);
+    metrics_set(cells, OPEN, 3);
+    metrics_subtract(cells, OPEN, 2);
+    assert_int_equal(metrics_total(&TABLE, OPEN), 1);
 }
 
 static void test_metrics_longest_duration_counts_in_the_last_bucket(void **state)
@@ -429,6 +459,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_metrics_exposition_follows_the_text_format),
         cmocka_unit_test(test_metrics_histogram_buckets_are_cumulative),
+        cmocka_unit_test(test_metrics_summary_has_sum_and_count),
+        cmocka_unit_test(test_metrics_gauge_goes_down_again),
         cmocka_unit_test(test_metrics_longest_duration_counts_in_the_last_bucket),
         cmocka_unit_test(test_metrics_of_all_workers_add_up),
         cmocka_unit_test(test_metrics_worker_that_is_replaced_keeps_counters_and_drops_gauges),

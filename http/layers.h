@@ -92,6 +92,19 @@ typedef struct http_rate_limit_options {
  * buckets. Needs options. */
 YIELDS error http_rate_limit(http_request *req, const http_next *next);
 
+/* --- limits ----------------------------------------------------------------------------------- */
+
+/* Of both 0 leaves things as they are around this layer. */
+typedef struct http_limits_options {
+    size_t body_bytes_max; /* past it 413 */
+    uint32_t timeout_ms;   /* of layers, guard and handler together; past it 504 */
+} http_limits_options;
+
+/* Limits of all routes inside it, in place of HTTP_BODY_BYTES_MAX and HTTP_HANDLER_TIMEOUT. The
+ * closest one counts, be it wider or narrower: a route's own, then its group's, then the app's.
+ * Needs options. It is settled when the program starts; no request ever runs through it. */
+YIELDS error http_limits(http_request *req, const http_next *next);
+
 /* --- entity tags ------------------------------------------------------------------------------ */
 
 typedef struct http_etag_options {

@@ -2,6 +2,7 @@
 #include "debug.h"
 #include "environment.h"
 #include "quarantine.h"
+#include "route_metrics.h"
 #include "tls.h"
 #include "worker.h"
 
@@ -215,7 +216,9 @@ static error build_router(const http_app *app, const http_settings *settings, ar
         memcpy(groups + 1, app->groups.items, app->groups.count * sizeof *groups);
     TRY(http_router_build(a, app->layers, groups, app->groups.count + 1, out));
     TRY(http_router_add_bare(a, *out, HTTP_BUILT_IN));
-    return http_debug_add(a, settings, *out);
+    TRY(http_debug_add(a, settings, *out));
+    http_route_metrics_add(a, *out);
+    return OK;
 }
 
 static int serve(const http_app *app, char *const *arguments, char *const *environment)

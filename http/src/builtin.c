@@ -1,7 +1,7 @@
 /* Routes every application has: whether the worker answers, and what was counted. */
 #include "conn.h"
 
-#define METRICS_BYTES_MAX ((size_t)4 << 20)
+#define METRICS_BYTES_MAX ((size_t)32 << 20)
 
 /* "requests by class of status" and what else the engine counts. */
 static const metric METRICS[HTTP_METRIC_COUNT] = {

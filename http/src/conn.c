@@ -6,6 +6,7 @@
 #include "entrance.h"
 #include "file.h"
 #include "room.h"
+#include "route_metrics.h"
 
 #include <assert.h>
 #include <string.h>
@@ -38,6 +39,8 @@ static void request_free(http_conn *c)
     http_request *req = c->request;
     c->request = NULL;
     if (req) {
+        if (req->match.endpoint)
+            http_route_metrics_end(c->server, req->match.endpoint);
         if (req->filter)
             req->filter->release(req);
         http_file_close(&req->file);
@@ -143,11 +146,15 @@ static size_t put_head(http_conn *c, char *out, int status, str content_type, ui
     return put(out, at, STR("\r\n"));
 }
 
-static void count_response(http_server *server, int status, uint64_t started_us)
+/* `req` is NULL when it was not even begun. */
+static void count_response(const http_server *server, const http_request *req, int status)
 {
     const uint32_t class = status >= 100 && status <= 599 ? (uint32_t)status / 100 - 1 : 4;
+    const uint64_t us = req ? clock_us() - req->started_us : 0;
     metrics_add(server->metrics, HTTP_METRIC_REQUESTS_1XX + class, 1);
-    metrics_record_us(server->metrics, HTTP_METRIC_DURATION, clock_us() - started_us);
+    metrics_record_us(server->metrics, HTTP_METRIC_DURATION, us);
+    if (req && req->match.endpoint)
+        http_route_metrics_answered(server, req->match.endpoint, status, us);
 }
 
 static void respond(http_conn *c, int status, str content_type, str body, str headers, bool no_body,
@@ -200,7 +207,7 @@ static void refuse(http_conn *c, int status, const char *reason)
     const size_t len = http_problem_brief(body, sizeof body, status, reason);
     const bool no_body = c->request && c->request->head.method == HTTP_HEAD;
     respond(c, status, STR("application/problem+json"), (str){ body, len }, STR(""), no_body, true);
-    count_response(c->server, status, c->request ? c->request->started_us : clock_us());
+    count_response(c->server, c->request, status);
 }
 
 /* --- a request's life ------------------------------------------------------------------------ */
@@ -232,7 +239,7 @@ static void log_access(const http_request *req)
 static void response_left(const http_request *req)
 {
     http_server *server = req->conn->server;
-    count_response(server, req->status, req->started_us);
+    count_response(server, req, req->status);
     if (UNLIKELY(server->settings->access_log))
         log_access(req);
 }

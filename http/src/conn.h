@@ -125,6 +125,7 @@ typedef struct http_server {
     bool rotates_tickets;         /* there is no supervisor who does */
     bool draining;                /* no connection outlives its request */
     metrics_cells metrics;
+    metrics_cells route_metrics; /* see route_metrics.c */
     uint64_t request_seed;
     uint64_t request_count;
     void (*on_fault)(struct http_server *server, const crash_report *report);

@@ -27,6 +27,7 @@ static const struct {
     { http_compress, http_compress_prepare },
     { http_cors, http_cors_prepare },
     { http_etag, http_etag_prepare },
+    { http_limits, http_limits_prepare },
     { http_rate_limit, http_rate_limit_prepare },
     { http_request_ids, http_request_ids_prepare },
 };

@@ -13,6 +13,7 @@ http_layer_prepare_fn http_security_prepare;
 http_layer_prepare_fn http_compress_prepare;
 http_layer_prepare_fn http_cors_prepare;
 http_layer_prepare_fn http_etag_prepare;
+http_layer_prepare_fn http_limits_prepare;
 http_layer_prepare_fn http_rate_limit_prepare;
 http_layer_prepare_fn http_request_ids_prepare;
 

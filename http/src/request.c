@@ -2,6 +2,7 @@
  * handlers ask of a request. */
 #include "file.h"
 #include "method.h"
+#include "route_metrics.h"
 #include "shed.h"
 
 #include "core/scope.h"
@@ -83,14 +84,16 @@ static error route_and_handle(http_request *req)
     if (str_eq(req->target.path, STR("*"))) /* OPTIONS, of the server as a whole */
         return http_reply_empty(req, 204);
     http_router_find(req->conn->server->router, a, req->head.method, req->target.path, &req->match);
-    const http_route *route = req->match.route;
+    const router_endpoint *e = req->match.endpoint;
     scope_options options = { .deadline_ms = (uint32_t)settings->handler_timeout_ms };
     req->body_bytes_max = (size_t)settings->body_bytes_max;
-    if (route && route->body_bytes_max)
-        req->body_bytes_max = route->body_bytes_max;
-    if (route && route->timeout_ms)
-        options.deadline_ms = route->timeout_ms;
-    if (route && !http_shed_admit(req))
+    if (e)
+        http_route_metrics_begin(req->conn->server, e);
+    if (e && e->limits.body_bytes_max)
+        req->body_bytes_max = e->limits.body_bytes_max;
+    if (e && e->limits.timeout_ms)
+        options.deadline_ms = e->limits.timeout_ms;
+    if (e && !http_shed_admit(req))
         return OK;
     return scope_call(&options, handle, req);
 }

@@ -35,9 +35,17 @@ struct node {
     const router_endpoint *routes[METHODS];
 };
 
+/* Layers that are ready to run, and what those among them that only say so say of limits. */
+typedef struct layering {
+    const http_layer *layers;
+    http_limits_options limits;
+} layering;
+
 struct router {
     node root;
-    const http_layer *outer; /* around what no route wants, too */
+    layering outer;             /* around what no route wants, too */
+    router_endpoint *endpoints; /* the last one first */
+    const metrics_table *metrics;
 };
 
 static const http_layer NO_LAYERS[] = { { NULL, NULL } };
@@ -200,36 +208,57 @@ static size_t count_layers(const http_layer *layers)
     return count;
 }
 
-/* A copy of `layers` that is ready to run. */
+static http_limits_options closer_limits(const http_limits_options *outer,
+                                         const http_limits_options *inner)
+{
+    return (http_limits_options){
+        .body_bytes_max = inner->body_bytes_max ? inner->body_bytes_max : outer->body_bytes_max,
+        .timeout_ms = inner->timeout_ms ? inner->timeout_ms : outer->timeout_ms,
+    };
+}
+
+/* A copy of `layers` that is ready to run; those of limits have said all they have to say. */
 static error prepare_layers(arena *a, http_prepared **known, const http_layer *layers,
-                            const http_layer **out)
+                            layering *out)
 {
     const size_t count = count_layers(layers);
     http_layer *ready = ARENA_NEW_ARRAY(a, http_layer, count + 1);
-    for (size_t i = 0; i < count; i++)
-        TRY(http_layer_prepare(a, known, &layers[i], &ready[i]));
-    *out = ready;
+    out->layers = ready;
+    for (size_t i = 0; i < count; i++) {
+        TRY(http_layer_prepare(a, known, &layers[i], ready));
+        if (layers[i].run == http_limits)
+            out->limits = closer_limits(&out->limits, ready->options);
+        else
+            ready++;
+    }
+    *ready = (http_layer){ NULL, NULL };
     return OK;
 }
 
 /* The outer layers, then the inner ones. */
-static const http_layer *join_layers(arena *a, const http_layer *outer, const http_layer *inner)
+static layering join_layers(arena *a, const layering *outer, const layering *inner)
 {
-    const size_t outer_count = count_layers(outer), inner_count = count_layers(inner);
+    const size_t outer_count = count_layers(outer->layers);
+    const size_t inner_count = count_layers(inner->layers);
     http_layer *all = ARENA_NEW_ARRAY(a, http_layer, outer_count + inner_count + 1);
-    memcpy(all, outer, outer_count * sizeof *all);
-    memcpy(all + outer_count, inner, inner_count * sizeof *all);
-    return all;
+    memcpy(all, outer->layers, outer_count * sizeof *all);
+    memcpy(all + outer_count, inner->layers, inner_count * sizeof *all);
+    return (layering){ all, closer_limits(&outer->limits, &inner->limits) };
 }
 
 static error add_routes(arena *a, router *r, const char *prefix, http_routes routes,
-                        const http_layer *layers)
+                        const layering *around)
 {
     for (size_t i = 0; i < routes.count; i++) {
         const http_route *route = &routes.items[i];
         router_endpoint *e = ARENA_NEW(a, router_endpoint);
         e->route = route;
-        e->layers = layers;
+        e->layers = around->layers;
+        e->limits = closer_limits(
+            &around->limits, &(http_limits_options){ route->body_bytes_max, route->timeout_ms });
+        e->index = r->endpoints ? r->endpoints->index + 1 : 0;
+        e->next = r->endpoints;
+        r->endpoints = e;
         e->pattern = prefix && route->pattern
                          ? str_to_c(a, str_format(a, "%s%s", prefix, route->pattern))
                      : route->pattern ? route->pattern
@@ -246,9 +275,10 @@ error http_router_build(arena *a, const http_layer *outer, const http_group *gro
     http_prepared *known = NULL;
     TRY(prepare_layers(a, &known, outer ? outer : NO_LAYERS, &r->outer));
     for (size_t i = 0; i < group_count; i++) {
-        const http_layer *inner;
+        layering inner = { 0 };
         TRY(prepare_layers(a, &known, groups[i].layers, &inner));
-        TRY(add_routes(a, r, groups[i].prefix, groups[i].routes, join_layers(a, r->outer, inner)));
+        const layering all = join_layers(a, &r->outer, &inner);
+        TRY(add_routes(a, r, groups[i].prefix, groups[i].routes, &all));
     }
     *out = r;
     return OK;
@@ -256,7 +286,22 @@ error http_router_build(arena *a, const http_layer *outer, const http_group *gro
 
 error http_router_add_bare(arena *a, router *r, http_routes routes)
 {
-    return add_routes(a, r, NULL, routes, NO_LAYERS);
+    return add_routes(a, r, NULL, routes, &(layering){ .layers = NO_LAYERS });
+}
+
+const router_endpoint *http_router_endpoints(const router *r)
+{
+    return r->endpoints;
+}
+
+void http_router_set_metrics(router *r, const metrics_table *table)
+{
+    r->metrics = table;
+}
+
+const metrics_table *http_router_metrics(const router *r)
+{
+    return r->metrics;
 }
 
 /* --- finding --------------------------------------------------------------------------------- */
@@ -318,6 +363,7 @@ static bool arrive(const search *s, const node *n)
     s->out->allowed |= allowed;
     if (!e)
         return false;
+    s->out->endpoint = e;
     s->out->route = e->route;
     s->out->pattern = e->pattern;
     s->out->layers = e->layers;
@@ -365,9 +411,10 @@ static bool descend(const search *s, const node *at, str rest)
 
 void http_router_find(const router *r, arena *a, http_method method, str path, router_match *out)
 {
+    out->endpoint = NULL;
     out->route = NULL;
     out->pattern = NULL;
-    out->layers = r->outer;
+    out->layers = r->outer.layers;
     out->allowed = 0;
     out->param_count = 0;
     const search s = { a, method, out };

@@ -7,7 +7,7 @@
 
 #include "core/arena.h"
 #include "core/error.h"
-#include "http/http.h"
+#include "http/layers.h"
 
 #define ROUTER_PARAMS_MAX   16
 #define ROUTER_SEGMENTS_MAX 32
@@ -23,16 +23,21 @@ typedef struct router_param {
     str value; /* decoded */
 } router_param;
 
-/* A route as it is found: with its whole pattern, and the layers around it. */
+/* A route as it is found: with its whole pattern, the layers around it, and what they say of its
+ * limits. */
 typedef struct router_endpoint {
     const http_route *route;
     const char *pattern;
-    const http_layer *layers; /* ended by a NULL function */
+    const http_layer *layers;   /* ended by a NULL function */
+    http_limits_options limits; /* the route's own, else those of the closest layer; 0: none */
+    uint32_t index;             /* of all, from 0 on */
+    const struct router_endpoint *next;
 } router_endpoint;
 
 typedef struct router_match {
-    const http_route *route;  /* NULL: none for this method */
-    const char *pattern;      /* NULL without a route */
+    const router_endpoint *endpoint; /* NULL: none for this method */
+    const http_route *route;         /* its */
+    const char *pattern;             /* its */
     const http_layer *layers; /* without a route: of the path's first one, or the outer ones */
     uint32_t allowed;         /* bit m: the path has a route of http_method m; 0: no such path */
     uint32_t param_count;
@@ -47,6 +52,11 @@ error http_router_build(arena *a, const http_layer *outer, const http_group *gro
 /* Adds routes that have no layers at all, not even the outer ones.
  *   fails  HTTP_ROUTES_INVALID */
 error http_router_add_bare(arena *a, router *r, http_routes routes);
+/* All of them, the last one first; NULL: none. */
+const router_endpoint *http_router_endpoints(const router *r);
+/* What is counted of them, in whatever order route_metrics.c has; set when all are there. */
+void http_router_set_metrics(router *r, const metrics_table *table);
+const metrics_table *http_router_metrics(const router *r);
 /* Finds the route of a normalised, still encoded path. HEAD is served by GET where it has no route
  * of its own. Decoded values live in `a`. */
 void http_router_find(const router *r, arena *a, http_method method, str path, router_match *out);

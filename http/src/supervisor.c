@@ -505,8 +505,9 @@ static error supervisor_open(supervisor *s)
     if (!s->children || slots == MAP_FAILED)
         return error_set(&OUT_OF_MEMORY, "no memory for %u workers", s->workers);
     s->slots = slots;
-    const metrics_table *tables[1 + HTTP_APP_METRICS_MAX] = { &HTTP_METRICS };
-    uint32_t count = 1;
+    const metrics_table *tables[2 + HTTP_APP_METRICS_MAX] = { &HTTP_METRICS,
+                                                              http_router_metrics(s->router) };
+    uint32_t count = 2;
     for (size_t i = 0; i < HTTP_APP_METRICS_MAX && s->app->metrics[i]; i++)
         tables[count++] = s->app->metrics[i];
     TRY(http_quarantine_new(&s->quarantine));

@@ -330,6 +330,7 @@ static error worker_open(worker_process *p)
             (worker_socket){ .fd = door->fd, .entrance = { server, door->proxy, door->tls } };
     }
     server->metrics = metrics_cells_of(&HTTP_METRICS);
+    server->route_metrics = metrics_cells_of(http_router_metrics(server->router));
     if (getrandom(&server->request_seed, sizeof server->request_seed, 0) < 0)
         server->request_seed = clock_us();
     if (server->settings->contain_faults)

@@ -128,7 +128,27 @@ static const http_route inner[] = {
     { HTTP_GET, "/hello", hello, http_public },
     { HTTP_GET, "/fails", fails, http_public },
 };
+static error take_body(http_request *req)
+{
+    str body;
+    TRY(http_body_bytes(req, &body));
+    return http_reply_text(req, 200, STR("taken"));
+}
+
+static error sleep_long(http_request *req)
+{
+    TRY(fiber_sleep(60000));
+    return http_reply_text(req, 200, STR("slept"));
+}
+
+static const http_limits_options tight = { .body_bytes_max = 10, .timeout_ms = 200 };
+static const http_route limited[] = {
+    { HTTP_POST, "/body", take_body, http_public },
+    { HTTP_POST, "/body/own", take_body, http_public, .body_bytes_max = 20, .timeout_ms = 60000 },
+    { HTTP_GET, "/sleep", sleep_long, http_public },
+};
 static const http_group groups[] = {
+    { "/limited", HTTP_ROUTES(limited), { { http_limits, &tight } } },
     { "/api/:version", HTTP_ROUTES(inner), { { trace, "b" }, { gate }, { forgive } } },
 };
 

@@ -85,12 +85,84 @@ static void test_layers_meet_what_has_another_method(void **state)
     peer_close(&p);
 }
 
+static void check_limited(const char *path, int bytes, int status)
+{
+    peer p;
+    answer a;
+    peer_connect(&p, server.port);
+    peer_sendf(&p, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%0*d", path, bytes,
+               bytes, 0);
+    peer_read(&p, false, &a);
+    check_status(path, &a, status);
+    answer_free(&a);
+    peer_close(&p);
+}
+
+static void test_layers_of_limits_hold_for_their_group(void **state)
+{
+    (void)state;
+    server_start(&server, getenv("LAYERED"), ENVIRONMENT("WORKERS=1"));
+    check_limited("/limited/body", 10, 200);
+    check_limited("/limited/body", 11, 413);
+    check_limited("/limited/body/own", 20, 200);
+    check_limited("/limited/body/own", 21, 413);
+    check_get("/limited/sleep", 504);
+}
+
+/* The line of /metrics that begins so, as a number. */
+static double metric_line(const char *line)
+{
+    answer a;
+    http_get(server.port, "/metrics", &a);
+    check_status("/metrics", &a, 200);
+    const char *at = memmem(a.body.ptr, a.body.len, line, strlen(line));
+    if (!at)
+        fail_msg("no %s", line);
+    const double value = strtod(at + strlen(line), NULL);
+    answer_free(&a);
+    return value;
+}
+
+static void wait_for_line(const char *line, double value)
+{
+    for (const uint64_t end_ms = test_clock_ms() + PEER_WAIT_MS; metric_line(line) != value;)
+        assert_true(test_clock_ms() < end_ms);
+}
+
+static void test_layers_or_not_requests_are_counted_by_route(void **state)
+{
+    (void)state;
+#define BODY "{route=\"/limited/body\",method=\"POST\""
+    const char *in_flight = "http_route_requests_in_flight"
+                            "{route=\"/limited/body/own\",method=\"POST\"} ";
+    peer slow;
+    server_start(&server, getenv("LAYERED"), ENVIRONMENT("WORKERS=2"));
+    check_get("/api/1/hello", 200);
+    check_get("/api/2/hello", 200);
+    check_limited("/limited/body", 10, 200);
+    check_limited("/limited/body", 11, 413);
+    check_get("/nowhere", 404);
+    assert_true(metric_line("http_route_requests_total{route=\"/api/:version/hello\","
+                            "method=\"GET\",class=\"2xx\"} ") == 2);
+    assert_true(metric_line("http_route_requests_total" BODY ",class=\"2xx\"} ") == 1);
+    assert_true(metric_line("http_route_requests_total" BODY ",class=\"4xx\"} ") == 1);
+    assert_true(metric_line("http_route_request_duration_seconds_count" BODY "} ") == 2);
+    peer_connect(&slow, server.port);
+    peer_sendf(&slow, "POST /limited/body/own HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n");
+    wait_for_line(in_flight, 1);
+    peer_close(&slow); /* gone, so not answered, and over all the same */
+    wait_for_line(in_flight, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_layers_run_in_order_around_guard_and_handler,
                                   server_teardown),
         cmocka_unit_test_teardown(test_layers_meet_what_has_another_method, server_teardown),
+        cmocka_unit_test_teardown(test_layers_of_limits_hold_for_their_group, server_teardown),
+        cmocka_unit_test_teardown(test_layers_or_not_requests_are_counted_by_route,
+                                  server_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

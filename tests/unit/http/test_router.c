@@ -255,6 +255,57 @@ static void test_router_groups_have_prefix_and_layers(void **state)
     assert_ptr_equal(m.layers[0].run, layer);
 }
 
+/* The closest that says something counts, each limit for itself; requests meet no such layer. */
+static void test_router_limits_are_those_of_the_closest_layer(void **state)
+{
+    static const http_limits_options wide = { 1000, 2000 }, narrow = { .body_bytes_max = 10 };
+    static const http_limits_options late = { .timeout_ms = 30 };
+    const http_route app[] = { { HTTP_GET, "/app", handler, http_public },
+                               { HTTP_GET, "/own", handler, http_public, .body_bytes_max = 5000 } };
+    const http_route in[] = { { HTTP_GET, "/group", handler, http_public },
+                              { HTTP_GET, "/own", handler, http_public, .timeout_ms = 7 } };
+    const http_route bare[] = { { HTTP_GET, "/bare", handler, http_public } };
+    const http_layer outer[] = { { http_limits, &wide }, { layer, "outer" }, { 0 } };
+    const http_group groups[] = {
+        { .routes = HTTP_ROUTES(app) },
+        { "/in",
+          HTTP_ROUTES(in),
+          { { http_limits, &late }, { another_layer }, { http_limits, &narrow } } },
+    };
+    static const struct {
+        const char *path;
+        size_t body_bytes_max;
+        uint32_t timeout_ms;
+    } rows[] = { { "/app", 1000, 2000 },
+                 { "/own", 5000, 2000 },
+                 { "/in/group", 10, 30 },
+                 { "/in/own", 10, 7 },
+                 { "/bare", 0, 0 } };
+    router *r;
+    router_match m;
+    assert_ok(http_router_build(*state, outer, groups, ARRAY_LEN(groups), &r));
+    assert_ok(http_router_add_bare(*state, r, HTTP_ROUTES(bare)));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        http_router_find(r, *state, HTTP_GET, str_from_c(rows[i].path), &m);
+        assert_int_equal(m.endpoint->limits.body_bytes_max, rows[i].body_bytes_max);
+        assert_int_equal(m.endpoint->limits.timeout_ms, rows[i].timeout_ms);
+    }
+    http_router_find(r, *state, HTTP_GET, STR("/in/group"), &m);
+    assert_ptr_equal(m.layers[0].run, layer);
+    assert_ptr_equal(m.layers[1].run, another_layer);
+    assert_null(m.layers[2].run);
+}
+
+static void test_router_limits_without_options_are_refused(void **state)
+{
+    static const http_limits_options nothing = { 0 };
+    const http_layer without[] = { { http_limits }, { 0 } };
+    const http_layer empty[] = { { http_limits, &nothing }, { 0 } };
+    router *r;
+    assert_fails(HTTP_LAYER_INVALID, http_router_build(*state, without, NULL, 0, &r));
+    assert_fails(HTTP_LAYER_INVALID, http_router_build(*state, empty, NULL, 0, &r));
+}
+
 static void test_router_conflict_between_groups_names_whole_patterns(void **state)
 {
     const http_route one[] = { { HTTP_GET, "/a/b", handler, http_public } };
@@ -320,6 +371,8 @@ static int run(void)
         router_test(test_router_refuses_a_table_with_a_mistake_and_names_it),
         router_test(test_router_conflict_between_tables_is_found),
         router_test(test_router_groups_have_prefix_and_layers),
+        router_test(test_router_limits_are_those_of_the_closest_layer),
+        router_test(test_router_limits_without_options_are_refused),
         router_test(test_router_conflict_between_groups_names_whole_patterns),
         router_test(test_router_takes_the_deepest_and_widest_patterns),
         router_test(test_router_search_is_bounded_by_its_patterns),

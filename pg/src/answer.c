@@ -1,6 +1,7 @@
 /* What the server says to requests. Every answer belongs to the oldest one. Its messages are
  * checked against what was asked: what makes no sense ends the connection, because nobody could
  * tell any more whose answer is whose. */
+#include "hub.h"
 #include "pool.h"
 
 #include "core/log.h"
@@ -360,6 +361,9 @@ void pg_conn_answer(pg_conn *c, const pg_message *m)
         parameter_status(c, m->body);
         break;
     case PG_MSG_NOTIFICATION:
+        if (!pg_hub_told(c, m->body))
+            pg_conn_violation(c, "a malformed notification");
+        break;
     case PG_MSG_CLOSE_COMPLETE:
         break;
     case PG_MSG_ERROR:

@@ -2,6 +2,7 @@
 #include "pool.h"
 
 #include "encryption.h"
+#include "hub.h"
 
 #include "core/log.h"
 #include "core/memory.h"
@@ -182,7 +183,7 @@ static void open_ended(fiber *f, error result, void *arg)
 static bool is_enough(const pg_pool *pool, bool read_only)
 {
     return read_only ? pool->open_read_only >= pool->read_only_max
-                     : pool->open - pool->open_read_only >= pool->connections_max;
+                     : pool->open - pool->open_read_only - pool->listening >= pool->connections_max;
 }
 
 /* Opens one more connection unless enough are open, one is being opened, or it is not yet time to
@@ -400,6 +401,7 @@ void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why)
     pg_pool *pool = c->pool;
     if (!was_ready)
         return;
+    pg_hub_conn_ended(c);
     pool->open--;
     pool->open_read_only -= c->read_only;
     count(pool, PG_METRIC_CONNECTIONS, -1);
@@ -482,6 +484,7 @@ void pg_pool_close(pg_pool **owner)
     if (!pool)
         return;
     pool->closed = true;
+    pg_hub_close(&pool->hub);
     loop_timer_cancel(pool->loop, &pool->retry);
     serve(pool);
     LIST_EACH (pg_conn, c, &pool->conns, node) {

@@ -70,7 +70,9 @@ struct pg_pool {
     timer retry;
     char last_error[256]; /* why the last attempt failed */
     bool closed;
-    fiber *closer; /* in pg_pool_close */
+    fiber *closer;      /* in pg_pool_close */
+    struct pg_hub *hub; /* NULL: nobody has listened yet */
+    uint32_t listening; /* connections that the hub has, beside connections_max */
     uint64_t queries;
     metrics_cells metrics;
 };

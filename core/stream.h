@@ -81,6 +81,8 @@ typedef struct address {
 /* "127.0.0.1:8080", "[::1]:8080", "/path/of.socket", "@abstract". Names are not resolved: see
  * address_resolve. Returns false on anything else. */
 bool address_parse(str text, address *out);
+/* Whether what is sent there stays on this machine: Unix sockets and loopback addresses. */
+bool address_is_local(const address *at);
 /* The address in text, in `a`. */
 str address_text(arena *a, const address *at);
 /* Looks `host` up (numeric or name; a path is a Unix socket directory entry as is) on an offload

@@ -83,6 +83,26 @@ bool address_parse(str text, address *out)
            parse_host(host, (uint16_t)port, out);
 }
 
+bool address_is_local(const address *at)
+{
+    sa_family_t family = AF_UNSPEC;
+    if (at->len >= sizeof family)
+        memcpy(&family, at->sockaddr, sizeof family);
+    if (family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, at->sockaddr, sizeof in);
+        return ntohl(in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    }
+    if (family == AF_INET6) {
+        struct sockaddr_in6 in6;
+        memcpy(&in6, at->sockaddr, sizeof in6);
+        const bool mapped = IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr);
+        return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr) ||
+               (mapped && in6.sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
+    }
+    return family == AF_UNIX;
+}
+
 /* As address_parse reads it. */
 static size_t print_address(const address *at, char text[ADDRESS_TEXT_MAX])
 {

@@ -16,6 +16,8 @@
 #include "pool.h"
 #include "startup.h"
 
+#include "core/log.h"
+
 #include <sys/random.h>
 
 #define ADDRESSES_MAX   8
@@ -115,6 +117,18 @@ static error encrypt(attempt *t)
     }
 }
 
+/* Somebody who says nothing about TLS may not know that there is none. */
+static void tell_clear(const attempt *t)
+{
+    pg_pool *pool = t->conn->pool;
+    if (pool->told_clear || !pool->info.ssl.mode_is_default || address_is_local(t->to) ||
+        stream_is_tls(t->conn->stream))
+        return;
+    pool->told_clear = true;
+    log_warn("connections to PostgreSQL are not encrypted: set sslmode",
+             LOG_STR("host", pg_host_text(t->conn->host)));
+}
+
 static error try_once(void *arg)
 {
     attempt *t = arg;
@@ -126,7 +140,9 @@ static error try_once(void *arg)
     TRY(pg_startup_send(c));
     TRY(pg_authenticate(c));
     TRY(pg_startup_await_ready(c));
-    return pg_startup_check_session(c, t->wanted);
+    TRY(pg_startup_check_session(c, t->wanted));
+    tell_clear(t);
+    return OK;
 }
 
 /* --- one address ------------------------------------------------------------------------------ */

@@ -382,21 +382,29 @@ static error read_ssl(const pg_parameters *p, arena *a, pg_ssl *out)
 
 /* --- together --------------------------------------------------------------------------------- */
 
+static error read_all(const pg_parameters *p, arena *a, pg_conninfo *out)
+{
+    TRY(check_fixed(p));
+    TRY(read_user(p, a, out));
+    TRY(read_session(p, out));
+    TRY(read_network(p, out));
+    TRY(read_choice_of_hosts(p, out));
+    TRY(read_authentication(p, out));
+    TRY(read_ssl(p, a, &out->ssl));
+    return pg_hosts_read(p, a, out);
+}
+
 error pg_conninfo_parse(arena *a, str text, pg_conninfo *out)
 {
-    pg_parameters p = { 0 };
+    pg_parameters *p = arena_try_alloc(a, sizeof *p, _Alignof(pg_parameters));
+    if (!p)
+        return error_set(&OUT_OF_MEMORY, "no memory for a connection's parameters");
+    *p = (pg_parameters){ 0 };
+    TRY(pg_conninfo_text_parse(a, text, p));
+    TRY(pg_service_file_apply(a, p));
+    TRY(pg_parameters_fill(p, a));
     pg_conninfo info = { 0 };
-    TRY(pg_conninfo_text_parse(a, text, &p));
-    TRY(pg_service_file_apply(a, &p));
-    TRY(pg_parameters_fill(&p, a));
-    TRY(check_fixed(&p));
-    TRY(read_user(&p, a, &info));
-    TRY(read_session(&p, &info));
-    TRY(read_network(&p, &info));
-    TRY(read_choice_of_hosts(&p, &info));
-    TRY(read_authentication(&p, &info));
-    TRY(read_ssl(&p, a, &info.ssl));
-    TRY(pg_hosts_read(&p, a, &info));
+    TRY(read_all(p, a, &info));
     *out = info;
     return OK;
 }

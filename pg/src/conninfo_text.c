@@ -88,7 +88,7 @@ static error parse_pairs(parser *p)
             return malformed(p, name_at, "a parameter's name without \"=\" behind it");
         p->at++;
         skip_spaces(p);
-        str value;
+        str value = STR_NONE;
         TRY(parse_pair_value(p, &value));
         TRY(set_by_name(p, name, value, name_at));
     }
@@ -146,7 +146,7 @@ static error set_part(parser *p, const char *name, str encoded)
 {
     if (encoded.len == 0)
         return OK;
-    str value;
+    str value = STR_NONE;
     TRY(decode(p, encoded, &value));
     return set_by_name(p, str_from_c(name), value, encoded.ptr);
 }
@@ -229,7 +229,7 @@ static error parse_query_parameter(parser *p)
     if (peek(p) == '&')
         p->at++;
     str name;
-    str value;
+    str value = STR_NONE;
     TRY(decode(p, encoded_name, &name));
     TRY(decode(p, encoded_value, &value));
     if (str_eq(name, STR("ssl")) && str_eq(value, STR("true"))) { /* JDBC's way */

@@ -148,7 +148,7 @@ static error count_hosts(const pg_parameters *p, size_t *out)
 
 error pg_hosts_read(const pg_parameters *p, arena *a, pg_conninfo *out)
 {
-    size_t count;
+    size_t count = 0;
     TRY(count_hosts(p, &count));
     pg_host *hosts = arena_try_alloc(a, count * sizeof *hosts, _Alignof(pg_host));
     if (!hosts)

@@ -39,7 +39,7 @@ const config_entry PG_SETTINGS[] = {
       .meaning = "how long a query may wait for a connection",
       .offset = offsetof(pg_settings, acquire_timeout_ms) },
     { "PG_CONNECT_TIMEOUT", CONFIG_DURATION, "5s", .min = 1, .max = 3600000,
-      .meaning = "how long connecting may take",
+      .meaning = "how long connecting to one address may take",
       .offset = offsetof(pg_settings, connect_timeout_ms) },
     { 0 },
 };

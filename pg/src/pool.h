@@ -69,6 +69,7 @@ struct pg_pool {
     bool away; /* the server, and the log has said so: it will say when it is back */
     timer retry;
     char last_error[256]; /* why the last attempt failed */
+    bool told_clear;      /* the log says that connections are not encrypted */
     bool closed;
     fiber *closer;      /* in pg_pool_close */
     struct pg_hub *hub; /* NULL: nobody has listened yet */

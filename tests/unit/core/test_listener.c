@@ -81,6 +81,29 @@ static void test_address_that_is_none_is_refused(void **state)
     assert_str_equal(address_text(fiber_arena(), &at), ((str){ path, 108 }));
 }
 
+static void test_address_of_this_machine_is_local(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool local;
+    } rows[] = {
+        { "127.0.0.1:80", true },      { "127.255.0.9:80", true },
+        { "[::1]:80", true },          { "[::ffff:127.0.0.1]:80", true },
+        { "/run/a.socket", true },     { "@abstract", true },
+        { "128.0.0.1:80", false },     { "10.0.0.1:80", false },
+        { "[2001:db8::1]:80", false }, { "[::ffff:10.0.0.1]:80", false },
+        { "0.0.0.0:80", false },       { "[::]:80", false },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        address at;
+        assert_true(address_parse(str_from_c(rows[i].text), &at));
+        if (address_is_local(&at) != rows[i].local)
+            fail_msg("%s", rows[i].text);
+    }
+    assert_false(address_is_local(&(address){ 0 }));
+}
+
 static void test_address_unknown_has_a_text(void **state)
 {
     (void)state;
@@ -338,6 +361,7 @@ static int run(void)
         LISTENER_TEST(test_address_in_text_comes_back_the_same),
         LISTENER_TEST(test_address_that_is_none_is_refused),
         LISTENER_TEST(test_address_unknown_has_a_text),
+        LISTENER_TEST(test_address_of_this_machine_is_local),
         LISTENER_TEST(test_address_resolve_finds_numbers_names_and_sockets),
         LISTENER_TEST(test_address_resolve_refuses_what_is_no_name),
         LISTENER_TEST(test_listener_bind_that_fails_names_the_address),

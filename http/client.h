@@ -9,12 +9,12 @@
  *   TRY(http_client_body(&reply, jwks, &keys));
  *
  * A call that returns OK has an answer of any status; an error says that there is none. Everything
- * handed out lives in the fiber's arena. A call belongs to the scope that began it: an early
- * return, a deadline or a cancel ends it, and its connection if the answer was not yet whole.
+ * handed out lives in the fiber's arena; a fiber that calls for ever makes each call on one of its
+ * own. A call belongs to the scope that began it: an early return, a deadline or a cancel ends it,
+ * and its connection if the answer was not yet whole.
  *
- *   (pool) --idle, or a new one--> sending --request out--> waiting --head--> reading --whole-->
- * (pool)
- *                                     `-- error, timeout, fuse, reply not read: closed ---'
+ *   kept, or new --> sending --request out--> waiting --head--> reading --whole--> kept
+ *                       `------ error, timeout, fuse, reply not read: closed ------'
  *
  * Connections are kept for the next call to the same scheme, host and port; the identity shown by
  * TLS is the client's, so it is theirs too. The one used last goes first. A call beyond
@@ -38,8 +38,8 @@ typedef struct http_call http_call;
 
 /* Where a call fails: with these, with CANCELED, TIMED_OUT (the scope's deadline) and
  * OUT_OF_MEMORY; before anything is sent also with STREAM_CONNECT_FAILED (no such name, or no
- * address took the connection) and TLS_FAILED (the server proved not to be who it should be), each
- * with the last address's reason. */
+ * address took the connection), OFFLOAD_FULL (too many names are being looked up) and TLS_FAILED
+ * (the server proved not to be who it should be), each with the last address's reason. */
 extern const error_kind HTTP_CALL_BAD_URL;   /* INVALID: not a URL of http or https */
 extern const error_kind HTTP_CALL_TIMED_OUT; /* TIMED_OUT: one of the client's or call's times */
 extern const error_kind HTTP_CALL_LOST;      /* UNAVAILABLE: the connection ended in the middle */

@@ -220,7 +220,10 @@ size_t http_call_take(http_call *c, str bytes)
         c->answered |= bytes.len > 0;
         return take_head(c, bytes, at_end);
     case HTTP_CALL_READING:
-        return c->wants ? take_piece(c, bytes, at_end) : 0;
+        if (c->wants)
+            return take_piece(c, bytes, at_end);
+        stream_pause(c->conn->stream); /* whoever wanted it has stopped waiting */
+        return 0;
     case HTTP_CALL_CONNECTING:
         return refuse_unasked(c, bytes);
     case HTTP_CALL_WHOLE:
@@ -478,7 +481,7 @@ error http_call_begin(http_client *client, const http_client_request *request, h
 {
     invariant(!(request->body_streamed > 0 && request->body.ptr));
     *out = NULL;
-    http_call *c;
+    http_call *c = NULL;
     TRY(call_new(client, request, &c));
     const error e = counted(c, attempt(c));
     if (e.kind)
@@ -548,6 +551,7 @@ static error read_piece(http_call *c, str *piece)
 
 error http_call_read(http_call *c, str *piece)
 {
+    invariant(c->state != HTTP_CALL_CONNECTING && c->state != HTTP_CALL_ASKING); /* received */
     TRY(counted(c, read_piece(c, piece)));
     if (piece->len == 0)
         let_go(c);

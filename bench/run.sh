@@ -520,7 +520,7 @@ row_pg() {
 
 # one_connection NAME [read_only]: the same on a single connection
 one_connection() {
-    PG_POOL_MAX=1 timeout 60 "$BIN/bench/bench_pg" $CONNECTIONS $SECONDS_A_RUN "$first" $NOTES ${2:-} >"$dir/bench_pg" ||
+    PG_POOL_MAX=1 timeout 60 "$BIN/bench/bench_pg" $CONNECTIONS $SECONDS_A_RUN "$first" $NOTES ${2:+"$2"} >"$dir/bench_pg" ||
         die "bench_pg failed"
     awk '/a_second/ { print $2 }' "$dir/bench_pg" >>"$dir/$1.rate"
     awk '/a_query/ { print $2 }' "$dir/bench_pg" >>"$dir/$1.us"

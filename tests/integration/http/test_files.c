@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -631,22 +632,83 @@ static void test_file_cut_shorter_breaks_the_connection_off(void **state)
     assert_true(got < (size_t)100 << 20);
     peer_close(&p);
     check_get("/health", 200);
+    for (int i = 0; i < 500 && !server_logged(&server, "broken off"); i++)
+        test_pause_ms(10); /* the log is written by and by */
     assert_true(server_logged(&server, "broken off"));
 }
 
-/* The most memory that a worker has had, in KiB. */
-static long worker_peak_kib(void)
+/* One that is replaced, as it should be, is sent to its end. */
+static void test_file_replaced_meanwhile_arrives_as_it_was(void **state)
 {
-    char path[64], line[256];
+    (void)state;
+    const size_t bytes = (size_t)24 << 20; /* more than sockets hold */
+    peer p;
+    answer a;
+    make_pattern("site/old.bin", bytes);
+    make_file("site/new.bin", "new");
+    serve_files();
+    peer_connect(&p, server.port);
+    peer_sendf(&p, "GET /one/old.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+    char first;
+    assert_int_equal(recv(p.fd, &first, 1, MSG_PEEK), 1);
+    assert_int_equal(rename("site/new.bin", "site/old.bin"), 0);
+    peer_sendf(&p, "GET /one/old.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+    peer_read(&p, false, &a);
+    check_status("old", &a, 200);
+    check_pattern(a.body, 0, bytes);
+    answer_free(&a);
+    peer_read(&p, false, &a);
+    check_body(&a, "new");
+    answer_free(&a);
+    peer_close(&p);
+}
+
+static pid_t worker_of_server(void)
+{
+    char path[64];
     int worker = 0;
-    long kib = 0;
     (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)server.pid,
                    (int)server.pid);
     FILE *children = fopen(path, "r");
     assert_non_null(children);
     assert_int_equal(fscanf(children, "%d", &worker), 1);
     (void)fclose(children);
-    (void)snprintf(path, sizeof path, "/proc/%d/status", worker);
+    return worker;
+}
+
+static void test_file_without_a_descriptor_is_unavailable(void **state)
+{
+    (void)state;
+    struct rlimit before;
+    peer p;
+    answer a;
+    make_pattern("site/large.bin", 1000000);
+    serve_files();
+    const pid_t worker = worker_of_server();
+    assert_int_equal(prlimit(worker, RLIMIT_NOFILE, NULL, &before), 0);
+    const struct rlimit none = { .rlim_cur = 3, .rlim_max = before.rlim_max };
+    peer_connect(&p, server.port);
+    for (int i = 0; i < 3; i++) {
+        static const char *const paths[] = { "ten.txt", "large.bin" };
+        for (size_t j = 0; j < ARRAY_LEN(paths); j++) {
+            if (i == 1)
+                assert_int_equal(prlimit(worker, RLIMIT_NOFILE, &none, NULL), 0);
+            peer_sendf(&p, "GET /one/%s HTTP/1.1\r\nHost: x\r\n\r\n", paths[j]);
+            peer_read(&p, false, &a);
+            assert_int_equal(prlimit(worker, RLIMIT_NOFILE, &before, NULL), 0);
+            check_status(paths[j], &a, i == 1 ? 503 : 200);
+            answer_free(&a);
+        }
+    }
+    peer_close(&p);
+}
+
+/* The most memory that a worker has had, in KiB. */
+static long worker_peak_kib(void)
+{
+    char path[64], line[256];
+    long kib = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)worker_of_server());
     FILE *status = fopen(path, "r");
     assert_non_null(status);
     while (fgets(line, sizeof line, status))
@@ -785,6 +847,8 @@ int main(void)
         FILE_TEST(test_file_of_many_windows_is_cut_to_ranges),
         FILE_TEST(test_file_the_kernel_has_forgotten_arrives_whole),
         FILE_TEST(test_file_larger_than_memory_is_announced_and_cut_to_ranges),
+        FILE_TEST(test_file_replaced_meanwhile_arrives_as_it_was),
+        FILE_TEST(test_file_without_a_descriptor_is_unavailable),
         FILE_TEST(test_file_of_any_size_takes_the_same_memory),
         FILE_TEST(test_file_cut_shorter_breaks_the_connection_off),
         FILE_TEST(test_file_client_that_takes_its_share_gets_all_of_it),

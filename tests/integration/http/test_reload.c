@@ -280,23 +280,28 @@ static void test_stop_during_a_reload_is_obeyed(void **state)
 static void test_inheritance_of_another_is_refused(void **state)
 {
     (void)state;
-    static const char *const rows[] = {
-        "HTTP_INHERITED=nonsense",
-        "HTTP_INHERITED=2 exec 1 0",
-        "HTTP_INHERITED=1 exec 1 0",
-        "HTTP_INHERITED=1 rehearse 1 1 7=127.0.0.1:0",
-        "HTTP_INHERITED=1 other 1 0",
-        "HTTP_INHERITED=1 exec",
-        "HTTP_INHERITED=1 exec 99999999999999999999 0",
+    static const struct {
+        const char *text, *says;
+    } rows[] = {
+        { "HTTP_INHERITED=nonsense", "version" },
+        { "HTTP_INHERITED=1 exec 1 0", "version" },
+        { "HTTP_INHERITED=3 exec 1 0 0", "version" },
+        { "HTTP_INHERITED=2 other 1 0 0", "purpose" },
+        { "HTTP_INHERITED=2 exec 1 0 0", "pid" },
+        { "HTTP_INHERITED=2 rehearse 1 0 1 7=127.0.0.1:0", "pid" },
+        { "HTTP_INHERITED=2 exec", "pid" },
+        { "HTTP_INHERITED=2 exec 99999999999999999999 0 0", "pid" },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        char log[4096];
-        const int status =
-            server_run_to_end(getenv("FAULTY"), ENVIRONMENT("WORKERS=1", rows[i]), log, sizeof log);
-        if (status != 1 || !strstr(log, "HTTP_INHERITED is not for this process"))
-            print_error("%s: status %d, log:\n%s\n", rows[i], status, log);
+        char log[4096], wanted[96];
+        const int status = server_run_to_end(
+            getenv("FAULTY"), ENVIRONMENT("WORKERS=1", rows[i].text), log, sizeof log);
+        (void)snprintf(wanted, sizeof wanted, "HTTP_INHERITED is not for this process: %s",
+                       rows[i].says);
+        if (status != 1 || !strstr(log, wanted))
+            print_error("%s: status %d, log:\n%s\n", rows[i].text, status, log);
         assert_int_equal(status, 1);
-        assert_non_null(strstr(log, "HTTP_INHERITED is not for this process"));
+        assert_non_null(strstr(log, wanted));
     }
 }
 
@@ -309,22 +314,29 @@ static void test_inheritance_with_a_wrong_part_is_refused(void **state)
     const struct {
         const char *format;
         int fd;
+        const char *says;
     } rows[] = {
-        { "HTTP_INHERITED=1 rehearse %d 1 %d=127.0.0.1:0", file },
-        { "HTTP_INHERITED=1 rehearse %d 1 %d=127.0.0.1:0", 1 },
-        { "HTTP_INHERITED=1 rehearse %d 1 %d=127.0.0.1:0", 9999 },
-        { "HTTP_INHERITED=1 rehearse %d 100000 %d=127.0.0.1:0", file },
-        { "HTTP_INHERITED=1 rehearse %d 0 %d", 5 },
+        { "HTTP_INHERITED=2 rehearse %d 0 1 %d=127.0.0.1:0", file, "a socket" },
+        { "HTTP_INHERITED=2 rehearse %d 0 1 %d=127.0.0.1:0", 1, "a socket" },
+        { "HTTP_INHERITED=2 rehearse %d 0 1 %d=127.0.0.1:0", 9999, "a socket" },
+        { "HTTP_INHERITED=2 rehearse %d 0 100000 %d=127.0.0.1:0", file, "number of sockets" },
+        { "HTTP_INHERITED=2 rehearse %d 0 0 %d", 5, "a worker" },
+        { "HTTP_INHERITED=2 rehearse %d %d 0", file, "the file of ticket keys" },
+        { "HTTP_INHERITED=2 rehearse %d %d 0", 1, "the file of ticket keys" },
+        { "HTTP_INHERITED=2 rehearse %d %d 0", 9999, "the file of ticket keys" },
+        { "HTTP_INHERITED=2 rehearse %d x%d 0", 0, "ticket keys" },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        char log[4096], variable[128];
+        char log[4096], variable[128], wanted[96];
         (void)snprintf(variable, sizeof variable, rows[i].format, (int)getpid(), rows[i].fd);
         const int status = server_run_to_end(getenv("FAULTY"), ENVIRONMENT("WORKERS=1", variable),
                                              log, sizeof log);
-        if (status != 1)
+        (void)snprintf(wanted, sizeof wanted, "HTTP_INHERITED is not for this process: %s",
+                       rows[i].says);
+        if (status != 1 || !strstr(log, wanted))
             print_error("%s: status %d, log:\n%s\n", variable, status, log);
         assert_int_equal(status, 1);
-        assert_non_null(strstr(log, "HTTP_INHERITED is not for this process"));
+        assert_non_null(strstr(log, wanted));
     }
     close(file);
 }

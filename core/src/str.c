@@ -35,14 +35,28 @@ static unsigned char lower(char c)
 }
 
 /* Eight bytes, A-Z made lower case: what stands between 'A' and 'Z' and is ASCII gets bit 5. */
-static uint64_t lower8(const char *p)
+static uint64_t lower_all(uint64_t bytes)
 {
     const uint64_t ones = 0x0101010101010101U;
-    uint64_t bytes;
-    memcpy(&bytes, p, sizeof bytes);
     const uint64_t low7 = bytes & 0x7F * ones;
     const uint64_t from_a = low7 + (0x80 - 'A') * ones, past_z = low7 + (0x7F - 'Z') * ones;
     return bytes | ((from_a ^ past_z) & ~bytes & 0x80 * ones) >> 2;
+}
+
+static uint64_t lower8(const char *p)
+{
+    uint64_t bytes;
+    memcpy(&bytes, p, sizeof bytes);
+    return lower_all(bytes);
+}
+
+/* The first four bytes and the last four. */
+static uint64_t lower4and4(str s)
+{
+    uint32_t first, last;
+    memcpy(&first, s.ptr, sizeof first);
+    memcpy(&last, s.ptr + s.len - sizeof last, sizeof last);
+    return lower_all((uint64_t)last << 32 | first);
 }
 
 bool str_eq_nocase(str a, str b)
@@ -56,6 +70,8 @@ bool str_eq_nocase(str a, str b)
     }
     if (i > 0 && i < a.len) /* the last eight, some of them again */
         return lower8(a.ptr + a.len - 8) == lower8(b.ptr + a.len - 8);
+    if (i == 0 && a.len >= 4)
+        return lower4and4(a) == lower4and4(b);
     for (; i < a.len; i++) {
         if (lower(a.ptr[i]) != lower(b.ptr[i]))
             return false;

@@ -171,6 +171,8 @@ block *stream_keep_block(stream *s);
 
 /* One timer a stream: calls `timeout` in `ms`, never early; 0 disarms. */
 void stream_set_timeout(stream *s, uint32_t ms);
+/* The same at `at_ms` of clock_ms, for those who know what time it is; 0 disarms. */
+void stream_set_deadline(stream *s, uint64_t at_ms);
 
 /* Ends our side after everything queued was sent; the peer may still send. */
 void stream_end(stream *s);

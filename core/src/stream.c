@@ -390,17 +390,28 @@ static void timer_fired(timer *t)
 
 /* Moves the deadline only: the wheel is touched when the armed time is too late, not when it is too
  * early, because most timeouts are moved again before they pass. */
+static void set_deadline(stream *s, uint64_t at_ms)
+{
+    s->timeout_at_ms = at_ms;
+    if (at_ms && (!timer_armed(&s->timer) || s->timer.expires_ms > at_ms))
+        timer_wheel_arm(&s->loop->timers, &s->timer, at_ms);
+}
+
 static void set_timer(stream *s, uint32_t ms)
 {
-    s->timeout_at_ms = ms ? clock_deadline_ms(ms) : 0;
-    if (ms && (!timer_armed(&s->timer) || s->timer.expires_ms > s->timeout_at_ms))
-        timer_wheel_arm(&s->loop->timers, &s->timer, s->timeout_at_ms);
+    set_deadline(s, ms ? clock_deadline_ms(ms) : 0);
 }
 
 void stream_set_timeout(stream *s, uint32_t ms)
 {
     if (s->state == STREAM_OPEN || s->state == STREAM_CONNECTING)
         set_timer(s, ms);
+}
+
+void stream_set_deadline(stream *s, uint64_t at_ms)
+{
+    if (s->state == STREAM_OPEN || s->state == STREAM_CONNECTING)
+        set_deadline(s, at_ms);
 }
 
 /* --- a peer that takes too little ------------------------------------------------------------- */

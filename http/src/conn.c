@@ -147,10 +147,11 @@ static size_t put_head(http_conn *c, char *out, int status, str content_type, ui
 }
 
 /* `req` is NULL when it was not even begun. */
-static void count_response(const http_server *server, const http_request *req, int status)
+static void count_response(const http_server *server, const http_request *req, int status,
+                           uint64_t now_us)
 {
     const uint32_t class = status >= 100 && status <= 599 ? (uint32_t)status / 100 - 1 : 4;
-    const uint64_t us = req ? clock_us() - req->started_us : 0;
+    const uint64_t us = req ? now_us - req->started_us : 0;
     metrics_add(server->metrics, HTTP_METRIC_REQUESTS_1XX + class, 1);
     metrics_record_us(server->metrics, HTTP_METRIC_DURATION, us);
     if (req && req->match.endpoint)
@@ -207,15 +208,16 @@ static void refuse(http_conn *c, int status, const char *reason)
     const size_t len = http_problem_brief(body, sizeof body, status, reason);
     const bool no_body = c->request && c->request->head.method == HTTP_HEAD;
     respond(c, status, STR("application/problem+json"), (str){ body, len }, STR(""), no_body, true);
-    count_response(c->server, c->request, status);
+    count_response(c->server, c->request, status, clock_us());
 }
 
 /* --- a request's life ------------------------------------------------------------------------ */
 
-static void wait_for_request(http_conn *c)
+static void wait_for_request(http_conn *c, uint64_t now_us)
 {
     http_room_idle(c);
-    stream_set_timeout(c->stream, (uint32_t)c->server->settings->idle_timeout_ms);
+    stream_set_deadline(c->stream,
+                        now_us / 1000 + 1 + (uint64_t)c->server->settings->idle_timeout_ms);
     stream_resume(c->stream);
 }
 
@@ -226,28 +228,30 @@ static bool may_be_reused(const http_conn *c, const http_request *req)
            !is_last_request(c);
 }
 
-static void log_access(const http_request *req)
+static void log_access(const http_request *req, uint64_t now_us)
 {
     log_set_request_id(req->shown_id);
     log_info("request", LOG_STR("method", req->head.method_name),
              LOG_STR("target", req->head.target), LOG_INT("status", req->status),
-             LOG_UINT("us", clock_us() - req->started_us),
-             LOG_STR("client", http_client_known(req)));
+             LOG_UINT("us", now_us - req->started_us), LOG_STR("client", http_client_known(req)));
     log_set_request_id(STR_NONE);
 }
 
-static void response_left(const http_request *req)
+/* Returns what time it is. */
+static uint64_t response_left(const http_request *req)
 {
-    http_server *server = req->conn->server;
-    count_response(server, req, req->status);
+    const http_server *server = req->conn->server;
+    const uint64_t now_us = clock_us();
+    count_response(server, req, req->status, now_us);
     if (UNLIKELY(server->settings->access_log))
-        log_access(req);
+        log_access(req, now_us);
+    return now_us;
 }
 
 /* The fiber of a streamed response has ended. */
 static void stream_ended(http_conn *c, http_request *req, error result)
 {
-    response_left(req);
+    const uint64_t now_us = response_left(req);
     if (result.kind) {
         http_conn_abort(c); /* without its end, the client knows that it is not whole */
         return;
@@ -258,7 +262,7 @@ static void stream_ended(http_conn *c, http_request *req, error result)
     const bool reuse = !req->closes && may_be_reused(c, req);
     request_free(c);
     if (reuse)
-        wait_for_request(c);
+        wait_for_request(c, now_us);
     else
         conn_close(c);
 }
@@ -287,10 +291,10 @@ static void request_ended(fiber *f, error result, void *arg)
     const bool reuse = may_be_reused(c, req);
     respond(c, req->status, req->content_type, req->reply, buf_str(&req->headers),
             req->head.method == HTTP_HEAD, !reuse);
-    response_left(req);
+    const uint64_t now_us = response_left(req);
     request_free(c);
     if (reuse)
-        wait_for_request(c);
+        wait_for_request(c, now_us);
 }
 
 static void crash_settled(loop_task *task)
@@ -313,14 +317,27 @@ void http_conn_crashed(http_request *req, int status)
     loop_post(c->server->loop, &c->crash_settled);
 }
 
+/* Eight hexadecimal digits, all at once: a nibble a byte, then a letter's distance for those past
+ * nine. */
+static void put_hex8(char *out, uint32_t value)
+{
+    const uint64_t ones = 0x0101010101010101U;
+    uint64_t x = value;
+    x = (x | x << 16) & 0x0000FFFF0000FFFFU;
+    x = (x | x << 8) & 0x00FF00FF00FF00FFU;
+    x = (x | x << 4) & 0x0F0F0F0F0F0F0F0FU;
+    const uint64_t letters = (x + 6 * ones) >> 4 & ones;
+    x = __builtin_bswap64(x + '0' * ones + letters * ('a' - '9' - 1));
+    memcpy(out, &x, sizeof x);
+}
+
 static void name_request(http_request *req)
 {
-    static const char hex[] = "0123456789abcdef";
     http_server *server = req->conn->server;
     /* An odd multiplier visits every 64-bit value once: ids of a worker never repeat. */
-    uint64_t id = (server->request_seed + ++server->request_count) * 0x9E3779B97F4A7C15U;
-    for (size_t i = 0; i < sizeof req->id; i++, id <<= 4)
-        req->id[i] = hex[id >> 60];
+    const uint64_t id = (server->request_seed + ++server->request_count) * 0x9E3779B97F4A7C15U;
+    put_hex8(req->id, (uint32_t)(id >> 32));
+    put_hex8(req->id + 8, (uint32_t)id);
     req->shown_id = (str){ req->id, sizeof req->id };
 }
 
@@ -332,6 +349,7 @@ static http_request *request_begin(http_conn *c)
     if (!req)
         return NULL;
     http_head_init(&req->head);
+    memset(&req->match, 0, offsetof(router_match, params));
     memset(&req->target, 0, sizeof *req - offsetof(http_request, target));
     req->conn = c;
     req->started_us = clock_us();
@@ -339,7 +357,6 @@ static http_request *request_begin(http_conn *c)
     c->request = req;
     c->request_count++;
     http_room_busy(c);
-    stream_set_timeout(c->stream, (uint32_t)c->server->settings->header_timeout_ms);
     return req;
 }
 
@@ -392,7 +409,8 @@ static size_t take_request(http_conn *c, str bytes)
         conn_close(c); /* the client ended; half a request is nobody's */
         return 0;
     }
-    http_request *req = c->request ? c->request : request_begin(c);
+    const bool begins = !c->request;
+    http_request *req = begins ? request_begin(c) : c->request;
     if (!req) {
         refuse(c, 503, "out of memory");
         return bytes.len;
@@ -402,6 +420,8 @@ static size_t take_request(http_conn *c, str bytes)
     case HTTP_HEAD_INCOMPLETE:
         if (stream_at_end(c->stream))
             conn_close(c);
+        else if (begins) /* most heads come whole, and need no time */
+            stream_set_timeout(c->stream, (uint32_t)c->server->settings->header_timeout_ms);
         return 0;
     case HTTP_HEAD_DONE:
         return request_start(c, req, bytes);

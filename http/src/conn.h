@@ -204,9 +204,10 @@ typedef struct http_filter {
 struct http_request {
     http_conn *conn;
     http_head head;
-    http_target target;
-    str path; /* decoded */
     router_match match;
+    /* all from here on begins as zero */
+    http_target target;
+    str path;          /* decoded */
     block *head_block; /* keeps the head's bytes, and the body's when it came along */
     fiber *fiber;      /* NULL before and after */
     uint64_t started_us;

@@ -96,17 +96,9 @@ static http_head_result parse_field(http_head *h, str bytes, str line,
     unreachable();
 }
 
-/* RFC 9112 section 3.2: uri-host [ ":" port ], or nothing. */
-static bool is_host(const http_head *h, str value)
-{
-    return h->fields.scan->target(value.ptr, value.ptr + value.len) == value.len &&
-           !memchr(value.ptr, '/', value.len) && !memchr(value.ptr, '?', value.len) &&
-           !memchr(value.ptr, '@', value.len);
-}
-
 static http_head_result take_host(http_head *h, str value, bool *has_host)
 {
-    if (*has_host || !is_host(h, value))
+    if (*has_host || !http_is_authority(value)) /* RFC 9112 section 3.2: or nothing */
         return bad(h, 400, "bad Host");
     *has_host = true;
     return HTTP_HEAD_INCOMPLETE;

@@ -33,6 +33,7 @@ struct node {
     node *params[PARAM_TYPES];
     node *rest;
     const router_endpoint *routes[METHODS];
+    uint32_t allowed; /* bit m: one of them is of http_method m, or serves it */
 };
 
 /* Layers that are ready to run, and what those among them that only say so say of limits. */
@@ -197,6 +198,9 @@ static error add_route(arena *a, router *r, const router_endpoint *e)
                          http_method_name(method), at->routes[method]->pattern,
                          http_method_name(method), e->pattern);
     at->routes[method] = e;
+    at->allowed |= 1U << method;
+    if (method == HTTP_GET)
+        at->allowed |= 1U << HTTP_HEAD;
     return OK;
 }
 
@@ -323,16 +327,6 @@ static bool fits(param_type type, str segment)
     unreachable();
 }
 
-static uint32_t allowed_methods(const node *n)
-{
-    uint32_t allowed = 0;
-    for (uint32_t m = HTTP_GET; m < METHODS; m++)
-        allowed |= n->routes[m] ? 1U << m : 0;
-    if (n->routes[HTTP_GET])
-        allowed |= 1U << HTTP_HEAD;
-    return allowed;
-}
-
 /* Of a node that has routes. */
 static const router_endpoint *first_route(const node *n)
 {
@@ -352,15 +346,14 @@ typedef struct search {
 /* Settles on a node that has routes; the first found tells what is allowed. */
 static bool arrive(const search *s, const node *n)
 {
-    const uint32_t allowed = allowed_methods(n);
-    if (!allowed)
+    if (!n->allowed)
         return false;
     const router_endpoint *e = n->routes[s->method];
     if (!e && s->method == HTTP_HEAD)
         e = n->routes[HTTP_GET];
     if (!e && s->out->allowed == 0) /* what its group says of other methods: preflights, say */
         s->out->layers = first_route(n)->layers;
-    s->out->allowed |= allowed;
+    s->out->allowed |= n->allowed;
     if (!e)
         return false;
     s->out->endpoint = e;

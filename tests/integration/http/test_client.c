@@ -324,8 +324,8 @@ static void test_slow_servers_are_not_waited_for(void **state)
         { "half a head", { .reply_timeout_ms = 200 }, "HTTP/1.1 200 OK\r\nConte" },
         { "interim only", { .reply_timeout_ms = 200 }, "HTTP/1.1 100 Continue\r\n\r\n" },
         { "half a body", { .stall_timeout_ms = 200 }, LENGTH_3 "ab" },
-        { "all of the call", { .timeout_ms = 200 }, "" },
-        { "all of the call, in the body", { .timeout_ms = 200 }, LENGTH_3 "ab" },
+        { "all of the call", { .timeout_ms = 1500 }, "" },
+        { "all of the call, in the body", { .timeout_ms = 1500 }, LENGTH_3 "ab" },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         asked a;
@@ -351,7 +351,7 @@ static error in_scope(void *arg)
 
 static error ask_in_scope(asked *a)
 {
-    return scope_call(&(scope_options){ .deadline_ms = 200 }, in_scope, a);
+    return scope_call(&(scope_options){ .deadline_ms = 1500 }, in_scope, a);
 }
 
 static void test_deadline_of_the_scope_ends_a_call(void **state)

@@ -107,7 +107,7 @@ static void test_idle_connection_is_kept_for_its_time(void **state)
 {
     (void)state;
     int fd = -1;
-    open_client(&(http_client_options){ .idle_timeout_ms = 100 });
+    open_client(&(http_client_options){ .idle_timeout_ms = 1000 });
     call_over(&fd, "/");
     assert_int_equal(http_client_stats_of(client).idle, 1);
     eventually(http_client_stats_of(client).open == 0);

@@ -176,9 +176,8 @@ static void epoll_send(loop *l, stream *s)
             return;
         }
         bool file_ended = false;
-        const ssize_t sent = out.count > 0
-                                 ? send_memory(s, &out)
-                                 : send_file(s, &out.file, SENT_BYTES_MAX - total, &file_ended);
+        const ssize_t sent = out.count > 0 ? send_memory(s, &out)
+                                           : send_file(s, &out.file, SENT_BYTES_MAX, &file_ended);
         if (file_ended) {
             stream_file_ended(s, sent < 0 ? errno : 0);
             return;

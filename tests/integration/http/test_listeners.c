@@ -252,6 +252,14 @@ static void test_listener_that_cannot_be_is_refused_with_its_name(void **state)
         { "LISTEN=unix:/tmp/x?moda=660", { "LISTEN", "moda=660" } },
         { "LISTEN=unix:@x?mode=660", { "LISTEN", "mode=660" } },
         { "LISTEN=127.0.0.1:0 127.0.0.1:0", { "127.0.0.1:0", "twice" } },
+        { "LISTEN=127.0.0.1:9 proxy:127.0.0.1:9", { "proxy:127.0.0.1:9", "twice" } },
+        { "LISTEN=unix:/tmp/x unix:/tmp/x?mode=600", { "mode=600", "twice" } },
+        { "LISTEN=tls:", { "LISTEN", "tls:" } },
+        { "LISTEN=proxy:", { "LISTEN", "proxy:" } },
+        { "LISTEN=tls:tls:127.0.0.1:0", { "LISTEN", "tls:tls:" } },
+        { "LISTEN=tls+proxy:127.0.0.1:0", { "LISTEN", "tls+proxy:" } },
+        { "LISTEN=proxy:unix:relative", { "LISTEN", "unix:relative" } },
+        { "LISTEN=proxy+tls:/run/app.sock", { "LISTEN", "/run/app.sock" } },
         { "LISTEN=   ", { "LISTEN", "no address" } },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

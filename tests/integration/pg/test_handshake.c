@@ -299,9 +299,9 @@ static void test_handshake_key_of_256_bytes_is_taken_and_no_longer_one(void **st
 static void test_handshake_startup_message_says_who_and_which_version(void **state)
 {
     (void)state;
-    static const mock_pg_step STEPS_[] = { MOCK_ACCEPT, MOCK_SEND(REFUSED) };
+    static const mock_pg_step SCRIPT[] = { MOCK_ACCEPT, MOCK_SEND(REFUSED) };
     mock_pg m;
-    mock_pg_start(&m, &(mock_pg_options){ STEPS_, ARRAY_LEN(STEPS_) });
+    mock_pg_start(&m, &(mock_pg_options){ SCRIPT, ARRAY_LEN(SCRIPT) });
     setenv("PGTZ", "Asia/Tokyo", 1);
     (void)ask_at(conninfo_of(&m, "sslmode=disable max_protocol_version=3.2 options='-c a=b'"));
     unsetenv("PGTZ");

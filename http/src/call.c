@@ -483,6 +483,7 @@ error http_call_begin(http_client *client, const http_client_request *request, h
     *out = NULL;
     http_call *c = NULL;
     TRY(call_new(client, request, &c));
+    invariant(c != NULL);
     const error e = counted(c, attempt(c));
     if (e.kind)
         http_call_end(&c);

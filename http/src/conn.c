@@ -216,8 +216,8 @@ static void refuse(http_conn *c, int status, const char *reason)
 static void wait_for_request(http_conn *c, uint64_t now_us)
 {
     http_room_idle(c);
-    stream_set_deadline(c->stream,
-                        now_us / 1000 + 1 + (uint64_t)c->server->settings->idle_timeout_ms);
+    const uint64_t from_ms = (now_us + 999) / 1000; /* up: never early */
+    stream_set_deadline(c->stream, from_ms + (uint64_t)c->server->settings->idle_timeout_ms);
     stream_resume(c->stream);
 }
 

@@ -56,6 +56,9 @@ typedef struct metrics_cells {
  * the first metrics_cells_of.
  *   fails  OUT_OF_MEMORY */
 error metrics_open(const metrics_table *const *tables, uint32_t count, uint32_t workers);
+/* Undoes it, and forgets private tables too: for tests that open one app after the other. No cells
+ * may be used after it. */
+void metrics_close(void);
 /* Says which slot this process writes, and sets its gauges to zero; after the fork. */
 void metrics_use_slot(uint32_t worker);
 /* The cells of a table: shared when it was given to metrics_open, else private to the process (and

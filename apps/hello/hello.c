@@ -1,5 +1,5 @@
 /* hello: everything a server without a database does. Benchmarks and protocol tests use it. */
-#include <brio/http.h>
+#include "hello.h"
 
 #define MESSAGE_FIELDS(F) F(message, text)
 SHAPE(message, MESSAGE_FIELDS)
@@ -44,7 +44,4 @@ static const http_route routes[] = {
     { HTTP_GET, "/static/*path", serve_file, http_public },
 };
 
-int main(int argc, char **argv)
-{
-    return http_main(argc, argv, &(http_app){ .name = "hello", .routes = HTTP_ROUTES(routes) });
-}
+const http_app hello_app = { .name = "hello", .routes = HTTP_ROUTES(routes) };

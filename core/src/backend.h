@@ -27,6 +27,8 @@ typedef struct stream_transport {
     /* Ends our side: all of it was sent. */
     void (*end)(stream *s);
     address (*peer)(const stream *s);
+    /* Bytes that were sent and the peer has not taken (over TCP: acknowledged). */
+    int64_t (*kept)(const stream *s);
 } stream_transport;
 
 struct backend_ops {
@@ -62,10 +64,11 @@ int stream_fd(const stream *s);
 void *stream_transport_state(const stream *s);
 /* Whether the peer is to see a reset when the stream stops. */
 bool stream_resets(const stream *s);
-/* A transport's `stop`, `end` and `peer` as far as the socket is concerned. */
+/* A transport's `stop`, `end`, `peer` and `kept` as far as the socket is concerned. */
 void stream_socket_close(stream *s);
 void stream_socket_end(stream *s);
 address stream_socket_peer(const stream *s);
+int64_t stream_socket_kept(const stream *s);
 /* The socket's pending error, taken; 0: none. */
 int stream_socket_error(const stream *s);
 /* Whether the backend may read for it now. */

@@ -285,5 +285,6 @@ const backend_ops backend_epoll = {
         .receive = epoll_receive,
         .end = stream_socket_end,
         .peer = stream_socket_peer,
+        .kept = stream_socket_kept,
     },
 };

@@ -9,6 +9,7 @@
 #include "core/scalar.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #define SUB_BITS        2
@@ -149,6 +150,19 @@ error metrics_open(const metrics_table *const *tables, uint32_t count, uint32_t 
     all.cells = mapped;
     all.workers = workers;
     return OK;
+}
+
+void metrics_close(void)
+{
+    const size_t bytes =
+        (size_t)all.workers * (all.slot_cells ? all.slot_cells : 1) * sizeof(uint64_t);
+    if (all.cells)
+        munmap(all.cells, bytes);
+    for (uint32_t i = 0; i < all.count; i++) {
+        free(all.tables[i].offsets);
+        free(all.tables[i].private_cells);
+    }
+    memset(&all, 0, sizeof all);
 }
 
 static uint64_t *slot_cells_of(const registered *r)

@@ -155,6 +155,12 @@ int stream_socket_error(const stream *s)
     return pending;
 }
 
+int64_t stream_socket_kept(const stream *s)
+{
+    int kept = 0;
+    return ioctl(s->fd, SIOCOUTQ, &kept) < 0 ? 0 : kept;
+}
+
 void *stream_transport_state(const stream *s)
 {
     return s->transport_state;
@@ -416,13 +422,10 @@ void stream_set_deadline(stream *s, uint64_t at_ms)
 
 /* --- a peer that takes too little ------------------------------------------------------------- */
 
-/* Bytes that the peer has acknowledged, as near as the kernel knows. */
+/* Bytes that the peer has taken, as near as is known. */
 static int64_t bytes_taken(const stream *s)
 {
-    int kept = 0;
-    if (ioctl(s->fd, SIOCOUTQ, &kept) < 0)
-        kept = 0;
-    return (int64_t)s->sent - kept;
+    return (int64_t)s->sent - s->transport->kept(s);
 }
 
 /* Output is left over: the peer has to take some for the rest to leave. */

@@ -167,6 +167,12 @@ static address memory_peer(const stream *s)
     return memory_of(s)->peer;
 }
 
+static int64_t memory_kept(const stream *s)
+{
+    const duplex_end *e = memory_of(s)->end;
+    return e->other ? (int64_t)e->other->len : 0;
+}
+
 static const stream_transport MEMORY = {
     .start = memory_start,
     .stop = memory_stop,
@@ -174,6 +180,7 @@ static const stream_transport MEMORY = {
     .receive = memory_receive,
     .end = memory_end,
     .peer = memory_peer,
+    .kept = memory_kept,
 };
 
 stream *stream_make_on_duplex(loop *l, duplex_end *end, const stream_pair_end *of)

@@ -1,4 +1,6 @@
 /* The program around an application: configuration, commands, help, and serving. */
+#include "app.h"
+
 #include "debug.h"
 #include "environment.h"
 #include "quarantine.h"
@@ -199,16 +201,23 @@ static bool settings_are_valid(const http_app *app)
     return good;
 }
 
-static error read_trust(http_settings *settings)
+static error read_settings(http_settings *settings)
 {
+    TRY(config_read(SETTINGS, settings));
     const error e = http_trust_parse(settings->trusted_proxies, &settings->trust);
     settings->trust.field = (http_proxy_field)settings->proxy_field;
     return e.kind ? error_wrap(e, &CONFIG_INVALID, "HTTP_TRUSTED_PROXIES") : e;
 }
 
+error http_app_read_settings(const http_app *app, http_settings *out)
+{
+    return settings_are_valid(app) ? read_settings(out)
+                                   : error_set(&CONFIG_INVALID, "as standard error says");
+}
+
 /* The app's own routes are a group without a prefix. */
-static error build_router(const http_app *app, const http_settings *settings, arena *a,
-                          router **out)
+error http_app_build_router(const http_app *app, const http_settings *settings, arena *a,
+                            router **out)
 {
     http_group *groups = ARENA_NEW_ARRAY(a, http_group, app->groups.count + 1);
     groups[0].routes = app->routes;
@@ -221,6 +230,17 @@ static error build_router(const http_app *app, const http_settings *settings, ar
     return OK;
 }
 
+uint32_t http_app_metrics(const http_app *app, const router *r,
+                          const metrics_table *out[HTTP_TABLES_MAX])
+{
+    uint32_t count = 0;
+    out[count++] = &HTTP_METRICS;
+    out[count++] = http_router_metrics(r);
+    for (size_t i = 0; i < HTTP_APP_METRICS_MAX && app->metrics[i]; i++)
+        out[count++] = app->metrics[i];
+    return count;
+}
+
 static int serve(const http_app *app, char *const *arguments, char *const *environment)
 {
     static http_settings settings; /* as long as the process, like the routes */
@@ -228,9 +248,7 @@ static int serve(const http_app *app, char *const *arguments, char *const *envir
     router *r;
     if (!settings_are_valid(app))
         return 2;
-    error e = config_read(SETTINGS, &settings);
-    if (error_is_ok(e))
-        e = read_trust(&settings);
+    error e = read_settings(&settings);
     arena_init(&a, APP_ARENA_BYTES_MAX);
     if (error_is_ok(e))
         e = http_tls_open(&a, &settings);
@@ -238,7 +256,7 @@ static int serve(const http_app *app, char *const *arguments, char *const *envir
         arena_deinit(&a);
         return complain(e, 2);
     }
-    e = build_router(app, &settings, &a, &r);
+    e = http_app_build_router(app, &settings, &a, &r);
     const supervisor_start start = {
         .app = app, .settings = &settings, .router = r, .program = { arguments, environment }
     };

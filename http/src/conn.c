@@ -488,27 +488,34 @@ static const stream_handler CONN_HANDLER = {
     .closed = conn_closed,
 };
 
-void http_server_accept(int fd, void *entrance_arg)
+static stream_options options_of(const http_server *server)
 {
-    const http_entrance *entrance = entrance_arg;
-    http_server *server = entrance->server;
-    http_conn *c = http_room_make(server) ? http_entrance_conn(entrance) : NULL;
-    if (!c) {
-        close(fd);
-        metrics_add(server->metrics, HTTP_METRIC_CONNECTIONS_REFUSED, 1);
-        return;
-    }
-    c->server = server;
     const http_settings *settings = server->settings;
-    const stream_options options = {
+    return (stream_options){
         .input_bytes_max = (size_t)settings->request_line_bytes_max +
                            (size_t)settings->header_bytes_max + INPUT_BYTES_SPARE,
         .output_bytes_high = HTTP_OUTPUT_BYTES_HIGH,
         .send_timeout_ms = (uint32_t)settings->write_timeout_ms,
         .send_rate_min = (uint32_t)settings->write_rate_min,
     };
-    const error e = stream_from_fd(server->loop, fd, &CONN_HANDLER, &options, c, &c->stream);
-    if (e.kind) {
+}
+
+/* NULL: there is no room for it. */
+static http_conn *conn_make(http_server *server, const http_entrance *entrance)
+{
+    http_conn *c = http_room_make(server) ? http_entrance_conn(entrance) : NULL;
+    if (c)
+        c->server = server;
+    else
+        metrics_add(server->metrics, HTTP_METRIC_CONNECTIONS_REFUSED, 1);
+    return c;
+}
+
+/* `made`: whether its stream stands. */
+static void conn_begin(http_conn *c, const http_entrance *entrance, error made)
+{
+    http_server *server = c->server;
+    if (made.kind) {
         memory_free(c);
         metrics_add(server->metrics, HTTP_METRIC_CONNECTIONS_REFUSED, 1);
         return;
@@ -520,6 +527,40 @@ void http_server_accept(int fd, void *entrance_arg)
     if (!http_entrance_begin(c, entrance))
         conn_close(c);
     http_room_taken(server);
+}
+
+void http_server_accept(int fd, void *entrance_arg)
+{
+    const http_entrance *entrance = entrance_arg;
+    http_server *server = entrance->server;
+    http_conn *c = conn_make(server, entrance);
+    if (!c) {
+        close(fd);
+        return;
+    }
+    const stream_options options = options_of(server);
+    conn_begin(c, entrance,
+               stream_from_fd(server->loop, fd, &CONN_HANDLER, &options, c, &c->stream));
+}
+
+error http_server_pair(http_server *server, const stream_pair_end *client, const address *peer,
+                       stream **out)
+{
+    const http_entrance plain = { .server = server };
+    http_conn *c = conn_make(server, &plain);
+    if (!c)
+        return error_set(&STREAM_CONNECT_FAILED, "there is no room for another connection");
+    const stream_options options = options_of(server);
+    const stream_pair_end ends[2] = {
+        { .handler = &CONN_HANDLER, .options = &options, .owner = c, .peer = peer },
+        *client,
+    };
+    stream *both[2] = { NULL, NULL };
+    const error e = stream_pair(server->loop, ends, 0, both);
+    c->stream = both[0];
+    *out = both[1];
+    conn_begin(c, &plain, e);
+    return e;
 }
 
 void http_server_drain(http_server *server, bool hurry)

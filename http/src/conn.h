@@ -252,6 +252,10 @@ struct http_request {
 
 /* What listener_start calls, with an http_entrance. */
 void http_server_accept(int fd, void *entrance_arg);
+/* A connection in memory from `peer` (NULL: unknown), whose other end is `*out`.
+ *   fails  STREAM_CONNECT_FAILED at the cap; OUT_OF_MEMORY */
+error http_server_pair(http_server *server, const stream_pair_end *client, const address *peer,
+                       stream **out);
 /* Closes idle connections in a moment, or without `hurry` in a while, and the others with their
  * next response. */
 void http_server_drain(http_server *server, bool hurry);

@@ -36,6 +36,13 @@ error http_quarantine_new(http_quarantine **out)
     return OK;
 }
 
+void http_quarantine_free(http_quarantine **owner)
+{
+    if (*owner)
+        munmap(*owner, sizeof **owner);
+    *owner = NULL;
+}
+
 /* The route's entry, made if there is room; NULL otherwise. */
 static entry *entry_of(http_quarantine *q, const http_route *route)
 {

@@ -11,6 +11,8 @@ typedef struct http_quarantine http_quarantine;
 /* Makes one in memory that is shared with the processes forked from here on.
  *   fails  OUT_OF_MEMORY */
 error http_quarantine_new(http_quarantine **out);
+/* Unmaps it here. Nulls the pointer. */
+void http_quarantine_free(http_quarantine **owner);
 /* Counts a fault of the route; true when it is the `faults`-th within `window_ms`, and the route is
  * closed from now on. */
 bool http_quarantine_count(http_quarantine *q, const http_route *route, uint64_t now_ms,

@@ -16,6 +16,7 @@
  *
  * Invariant: each TCP socket has at most one worker of a program that accepts, and while it is open
  * somebody does or soon will. */
+#include "app.h"
 #include "quarantine.h"
 #include "reload.h"
 #include "tickets.h"
@@ -505,11 +506,8 @@ static error supervisor_open(supervisor *s)
     if (!s->children || slots == MAP_FAILED)
         return error_set(&OUT_OF_MEMORY, "no memory for %u workers", s->workers);
     s->slots = slots;
-    const metrics_table *tables[2 + HTTP_APP_METRICS_MAX] = { &HTTP_METRICS,
-                                                              http_router_metrics(s->router) };
-    uint32_t count = 2;
-    for (size_t i = 0; i < HTTP_APP_METRICS_MAX && s->app->metrics[i]; i++)
-        tables[count++] = s->app->metrics[i];
+    const metrics_table *tables[HTTP_TABLES_MAX];
+    const uint32_t count = http_app_metrics(s->app, s->router, tables);
     TRY(http_quarantine_new(&s->quarantine));
     TRY(open_tickets(s));
     TRY(metrics_open(tables, count, s->child_count));

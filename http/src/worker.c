@@ -30,7 +30,7 @@ typedef struct worker_socket {
     http_entrance entrance;
 } worker_socket;
 
-typedef struct worker_process {
+struct worker_process {
     http_server server;
     http_shed shed;
     timer room_timer; /* while accepting pauses for want of room */
@@ -39,11 +39,11 @@ typedef struct worker_process {
     const worker_start *start;
     fiber *starter;   /* runs on_worker_start; NULL when that is done */
     bool stop_wanted; /* told so while it ran */
+    bool ended;       /* the loop has been told to stop */
     timer deadline;   /* of draining; before that, of a start that is no longer wanted */
-    error start_error;
     bool stopping;
     int exit_status;
-} worker_process;
+};
 
 static worker_process *process_of(http_server *server)
 {
@@ -51,6 +51,12 @@ static worker_process *process_of(http_server *server)
 }
 
 /* --- the end --------------------------------------------------------------------------------- */
+
+static void end_loop(worker_process *p)
+{
+    p->ended = true;
+    loop_stop(p->server.loop);
+}
 
 static error run_worker_stop(void *arg)
 {
@@ -64,8 +70,7 @@ static void worker_stopped(fiber *f, error result, void *arg)
 {
     (void)f;
     (void)result;
-    const worker_process *p = arg;
-    loop_stop(p->server.loop);
+    end_loop(arg);
 }
 
 static void drained(http_server *server)
@@ -79,7 +84,7 @@ static void drained(http_server *server)
         .name = "on_worker_stop", .ended = worker_stopped, .ended_arg = p, .deadline_ms = 5000
     };
     if (fiber_start(server->loop, &options, run_worker_stop, p, NULL).kind)
-        loop_stop(server->loop);
+        end_loop(p);
 }
 
 static void drain_deadline(timer *t)
@@ -91,7 +96,7 @@ static void drain_deadline(timer *t)
     }
     log_warn("connections left at the drain deadline", LOG_UINT("count", p->server.conn_count));
     p->stopping = true;
-    loop_stop(p->server.loop);
+    end_loop(p);
 }
 
 /* --- accepting ------------------------------------------------------------------------------- */
@@ -236,11 +241,11 @@ static void crashed(const crash_report *report, void *arg)
         count_fault(p, req);
     if (report->fiber == p->starter) { /* still STARTING, so the supervisor does not try for ever */
         p->exit_status = WORKER_EXIT_START;
-        loop_stop(p->server.loop);
+        end_loop(p);
         return;
     }
     if (p->stopping) { /* on_worker_stop, after which there is nothing */
-        loop_stop(p->server.loop);
+        end_loop(p);
         return;
     }
     if (req)
@@ -266,7 +271,7 @@ static void worker_started(fiber *f, error result, void *arg)
     loop_timer_cancel(p->server.loop, &p->deadline);
     error e = result;
     if (e.kind && p->stop_wanted) {
-        loop_stop(p->server.loop);
+        end_loop(p);
         return;
     }
     if (error_is_ok(e))
@@ -274,7 +279,7 @@ static void worker_started(fiber *f, error result, void *arg)
     if (e.kind) {
         log_error("worker cannot start", LOG_ERR(e));
         p->exit_status = WORKER_EXIT_START;
-        loop_stop(p->server.loop);
+        end_loop(p);
         return;
     }
     atomic_store(&p->start->slot->state, WORKER_SERVING);
@@ -303,6 +308,13 @@ static uint32_t connections_max(const http_settings *settings)
     const uint64_t files = limit.rlim_cur;
     const uint64_t room = files - (files / 2 < FILES_BESIDE ? files / 2 : FILES_BESIDE);
     return room < wanted ? (uint32_t)room : wanted;
+}
+
+static error hear_signals(worker_process *p)
+{
+    TRY(loop_on_signal(p->server.loop, SIGTERM, stop_gracefully, p));
+    TRY(loop_on_signal(p->server.loop, SIGINT, stop_gracefully, p));
+    return p->start->supervisor ? loop_on_signal(p->server.loop, SIGUSR2, stop_gracefully, p) : OK;
 }
 
 static error worker_open(worker_process *p)
@@ -335,50 +347,83 @@ static error worker_open(worker_process *p)
         server->request_seed = clock_us();
     if (server->settings->contain_faults)
         TRY(crash_contain(server->loop, crashed, p));
-    TRY(loop_on_signal(server->loop, SIGTERM, stop_gracefully, p));
-    TRY(loop_on_signal(server->loop, SIGINT, stop_gracefully, p));
-    if (p->start->supervisor)
-        TRY(loop_on_signal(server->loop, SIGUSR2, stop_gracefully, p));
+    if (!p->start->by_hand)
+        TRY(hear_signals(p));
     const fiber_options start = {
         .name = "on_worker_start", .ended = worker_started, .ended_arg = p, .deadline_ms = 30000
     };
     return fiber_start(server->loop, &start, start_and_log, p, &p->starter);
 }
 
-int http_worker_run(const worker_start *start)
+error http_worker_open(const worker_start *start, worker_process **out)
 {
     worker_process *p = MEMORY_NEW(worker_process);
     if (!p)
-        return WORKER_EXIT_START;
+        return error_set(&OUT_OF_MEMORY, "no memory for a worker");
     p->start = start;
     p->deadline.fire = drain_deadline;
     p->server.app = start->app;
     p->server.settings = start->settings;
     p->server.router = start->router;
     p->server.on_drained = drained;
+    const error e = worker_open(p);
+    if (e.kind) {
+        p->exit_status = WORKER_EXIT_START;
+        (void)http_worker_close(&p);
+        return e;
+    }
+    *out = p;
+    return OK;
+}
+
+http_server *http_worker_server(worker_process *p)
+{
+    return &p->server;
+}
+
+bool http_worker_has_ended(const worker_process *p)
+{
+    return p->ended;
+}
+
+void http_worker_stop(worker_process *p)
+{
+    stop_gracefully(SIGTERM, p);
+}
+
+int http_worker_close(worker_process **owner)
+{
+    worker_process *p = *owner;
+    *owner = NULL;
+    const int status = p->exit_status;
+    if ((status == 0 || p->start->by_hand) && p->server.conn_count == 0)
+        loop_free(&p->server.loop); /* else it goes with the process */
+    http_encoders_free(&p->server.encoders);
+    memory_free(p->sockets);
+    memory_free(p);
+    return status;
+}
+
+int http_worker_run(const worker_start *start)
+{
     if (start->supervisor) {
         prctl(PR_SET_PDEATHSIG, SIGTERM); /* a supervisor that was killed takes its workers along */
         if (getppid() != start->supervisor)
             (void)raise(SIGTERM); /* it was killed before that */
     }
+    worker_process *p = NULL;
     error e = log_open(STDERR_FILENO, (log_level)start->settings->log_level,
                        (log_format)start->settings->log_format);
     if (error_is_ok(e))
-        e = worker_open(p);
-    if (error_is_ok(e))
+        e = http_worker_open(start, &p);
+    if (p)
         e = loop_run(p->server.loop);
     (void)signal(SIGTERM, SIG_IGN); /* told again, at the end */
     (void)signal(SIGINT, SIG_IGN);
-    if (e.kind) {
+    if (e.kind)
         log_error("worker failed", LOG_ERR(e));
-        p->exit_status = WORKER_EXIT_START;
-    }
-    const int status = p->exit_status;
     log_close();
-    if (status == 0 && p->server.conn_count == 0 && error_is_ok(e))
-        loop_free(&p->server.loop);
-    http_encoders_free(&p->server.encoders);
-    memory_free(p->sockets);
-    memory_free(p);
-    return status;
+    if (p && e.kind)
+        p->exit_status = WORKER_EXIT_START;
+    return p ? http_worker_close(&p) : WORKER_EXIT_START;
 }

@@ -44,10 +44,22 @@ typedef struct worker_start {
     uint32_t door_count;
     pid_t supervisor; /* 0: alone in its process */
     bool rehearsal;   /* starts, serves nobody, and stops */
+    bool by_hand;     /* a test's, which turns the loop: it hears no signals */
 } worker_start;
 
 /* Serves until told to stop; returns the exit status. */
 int http_worker_run(const worker_start *start);
+
+/* The parts of that, for one who turns the loop until the slot's state is WORKER_SERVING, and, once
+ * it was stopped, until it has ended. `start` must outlive it. */
+typedef struct worker_process worker_process;
+error http_worker_open(const worker_start *start, worker_process **out);
+http_server *http_worker_server(worker_process *p);
+/* As SIGTERM. */
+void http_worker_stop(worker_process *p);
+bool http_worker_has_ended(const worker_process *p);
+/* Frees it, and the loop that has nothing left; returns the exit status. Nulls the pointer. */
+int http_worker_close(worker_process **owner);
 
 typedef struct supervisor_start {
     const http_app *app;

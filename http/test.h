@@ -105,9 +105,10 @@ void http_test_request(http_test_conn *c, const char *method, const char *target
                        str body);
 /* Writes any bytes. The app has had them when this returns, and done what it does without I/O. */
 void http_test_write(http_test_conn *c, str bytes);
-/* The next answer on it, 1xx ones too; waits as http_test_send. After a request that this file has
- * not written, every answer is taken for one that may have a body. */
+/* The next answer on it, 1xx ones too; waits as http_test_send. */
 http_test_reply http_test_read(http_test_conn *c);
+/* The same after a HEAD that http_test_write has written: its answer has no body. */
+http_test_reply http_test_read_head(http_test_conn *c);
 /* What has come and no http_test_read has taken, as it is. Valid until the next call. */
 str http_test_received(const http_test_conn *c);
 /* Whether the app has ended its side, or the connection is broken. */

@@ -1,6 +1,7 @@
 /* notes: private notes with accounts. */
+#include "notes.h"
+
 #include <brio/auth.h>
-#include <brio/http.h>
 #include <brio/orm.h>
 #include <brio/pg.h>
 
@@ -158,16 +159,12 @@ static void on_worker_stop(void)
     pg_pool_close(&db);
 }
 
-int main(int argc, char **argv)
-{
-    return http_main(argc, argv,
-                     &(http_app){
-                         .name = "notes",
-                         .routes = HTTP_ROUTES(routes),
-                         .on_worker_start = on_worker_start,
-                         .on_worker_stop = on_worker_stop,
-                         .metrics = { &PG_METRICS },
-                         .settings = { PG_SETTINGS, AUTH_SETTINGS, ORM_MIGRATE_SETTINGS },
-                         .commands = { orm_migrate_command("migrations/notes") },
-                     });
-}
+const http_app notes_app = {
+    .name = "notes",
+    .routes = HTTP_ROUTES(routes),
+    .on_worker_start = on_worker_start,
+    .on_worker_stop = on_worker_stop,
+    .metrics = { &PG_METRICS },
+    .settings = { PG_SETTINGS, AUTH_SETTINGS, ORM_MIGRATE_SETTINGS },
+    .commands = { orm_migrate_command("migrations/notes") },
+};

@@ -1,5 +1,6 @@
 /* apps/hello: each of its routes, and what it says to those that are none. */
 #include "exchanges.h"
+
 #include "tests/support/http_test.h"
 
 #include <signal.h>

@@ -15,6 +15,7 @@
 #include "core/scalar.h"
 #include "core/shape.h"
 #include "pg/error.h"
+#include "pg/numeric.h"
 
 /* A type's number in the server's catalog. */
 typedef uint32_t pg_oid;
@@ -34,6 +35,7 @@ typedef uint32_t pg_oid;
 #define PG_OID_BPCHAR      1042
 #define PG_OID_VARCHAR     1043
 #define PG_OID_TIMESTAMPTZ 1184
+#define PG_OID_NUMERIC     1700
 #define PG_OID_UUID        2950
 #define PG_OID_JSONB       3802
 
@@ -50,6 +52,7 @@ typedef uint32_t pg_oid;
 #define PG_OID_FLOAT8_ARRAY      1022
 #define PG_OID_OID_ARRAY         1028
 #define PG_OID_TIMESTAMPTZ_ARRAY 1185
+#define PG_OID_NUMERIC_ARRAY     1231
 #define PG_OID_JSON_ARRAY        199
 #define PG_OID_UUID_ARRAY        2951
 #define PG_OID_JSONB_ARRAY       3807
@@ -59,8 +62,9 @@ typedef enum pg_format {
     PG_BINARY = 1,
 } pg_format;
 
-/* The format to ask for in a column of this type: binary for the types above, text for all others,
- * which pg_decode_text then gives as the server writes them (numeric, date, inet, enums, …). */
+/* The format to ask for in a column of this type: binary for the types of core/scalar.h, text for
+ * all others, which pg_decode_text then gives as the server writes them (numeric, enums, …) and
+ * pg_decode_pg_numeric and its like parse. */
 pg_format pg_type_format(pg_oid oid);
 /* "int8", "text[]"; "type" for what is not in the list above. */
 const char *pg_type_name(pg_oid oid);
@@ -86,6 +90,7 @@ typedef struct pg_value {
         bytea bytes;
         timestamptz instant;
         uuid uuid;
+        pg_numeric numeric;
         struct {
             const void *items; /* of the element's C type */
             size_t count;
@@ -94,46 +99,50 @@ typedef struct pg_value {
 } pg_value;
 
 /* The parameter that stands for a C value, by its type: bool, short, int, long, double, str, bytea,
- * timestamptz, uuid, jsonb, their opt_X (NULL unless `has`) and X_list; a pg_value is handed on.
+ * timestamptz, uuid, jsonb, pg_numeric, their opt_X (NULL unless `has`) and X_list; a pg_value is
+ * handed on.
  * Anything else, a char * or an unsigned long say, does not compile. Mind that in C `a == b` and
  * `!a` are ints: write (bool)(a == b). */
-#define pg_param(value)                              \
-    _Generic((value), bool                           \
-             : pg_param_bool, signed char            \
-             : pg_param_int2, unsigned char          \
-             : pg_param_int2, short                  \
-             : pg_param_int2, unsigned short         \
-             : pg_param_int4, int                    \
-             : pg_param_int4, unsigned int           \
-             : pg_param_int8, long                   \
-             : pg_param_int8, long long              \
-             : pg_param_int8, double                 \
-             : pg_param_float8, str                  \
-             : pg_param_text, bytea                  \
-             : pg_param_bytea, timestamptz           \
-             : pg_param_timestamptz, uuid            \
-             : pg_param_uuid, jsonb                  \
-             : pg_param_jsonb, opt_bool              \
-             : pg_param_opt_bool, opt_int2           \
-             : pg_param_opt_int2, opt_int4           \
-             : pg_param_opt_int4, opt_int8           \
-             : pg_param_opt_int8, opt_float8         \
-             : pg_param_opt_float8, opt_text         \
-             : pg_param_opt_text, opt_bytea          \
-             : pg_param_opt_bytea, opt_timestamptz   \
-             : pg_param_opt_timestamptz, opt_uuid    \
-             : pg_param_opt_uuid, opt_jsonb          \
-             : pg_param_opt_jsonb, bool_list         \
-             : pg_param_bool_list, int2_list         \
-             : pg_param_int2_list, int4_list         \
-             : pg_param_int4_list, int8_list         \
-             : pg_param_int8_list, float8_list       \
-             : pg_param_float8_list, text_list       \
-             : pg_param_text_list, bytea_list        \
-             : pg_param_bytea_list, timestamptz_list \
-             : pg_param_timestamptz_list, uuid_list  \
-             : pg_param_uuid_list, jsonb_list        \
-             : pg_param_jsonb_list, pg_value         \
+#define pg_param(value)                                 \
+    _Generic((value), bool                              \
+             : pg_param_bool, signed char               \
+             : pg_param_int2, unsigned char             \
+             : pg_param_int2, short                     \
+             : pg_param_int2, unsigned short            \
+             : pg_param_int4, int                       \
+             : pg_param_int4, unsigned int              \
+             : pg_param_int8, long                      \
+             : pg_param_int8, long long                 \
+             : pg_param_int8, double                    \
+             : pg_param_float8, str                     \
+             : pg_param_text, bytea                     \
+             : pg_param_bytea, timestamptz              \
+             : pg_param_timestamptz, uuid               \
+             : pg_param_uuid, jsonb                     \
+             : pg_param_jsonb, opt_bool                 \
+             : pg_param_opt_bool, opt_int2              \
+             : pg_param_opt_int2, opt_int4              \
+             : pg_param_opt_int4, opt_int8              \
+             : pg_param_opt_int8, opt_float8            \
+             : pg_param_opt_float8, opt_text            \
+             : pg_param_opt_text, opt_bytea             \
+             : pg_param_opt_bytea, opt_timestamptz      \
+             : pg_param_opt_timestamptz, opt_uuid       \
+             : pg_param_opt_uuid, opt_jsonb             \
+             : pg_param_opt_jsonb, bool_list            \
+             : pg_param_bool_list, int2_list            \
+             : pg_param_int2_list, int4_list            \
+             : pg_param_int4_list, int8_list            \
+             : pg_param_int8_list, float8_list          \
+             : pg_param_float8_list, text_list          \
+             : pg_param_text_list, bytea_list           \
+             : pg_param_bytea_list, timestamptz_list    \
+             : pg_param_timestamptz_list, uuid_list     \
+             : pg_param_uuid_list, jsonb_list           \
+             : pg_param_jsonb_list, pg_numeric          \
+             : pg_param_pg_numeric, opt_pg_numeric      \
+             : pg_param_opt_pg_numeric, pg_numeric_list \
+             : pg_param_pg_numeric_list, pg_value       \
              : pg_param_value)(value)
 
 /* NULL of a type. */
@@ -176,6 +185,7 @@ PG_PARAM(bytea, bytea, PG_OID_BYTEA, bytes, value, false)
 PG_PARAM(timestamptz, timestamptz, PG_OID_TIMESTAMPTZ, instant, value, false)
 PG_PARAM(uuid, uuid, PG_OID_UUID, uuid, value, false)
 PG_PARAM(jsonb, jsonb, PG_OID_JSONB, text, value.text, !value.text.ptr)
+PG_PARAM(pg_numeric, pg_numeric, PG_OID_NUMERIC, numeric, value, false)
 
 /* The parameter that stands for a shape's member at `member`. The type must not be a nested shape.
  */
@@ -201,12 +211,13 @@ typedef struct pg_cell {
 } pg_cell;
 
 /* Three decoders a type: pg_decode_int8, pg_decode_opt_int8, pg_decode_int8_list, and so on.
- *   arena   holds a list's items; NULL is good for all others
+ *   arena   holds a list's items and a numeric's digits; NULL is good for all others
  *   out     text, bytes and JSON are views of the cell's bytes; left alone on failure
  *   accepts bool: bool. int2: int2. int4: int2, int4. int8: int2, int4, int8, oid. float8: float4,
  *           float8. text: text, varchar, bpchar, name, json, unknown, jsonb, and every type in text
- *           format. bytea: bytea. timestamptz: timestamptz. uuid: uuid. jsonb: jsonb, json. A list:
- *           one-dimensional arrays of these, without NULLs
+ *           format. bytea: bytea. timestamptz: timestamptz. uuid: uuid. jsonb: jsonb, json.
+ *           pg_numeric: numeric, in either format. A list: one-dimensional arrays of these,
+ *           without NULLs
  *   fails   PG_TYPE_MISMATCH: another type, NULL for what is not opt_X, bytes of a wrong length;
  *           OUT_OF_MEMORY: no room for a list */
 #define PG_DECODE(name, c_type)                                                 \
@@ -223,6 +234,7 @@ PG_DECODE(bytea, bytea)
 PG_DECODE(timestamptz, timestamptz)
 PG_DECODE(uuid, uuid)
 PG_DECODE(jsonb, jsonb)
+PG_DECODE(pg_numeric, pg_numeric)
 
 /* Decodes into a shape's member at `member`, as the decoder of its type. The type must not be a
  * nested shape. */

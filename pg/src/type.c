@@ -2,9 +2,14 @@
  *
  * Every type has one small decoder for bytes that are there; NULL, opt_X and lists are built around
  * it by functions that see it through a descriptor. Lengths are checked against the bytes received
- * before anything is read or allocated: a list takes at most four times the bytes it came in. */
+ * before anything is read or allocated: a list takes at most sixteen times the bytes it came in.
+ *
+ * The types of core/scalar.h are asked for in binary. Those of pg/ (numeric, …) come as text, so
+ * that a str reads what the server writes, and their decoders parse it; they take the binary form
+ * too, in which they stand inside of COPY and of other values. Both say exactly the same. */
 #include "pg/type.h"
 
+#include "numeric.h"
 #include "reader.h"
 
 #include <assert.h>
@@ -16,6 +21,7 @@ typedef struct type_row {
     pg_oid array;
     const char *name;
     const char *array_name;
+    bool as_text; /* asked for in text format */
 } type_row;
 
 static const type_row TYPES[] = {
@@ -36,6 +42,7 @@ static const type_row TYPES[] = {
     { PG_OID_NAME, PG_OID_NAME_ARRAY, "name", "name[]" },
     { PG_OID_OID, PG_OID_OID_ARRAY, "oid", "oid[]" },
     { PG_OID_UNKNOWN, 0, "unknown", NULL },
+    { PG_OID_NUMERIC, PG_OID_NUMERIC_ARRAY, "numeric", "numeric[]", true },
 };
 
 /* The row in which `oid` is a type or its array; NULL when there is none. */
@@ -50,7 +57,8 @@ static const type_row *find_row(pg_oid oid)
 
 pg_format pg_type_format(pg_oid oid)
 {
-    return find_row(oid) ? PG_BINARY : PG_TEXT;
+    const type_row *row = find_row(oid);
+    return row && !row->as_text ? PG_BINARY : PG_TEXT;
 }
 
 const char *pg_type_name(pg_oid oid)
@@ -100,24 +108,27 @@ static bool is(const pg_cell *cell, pg_oid oid, size_t len)
     return cell->oid == oid && cell->format == PG_BINARY && cell->bytes.len == len;
 }
 
-static bool read_bool(const pg_cell *cell, void *out)
+static bool read_bool(arena *a, const pg_cell *cell, void *out)
 {
+    (void)a;
     if (!is(cell, PG_OID_BOOL, 1) || (unsigned char)cell->bytes.ptr[0] > 1)
         return false;
     *(bool *)out = cell->bytes.ptr[0] == 1;
     return true;
 }
 
-static bool read_int2(const pg_cell *cell, void *out)
+static bool read_int2(arena *a, const pg_cell *cell, void *out)
 {
+    (void)a;
     if (!is(cell, PG_OID_INT2, 2))
         return false;
     *(int16_t *)out = (int16_t)pg_get16(cell->bytes.ptr);
     return true;
 }
 
-static bool read_int4(const pg_cell *cell, void *out)
+static bool read_int4(arena *a, const pg_cell *cell, void *out)
 {
+    (void)a;
     if (is(cell, PG_OID_INT4, 4))
         *(int32_t *)out = (int32_t)pg_get32(cell->bytes.ptr);
     else if (is(cell, PG_OID_INT2, 2))
@@ -127,8 +138,9 @@ static bool read_int4(const pg_cell *cell, void *out)
     return true;
 }
 
-static bool read_int8(const pg_cell *cell, void *out)
+static bool read_int8(arena *a, const pg_cell *cell, void *out)
 {
+    (void)a;
     if (is(cell, PG_OID_INT8, 8))
         *(int64_t *)out = (int64_t)pg_get64(cell->bytes.ptr);
     else if (is(cell, PG_OID_INT4, 4))
@@ -142,8 +154,9 @@ static bool read_int8(const pg_cell *cell, void *out)
     return true;
 }
 
-static bool read_float8(const pg_cell *cell, void *out)
+static bool read_float8(arena *a, const pg_cell *cell, void *out)
 {
+    (void)a;
     if (is(cell, PG_OID_FLOAT8, 8)) {
         const uint64_t bits = pg_get64(cell->bytes.ptr);
         memcpy(out, &bits, sizeof bits);
@@ -183,45 +196,58 @@ static bool read_jsonb_text(const pg_cell *cell, str *out)
     return true;
 }
 
-static bool read_text(const pg_cell *cell, void *out)
+static bool read_text(arena *a, const pg_cell *cell, void *out)
 {
+    (void)a;
     if (cell->format != PG_TEXT && !is_text(cell->oid))
         return read_jsonb_text(cell, out);
     *(str *)out = cell->bytes;
     return true;
 }
 
-static bool read_bytea(const pg_cell *cell, void *out)
+static bool read_bytea(arena *a, const pg_cell *cell, void *out)
 {
+    (void)a;
     if (cell->oid != PG_OID_BYTEA || cell->format != PG_BINARY)
         return false;
     *(bytea *)out = (bytea){ (const uint8_t *)cell->bytes.ptr, cell->bytes.len };
     return true;
 }
 
-static bool read_timestamptz(const pg_cell *cell, void *out)
+static bool read_timestamptz(arena *a, const pg_cell *cell, void *out)
 {
+    (void)a;
     if (!is(cell, PG_OID_TIMESTAMPTZ, 8))
         return false;
     *(timestamptz *)out = (timestamptz){ (int64_t)pg_get64(cell->bytes.ptr) };
     return true;
 }
 
-static bool read_uuid(const pg_cell *cell, void *out)
+static bool read_uuid(arena *a, const pg_cell *cell, void *out)
 {
+    (void)a;
     if (!is(cell, PG_OID_UUID, 16))
         return false;
     memcpy(((uuid *)out)->bytes, cell->bytes.ptr, 16);
     return true;
 }
 
-static bool read_jsonb(const pg_cell *cell, void *out)
+static bool read_jsonb(arena *a, const pg_cell *cell, void *out)
 {
+    (void)a;
     jsonb *json = out;
     if (cell->oid != PG_OID_JSON)
         return read_jsonb_text(cell, &json->text);
     json->text = cell->bytes;
     return true;
+}
+
+static bool read_pg_numeric(arena *a, const pg_cell *cell, void *out)
+{
+    if (cell->oid != PG_OID_NUMERIC)
+        return false;
+    return cell->format == PG_TEXT ? pg_numeric_parse(a, cell->bytes, out)
+                                   : pg_numeric_read(a, cell->bytes, out);
 }
 
 /* --- NULL and lists around it ----------------------------------------------------------------- */
@@ -231,13 +257,14 @@ typedef struct decoder {
     const char *list_name;
     uint32_t bytes; /* of the C type */
     uint32_t align;
-    bool (*read)(const pg_cell *cell, void *out); /* the cell is not NULL; false: it does not fit */
-    pg_oid elements[6];                           /* of arrays that a list takes */
+    /* The cell is not NULL; false: it does not fit. */
+    bool (*read)(arena *a, const pg_cell *cell, void *out);
+    pg_oid elements[6]; /* of arrays that a list takes */
 } decoder;
 
-static error decode_one(const decoder *d, const pg_cell *cell, void *out)
+static error decode_one(const decoder *d, arena *a, const pg_cell *cell, void *out)
 {
-    if (UNLIKELY(!cell->bytes.ptr || !d->read(cell, out)))
+    if (UNLIKELY(!cell->bytes.ptr || !d->read(a, cell, out)))
         return mismatch(cell, d->name);
     return OK;
 }
@@ -268,12 +295,57 @@ static bool read_array_header(pg_reader *r, pg_oid element, uint32_t *count)
     return !r->failed && *count <= pg_reader_left(r) / 4;
 }
 
+static error list_room(arena *a, size_t count, const decoder *d, char **out)
+{
+    invariant(a != NULL);
+    *out = arena_try_alloc(a, count * d->bytes, d->align);
+    return *out ? OK : error_set(&OUT_OF_MEMORY, "a list of %zu items", count);
+}
+
+COLD static error null_in_list(const decoder *d)
+{
+    return error_set(&PG_TYPE_MISMATCH, "NULL in an array that is read as %s", d->list_name);
+}
+
+/* An array as text, of items that have no need of a backslash: {1,"2020-01-01 00:00:00"}. */
+static error decode_text_list(const decoder *d, arena *a, const pg_cell *cell, void **items,
+                              size_t *item_count)
+{
+    const str all = cell->bytes;
+    if (all.len < 2 || all.ptr[0] != '{' || all.ptr[all.len - 1] != '}')
+        return mismatch(cell, d->list_name);
+    str rest = str_slice(all, 1, all.len - 2);
+    size_t count = 0;
+    for (size_t i = 0; i < rest.len; i++)
+        count += rest.ptr[i] == ',';
+    count += rest.len > 0;
+    char *to = NULL;
+    if (count > 0)
+        TRY(list_room(a, count, d, &to));
+    for (size_t i = 0; i < count; i++) {
+        pg_cell item = { pg_type_element(cell->oid), PG_TEXT, str_cut(&rest, ',') };
+        if (str_eq(item.bytes, STR("NULL")))
+            return null_in_list(d);
+        const size_t len = item.bytes.len;
+        if (len >= 2 && item.bytes.ptr[0] == '"' && item.bytes.ptr[len - 1] == '"')
+            item.bytes = str_slice(item.bytes, 1, len - 2);
+        TRY(decode_one(d, a, &item, to + i * d->bytes));
+    }
+    *items = to;
+    *item_count = count;
+    return OK;
+}
+
 static error decode_list(const decoder *d, arena *a, const pg_cell *cell, void **items,
                          size_t *item_count)
 {
-    const pg_oid element = cell->format == PG_BINARY ? pg_type_element(cell->oid) : 0;
+    const pg_oid element = pg_type_element(cell->oid);
     if (!cell->bytes.ptr || !element || !takes_element(d, element))
         return mismatch(cell, d->list_name);
+    if (cell->format != pg_type_format(cell->oid) && cell->format == PG_TEXT)
+        return mismatch(cell, d->list_name);
+    if (cell->format == PG_TEXT)
+        return decode_text_list(d, a, cell, items, item_count);
     pg_reader r = pg_reader_of(cell->bytes);
     uint32_t count;
     if (!read_array_header(&r, element, &count))
@@ -281,21 +353,16 @@ static error decode_list(const decoder *d, arena *a, const pg_cell *cell, void *
     if (count == 0 && !pg_reader_done(&r))
         return mismatch(cell, d->list_name);
     char *to = NULL;
-    if (count > 0) {
-        invariant(a != NULL);
-        to = arena_try_alloc(a, (size_t)count * d->bytes, d->align);
-        if (!to)
-            return error_set(&OUT_OF_MEMORY, "a list of %u items", count);
-    }
+    if (count > 0)
+        TRY(list_room(a, count, d, &to));
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t len = pg_reader_u32(&r);
         if (len == UINT32_MAX)
-            return error_set(&PG_TYPE_MISMATCH, "NULL in an array that is read as %s",
-                             d->list_name);
+            return null_in_list(d);
         const pg_cell item = { element, PG_BINARY, pg_reader_bytes(&r, len) };
         if (r.failed)
             return mismatch(cell, d->list_name);
-        TRY(decode_one(d, &item, to + (size_t)i * d->bytes));
+        TRY(decode_one(d, a, &item, to + (size_t)i * d->bytes));
     }
     if (!pg_reader_done(&r))
         return mismatch(cell, d->list_name);
@@ -310,17 +377,15 @@ static error decode_list(const decoder *d, arena *a, const pg_cell *cell, void *
                                              _Alignof(c_type), read_##name_,   { __VA_ARGS__ } }; \
     error pg_decode_##name_(arena *a, const pg_cell *cell, c_type *out)                           \
     {                                                                                             \
-        (void)a;                                                                                  \
-        return decode_one(&name_##_decoder, cell, out);                                           \
+        return decode_one(&name_##_decoder, a, cell, out);                                        \
     }                                                                                             \
     error pg_decode_opt_##name_(arena *a, const pg_cell *cell, opt_##name_ *out)                  \
     {                                                                                             \
-        (void)a;                                                                                  \
         if (!cell->bytes.ptr) {                                                                   \
             *out = (opt_##name_){ .is_null = true };                                              \
             return OK;                                                                            \
         }                                                                                         \
-        TRY(decode_one(&name_##_decoder, cell, &out->value));                                     \
+        TRY(decode_one(&name_##_decoder, a, cell, &out->value));                                  \
         out->has = true;                                                                          \
         out->is_null = false;                                                                     \
         return OK;                                                                                \
@@ -344,6 +409,7 @@ DECODER(bytea, bytea, PG_OID_BYTEA)
 DECODER(timestamptz, timestamptz, PG_OID_TIMESTAMPTZ)
 DECODER(uuid, uuid, PG_OID_UUID)
 DECODER(jsonb, jsonb, PG_OID_JSONB, PG_OID_JSON)
+DECODER(pg_numeric, pg_numeric, PG_OID_NUMERIC)
 
 /* --- shapes ----------------------------------------------------------------------------------- */
 
@@ -454,10 +520,10 @@ error pg_decode_member(arena *a, const pg_cell *cell, const shape_type *type, vo
         return OK;
     }
     if (type->arity == SHAPE_ONE)
-        return decode_one(d, cell, member);
+        return decode_one(d, a, cell, member);
     optional_head head = { .has = cell->bytes.ptr != NULL, .is_null = cell->bytes.ptr == NULL };
     if (head.has)
-        TRY(decode_one(d, cell, (char *)member + type->value_offset));
+        TRY(decode_one(d, a, cell, (char *)member + type->value_offset));
     memcpy(member, &head, sizeof head);
     return OK;
 }

@@ -8,6 +8,7 @@
 #include "value.h"
 
 #include "big_endian.h"
+#include "numeric.h"
 #include "wire.h"
 
 #define ARRAY_HEADER_BYTES 20
@@ -67,6 +68,9 @@ static pg_value list_item(const pg_value *list, pg_oid element, size_t index)
     case PG_OID_JSONB:
         v.as.text = ((const jsonb *)items)[index].text;
         break;
+    case PG_OID_NUMERIC:
+        v.as.numeric = ((const pg_numeric *)items)[index];
+        break;
     case PG_OID_BYTEA:
         v.as.bytes = ((const bytea *)items)[index];
         break;
@@ -83,6 +87,8 @@ static size_t scalar_size(const pg_value *value)
         return fixed;
     if (value->oid == PG_OID_BYTEA)
         return value->as.bytes.len;
+    if (value->oid == PG_OID_NUMERIC)
+        return pg_numeric_size(&value->as.numeric);
     return value->as.text.len + (value->oid == PG_OID_JSONB ? 1 : 0);
 }
 
@@ -147,6 +153,8 @@ static char *put_scalar(const pg_value *value, char *at)
         return pg_put_bytes(at, value->as.uuid.bytes, sizeof value->as.uuid.bytes);
     case PG_OID_BYTEA:
         return pg_put_bytes(at, value->as.bytes.ptr, value->as.bytes.len);
+    case PG_OID_NUMERIC:
+        return pg_numeric_put(&value->as.numeric, at);
     case PG_OID_JSONB:
         at = pg_put8(at, 1); /* the format's version */
         return pg_put_bytes(at, value->as.text.ptr, value->as.text.len);

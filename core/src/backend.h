@@ -54,7 +54,8 @@ extern const backend_ops backend_epoll;
 typedef struct stream_io_flags {
     bool readable;
     bool writable;
-    bool peer_ended; /* reading must go on until 0 or an error */
+    bool awaits_writable; /* epoll's: it will tell when that changes */
+    bool peer_ended;      /* reading must go on until 0 or an error */
 } stream_io_flags;
 stream_io_flags *stream_flags(stream *s);
 

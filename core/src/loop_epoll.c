@@ -1,4 +1,5 @@
-/* The epoll backend: edge-triggered, one registration a socket for its whole life.
+/* The epoll backend: edge-triggered, one registration a socket, of which only the wish to write
+ * comes and goes.
  *
  * An edge says only that something changed, so the stream's flags remember readiness that nobody
  * has used up: reading goes on until the kernel gives less than was asked for, writing until it
@@ -85,9 +86,28 @@ static void epoll_unwatch(loop *l, watch *w)
     epoll_remove(l, w->fd, (uintptr_t)w | IS_WATCH);
 }
 
+/* Of a socket that is only read. One that can be written is no news, but a Unix socket's would be
+ * told each time its peer has read. */
+#define READ_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
+
 static error epoll_start(loop *l, stream *s)
 {
-    return epoll_add(l, stream_fd(s), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, (uintptr_t)s);
+    const bool connects = !stream_flags(s)->writable;
+    stream_flags(s)->awaits_writable = connects;
+    return epoll_add(l, stream_fd(s), READ_EVENTS | (connects ? EPOLLOUT : 0), (uintptr_t)s);
+}
+
+/* Asks to be told when a socket that is full can be written again, until all is sent. */
+static void await_writable(loop *l, stream *s, bool awaits)
+{
+    const epoll_state *e = l->backend_state;
+    if (stream_flags(s)->awaits_writable == awaits)
+        return;
+    stream_flags(s)->awaits_writable = awaits;
+    struct epoll_event event = { .events = READ_EVENTS | (awaits ? EPOLLOUT : 0),
+                                 .data.u64 = (uintptr_t)s };
+    const int failed = epoll_ctl(e->fd, EPOLL_CTL_MOD, stream_fd(s), &event);
+    invariant(!failed);
 }
 
 static void epoll_stop(loop *l, stream *s)
@@ -167,7 +187,7 @@ static ssize_t send_file(stream *s, const stream_range *r, size_t bytes_max, boo
     return send_copy(s, r, len, file_ended);
 }
 
-static void epoll_send(loop *l, stream *s)
+static void send_all(loop *l, stream *s)
 {
     stream_outgoing out;
     for (size_t total = 0; stream_flags(s)->writable && stream_output(s, &out);) {
@@ -193,6 +213,13 @@ static void epoll_send(loop *l, stream *s)
         total += (size_t)sent;
         stream_sent(s, (size_t)sent);
     }
+}
+
+static void epoll_send(loop *l, stream *s)
+{
+    send_all(l, s);
+    if (stream_fd(s) >= 0)
+        await_writable(l, s, !stream_flags(s)->writable);
 }
 
 static void epoll_receive(loop *l, stream *s)
@@ -242,9 +269,10 @@ static void deliver(loop *l, stream *s, uint32_t events)
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
         const bool was_blocked = !flags->writable;
         flags->writable = true;
-        if (stream_is_connecting(s))
+        if (stream_is_connecting(s)) {
+            await_writable(l, s, false);
             stream_connected(s);
-        else if (was_blocked)
+        } else if (was_blocked)
             epoll_send(l, s);
     }
     if ((events & (EPOLLHUP | EPOLLERR)) && !stream_is_connecting(s) && !stream_wants_input(s))

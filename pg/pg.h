@@ -354,10 +354,13 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
              : pg_decode_bytea_list, timestamptz_list *\
              : pg_decode_timestamptz_list, uuid_list * \
              : pg_decode_uuid_list, jsonb_list *     \
-             : pg_decode_jsonb_list, pg_numeric *    \
-             : pg_decode_pg_numeric, opt_pg_numeric *\
-             : pg_decode_opt_pg_numeric, pg_numeric_list * \
-             : pg_decode_pg_numeric_list)
+             : pg_decode_jsonb_list,                \
+               PG_DECODER_OF_(pg_numeric), PG_DECODER_OF_(pg_date), PG_DECODER_OF_(pg_time), \
+               PG_DECODER_OF_(pg_timestamp), PG_DECODER_OF_(pg_interval))
+#define PG_DECODER_OF_(name)                      \
+    name * : pg_decode_##name,                    \
+             opt_##name * : pg_decode_opt_##name, \
+                            name##_list * : pg_decode_##name##_list
 
 /* ", pg_param(argument)" for each of 0 to 16 arguments. */
 #define PG_EACH_(...)                                                                         \

@@ -14,6 +14,7 @@
 #include "core/arena.h"
 #include "core/scalar.h"
 #include "core/shape.h"
+#include "pg/date.h"
 #include "pg/error.h"
 #include "pg/numeric.h"
 
@@ -34,7 +35,11 @@ typedef uint32_t pg_oid;
 #define PG_OID_UNKNOWN     705
 #define PG_OID_BPCHAR      1042
 #define PG_OID_VARCHAR     1043
+#define PG_OID_DATE        1082
+#define PG_OID_TIME        1083
+#define PG_OID_TIMESTAMP   1114
 #define PG_OID_TIMESTAMPTZ 1184
+#define PG_OID_INTERVAL    1186
 #define PG_OID_NUMERIC     1700
 #define PG_OID_UUID        2950
 #define PG_OID_JSONB       3802
@@ -51,7 +56,11 @@ typedef uint32_t pg_oid;
 #define PG_OID_FLOAT4_ARRAY      1021
 #define PG_OID_FLOAT8_ARRAY      1022
 #define PG_OID_OID_ARRAY         1028
+#define PG_OID_TIMESTAMP_ARRAY   1115
+#define PG_OID_DATE_ARRAY        1182
+#define PG_OID_TIME_ARRAY        1183
 #define PG_OID_TIMESTAMPTZ_ARRAY 1185
+#define PG_OID_INTERVAL_ARRAY    1187
 #define PG_OID_NUMERIC_ARRAY     1231
 #define PG_OID_JSON_ARRAY        199
 #define PG_OID_UUID_ARRAY        2951
@@ -91,6 +100,7 @@ typedef struct pg_value {
         timestamptz instant;
         uuid uuid;
         pg_numeric numeric;
+        pg_interval interval;
         struct {
             const void *items; /* of the element's C type */
             size_t count;
@@ -99,50 +109,53 @@ typedef struct pg_value {
 } pg_value;
 
 /* The parameter that stands for a C value, by its type: bool, short, int, long, double, str, bytea,
- * timestamptz, uuid, jsonb, pg_numeric, their opt_X (NULL unless `has`) and X_list; a pg_value is
- * handed on.
+ * timestamptz, uuid, jsonb, pg_numeric, pg_date, pg_time, pg_timestamp, pg_interval, their opt_X
+ * (NULL unless `has`) and X_list; a pg_value is handed on.
  * Anything else, a char * or an unsigned long say, does not compile. Mind that in C `a == b` and
  * `!a` are ints: write (bool)(a == b). */
-#define pg_param(value)                                 \
-    _Generic((value), bool                              \
-             : pg_param_bool, signed char               \
-             : pg_param_int2, unsigned char             \
-             : pg_param_int2, short                     \
-             : pg_param_int2, unsigned short            \
-             : pg_param_int4, int                       \
-             : pg_param_int4, unsigned int              \
-             : pg_param_int8, long                      \
-             : pg_param_int8, long long                 \
-             : pg_param_int8, double                    \
-             : pg_param_float8, str                     \
-             : pg_param_text, bytea                     \
-             : pg_param_bytea, timestamptz              \
-             : pg_param_timestamptz, uuid               \
-             : pg_param_uuid, jsonb                     \
-             : pg_param_jsonb, opt_bool                 \
-             : pg_param_opt_bool, opt_int2              \
-             : pg_param_opt_int2, opt_int4              \
-             : pg_param_opt_int4, opt_int8              \
-             : pg_param_opt_int8, opt_float8            \
-             : pg_param_opt_float8, opt_text            \
-             : pg_param_opt_text, opt_bytea             \
-             : pg_param_opt_bytea, opt_timestamptz      \
-             : pg_param_opt_timestamptz, opt_uuid       \
-             : pg_param_opt_uuid, opt_jsonb             \
-             : pg_param_opt_jsonb, bool_list            \
-             : pg_param_bool_list, int2_list            \
-             : pg_param_int2_list, int4_list            \
-             : pg_param_int4_list, int8_list            \
-             : pg_param_int8_list, float8_list          \
-             : pg_param_float8_list, text_list          \
-             : pg_param_text_list, bytea_list           \
-             : pg_param_bytea_list, timestamptz_list    \
-             : pg_param_timestamptz_list, uuid_list     \
-             : pg_param_uuid_list, jsonb_list           \
-             : pg_param_jsonb_list, pg_numeric          \
-             : pg_param_pg_numeric, opt_pg_numeric      \
-             : pg_param_opt_pg_numeric, pg_numeric_list \
-             : pg_param_pg_numeric_list, pg_value       \
+/* The three C types of a type of pg/, and what makes a parameter of each. */
+#define PG_PARAM_OF_(name) \
+    name:                  \
+    pg_param_##name, opt_##name : pg_param_opt_##name, name##_list : pg_param_##name##_list
+#define pg_param(value)                                                                      \
+    _Generic((value), bool                                                                   \
+             : pg_param_bool, signed char                                                    \
+             : pg_param_int2, unsigned char                                                  \
+             : pg_param_int2, short                                                          \
+             : pg_param_int2, unsigned short                                                 \
+             : pg_param_int4, int                                                            \
+             : pg_param_int4, unsigned int                                                   \
+             : pg_param_int8, long                                                           \
+             : pg_param_int8, long long                                                      \
+             : pg_param_int8, double                                                         \
+             : pg_param_float8, str                                                          \
+             : pg_param_text, bytea                                                          \
+             : pg_param_bytea, timestamptz                                                   \
+             : pg_param_timestamptz, uuid                                                    \
+             : pg_param_uuid, jsonb                                                          \
+             : pg_param_jsonb, opt_bool                                                      \
+             : pg_param_opt_bool, opt_int2                                                   \
+             : pg_param_opt_int2, opt_int4                                                   \
+             : pg_param_opt_int4, opt_int8                                                   \
+             : pg_param_opt_int8, opt_float8                                                 \
+             : pg_param_opt_float8, opt_text                                                 \
+             : pg_param_opt_text, opt_bytea                                                  \
+             : pg_param_opt_bytea, opt_timestamptz                                           \
+             : pg_param_opt_timestamptz, opt_uuid                                            \
+             : pg_param_opt_uuid, opt_jsonb                                                  \
+             : pg_param_opt_jsonb, bool_list                                                 \
+             : pg_param_bool_list, int2_list                                                 \
+             : pg_param_int2_list, int4_list                                                 \
+             : pg_param_int4_list, int8_list                                                 \
+             : pg_param_int8_list, float8_list                                               \
+             : pg_param_float8_list, text_list                                               \
+             : pg_param_text_list, bytea_list                                                \
+             : pg_param_bytea_list, timestamptz_list                                         \
+             : pg_param_timestamptz_list, uuid_list                                          \
+             : pg_param_uuid_list, jsonb_list                                                \
+             : pg_param_jsonb_list, PG_PARAM_OF_(pg_numeric), PG_PARAM_OF_(pg_date),         \
+               PG_PARAM_OF_(pg_time), PG_PARAM_OF_(pg_timestamp), PG_PARAM_OF_(pg_interval), \
+               pg_value                                                                      \
              : pg_param_value)(value)
 
 /* NULL of a type. */
@@ -186,6 +199,10 @@ PG_PARAM(timestamptz, timestamptz, PG_OID_TIMESTAMPTZ, instant, value, false)
 PG_PARAM(uuid, uuid, PG_OID_UUID, uuid, value, false)
 PG_PARAM(jsonb, jsonb, PG_OID_JSONB, text, value.text, !value.text.ptr)
 PG_PARAM(pg_numeric, pg_numeric, PG_OID_NUMERIC, numeric, value, false)
+PG_PARAM(pg_date, pg_date, PG_OID_DATE, int4, value.days, false)
+PG_PARAM(pg_time, pg_time, PG_OID_TIME, int8, value.us, false)
+PG_PARAM(pg_timestamp, pg_timestamp, PG_OID_TIMESTAMP, int8, value.us, false)
+PG_PARAM(pg_interval, pg_interval, PG_OID_INTERVAL, interval, value, false)
 
 /* The parameter that stands for a shape's member at `member`. The type must not be a nested shape.
  */
@@ -216,8 +233,9 @@ typedef struct pg_cell {
  *   accepts bool: bool. int2: int2. int4: int2, int4. int8: int2, int4, int8, oid. float8: float4,
  *           float8. text: text, varchar, bpchar, name, json, unknown, jsonb, and every type in text
  *           format. bytea: bytea. timestamptz: timestamptz. uuid: uuid. jsonb: jsonb, json.
- *           pg_numeric: numeric, in either format. A list: one-dimensional arrays of these,
- *           without NULLs
+ *           pg_numeric: numeric. pg_date: date. pg_time: time. pg_timestamp: timestamp.
+ *           pg_interval: interval; these in either format, as text that of DateStyle ISO and
+ *           IntervalStyle postgres. A list: one-dimensional arrays of these, without NULLs
  *   fails   PG_TYPE_MISMATCH: another type, NULL for what is not opt_X, bytes of a wrong length;
  *           OUT_OF_MEMORY: no room for a list */
 #define PG_DECODE(name, c_type)                                                 \
@@ -235,6 +253,10 @@ PG_DECODE(timestamptz, timestamptz)
 PG_DECODE(uuid, uuid)
 PG_DECODE(jsonb, jsonb)
 PG_DECODE(pg_numeric, pg_numeric)
+PG_DECODE(pg_date, pg_date)
+PG_DECODE(pg_time, pg_time)
+PG_DECODE(pg_timestamp, pg_timestamp)
+PG_DECODE(pg_interval, pg_interval)
 
 /* Decodes into a shape's member at `member`, as the decoder of its type. The type must not be a
  * nested shape. */

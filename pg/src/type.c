@@ -4,15 +4,17 @@
  * it by functions that see it through a descriptor. Lengths are checked against the bytes received
  * before anything is read or allocated: a list takes at most sixteen times the bytes it came in.
  *
- * The types of core/scalar.h are asked for in binary. Those of pg/ (numeric, …) come as text, so
- * that a str reads what the server writes, and their decoders parse it; they take the binary form
- * too, in which they stand inside of COPY and of other values. Both say exactly the same. */
+ * The types of core/scalar.h are asked for in binary. Those of pg/ (numeric, date, …) come as text,
+ * so that a str reads what the server writes, and their decoders parse it; they take the binary
+ * form too, in which they stand inside of COPY and of other values. Both say exactly the same. */
 #include "pg/type.h"
 
 #include "numeric.h"
 #include "reader.h"
 
 #include <assert.h>
+
+#define DAY_US UINT64_C(86400000000)
 
 /* --- the catalog ------------------------------------------------------------------------------ */
 
@@ -43,6 +45,10 @@ static const type_row TYPES[] = {
     { PG_OID_OID, PG_OID_OID_ARRAY, "oid", "oid[]" },
     { PG_OID_UNKNOWN, 0, "unknown", NULL },
     { PG_OID_NUMERIC, PG_OID_NUMERIC_ARRAY, "numeric", "numeric[]", true },
+    { PG_OID_DATE, PG_OID_DATE_ARRAY, "date", "date[]", true },
+    { PG_OID_TIME, PG_OID_TIME_ARRAY, "time", "time[]", true },
+    { PG_OID_TIMESTAMP, PG_OID_TIMESTAMP_ARRAY, "timestamp", "timestamp[]", true },
+    { PG_OID_INTERVAL, PG_OID_INTERVAL_ARRAY, "interval", "interval[]", true },
 };
 
 /* The row in which `oid` is a type or its array; NULL when there is none. */
@@ -250,6 +256,52 @@ static bool read_pg_numeric(arena *a, const pg_cell *cell, void *out)
                                    : pg_numeric_read(a, cell->bytes, out);
 }
 
+static bool read_pg_date(arena *a, const pg_cell *cell, void *out)
+{
+    (void)a;
+    if (cell->format == PG_TEXT)
+        return cell->oid == PG_OID_DATE && pg_date_parse(cell->bytes, out);
+    if (!is(cell, PG_OID_DATE, 4))
+        return false;
+    *(pg_date *)out = (pg_date){ (int32_t)pg_get32(cell->bytes.ptr) };
+    return true;
+}
+
+static bool read_pg_time(arena *a, const pg_cell *cell, void *out)
+{
+    (void)a;
+    if (cell->format == PG_TEXT)
+        return cell->oid == PG_OID_TIME && pg_time_parse(cell->bytes, out);
+    if (!is(cell, PG_OID_TIME, 8) || pg_get64(cell->bytes.ptr) > DAY_US)
+        return false;
+    *(pg_time *)out = (pg_time){ (int64_t)pg_get64(cell->bytes.ptr) };
+    return true;
+}
+
+static bool read_pg_timestamp(arena *a, const pg_cell *cell, void *out)
+{
+    (void)a;
+    if (cell->format == PG_TEXT)
+        return cell->oid == PG_OID_TIMESTAMP && pg_timestamp_parse(cell->bytes, out);
+    if (!is(cell, PG_OID_TIMESTAMP, 8))
+        return false;
+    *(pg_timestamp *)out = (pg_timestamp){ (int64_t)pg_get64(cell->bytes.ptr) };
+    return true;
+}
+
+static bool read_pg_interval(arena *a, const pg_cell *cell, void *out)
+{
+    (void)a;
+    if (cell->format == PG_TEXT)
+        return cell->oid == PG_OID_INTERVAL && pg_interval_parse(cell->bytes, out);
+    if (!is(cell, PG_OID_INTERVAL, 16))
+        return false;
+    const char *at = cell->bytes.ptr;
+    *(pg_interval *)out = (pg_interval){ (int64_t)pg_get64(at), (int32_t)pg_get32(at + 8),
+                                         (int32_t)pg_get32(at + 12) };
+    return true;
+}
+
 /* --- NULL and lists around it ----------------------------------------------------------------- */
 
 typedef struct decoder {
@@ -410,6 +462,10 @@ DECODER(timestamptz, timestamptz, PG_OID_TIMESTAMPTZ)
 DECODER(uuid, uuid, PG_OID_UUID)
 DECODER(jsonb, jsonb, PG_OID_JSONB, PG_OID_JSON)
 DECODER(pg_numeric, pg_numeric, PG_OID_NUMERIC)
+DECODER(pg_date, pg_date, PG_OID_DATE)
+DECODER(pg_time, pg_time, PG_OID_TIME)
+DECODER(pg_timestamp, pg_timestamp, PG_OID_TIMESTAMP)
+DECODER(pg_interval, pg_interval, PG_OID_INTERVAL)
 
 /* --- shapes ----------------------------------------------------------------------------------- */
 

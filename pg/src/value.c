@@ -23,12 +23,16 @@ static size_t fixed_size(pg_oid oid)
     case PG_OID_INT2:
         return 2;
     case PG_OID_INT4:
+    case PG_OID_DATE:
         return 4;
     case PG_OID_INT8:
     case PG_OID_FLOAT8:
     case PG_OID_TIMESTAMPTZ:
+    case PG_OID_TIMESTAMP:
+    case PG_OID_TIME:
         return 8;
     case PG_OID_UUID:
+    case PG_OID_INTERVAL:
         return 16;
     default:
         return 0;
@@ -67,6 +71,18 @@ static pg_value list_item(const pg_value *list, pg_oid element, size_t index)
         break;
     case PG_OID_JSONB:
         v.as.text = ((const jsonb *)items)[index].text;
+        break;
+    case PG_OID_DATE:
+        v.as.int4 = ((const pg_date *)items)[index].days;
+        break;
+    case PG_OID_TIME:
+        v.as.int8 = ((const pg_time *)items)[index].us;
+        break;
+    case PG_OID_TIMESTAMP:
+        v.as.int8 = ((const pg_timestamp *)items)[index].us;
+        break;
+    case PG_OID_INTERVAL:
+        v.as.interval = ((const pg_interval *)items)[index];
         break;
     case PG_OID_NUMERIC:
         v.as.numeric = ((const pg_numeric *)items)[index];
@@ -142,8 +158,11 @@ static char *put_scalar(const pg_value *value, char *at)
     case PG_OID_INT2:
         return pg_put16(at, (uint16_t)value->as.int2);
     case PG_OID_INT4:
+    case PG_OID_DATE:
         return pg_put32(at, (uint32_t)value->as.int4);
     case PG_OID_INT8:
+    case PG_OID_TIME:
+    case PG_OID_TIMESTAMP:
         return pg_put64(at, (uint64_t)value->as.int8);
     case PG_OID_FLOAT8:
         return put_float8(at, value->as.float8);
@@ -153,6 +172,10 @@ static char *put_scalar(const pg_value *value, char *at)
         return pg_put_bytes(at, value->as.uuid.bytes, sizeof value->as.uuid.bytes);
     case PG_OID_BYTEA:
         return pg_put_bytes(at, value->as.bytes.ptr, value->as.bytes.len);
+    case PG_OID_INTERVAL:
+        at = pg_put64(at, (uint64_t)value->as.interval.us);
+        at = pg_put32(at, (uint32_t)value->as.interval.days);
+        return pg_put32(at, (uint32_t)value->as.interval.months);
     case PG_OID_NUMERIC:
         return pg_numeric_put(&value->as.numeric, at);
     case PG_OID_JSONB:

@@ -12,18 +12,28 @@
 #define VALUE_BYTES 64
 
 static const pg_oid OIDS[] = {
-    PG_OID_BOOL,          PG_OID_BYTEA,         PG_OID_NAME,
-    PG_OID_INT8,          PG_OID_INT2,          PG_OID_INT4,
-    PG_OID_TEXT,          PG_OID_OID,           PG_OID_JSON,
-    PG_OID_FLOAT4,        PG_OID_FLOAT8,        PG_OID_UNKNOWN,
-    PG_OID_BPCHAR,        PG_OID_VARCHAR,       PG_OID_TIMESTAMPTZ,
-    PG_OID_UUID,          PG_OID_JSONB,         PG_OID_BOOL_ARRAY,
-    PG_OID_BYTEA_ARRAY,   PG_OID_NAME_ARRAY,    PG_OID_INT2_ARRAY,
-    PG_OID_INT4_ARRAY,    PG_OID_TEXT_ARRAY,    PG_OID_BPCHAR_ARRAY,
-    PG_OID_VARCHAR_ARRAY, PG_OID_INT8_ARRAY,    PG_OID_FLOAT4_ARRAY,
-    PG_OID_FLOAT8_ARRAY,  PG_OID_OID_ARRAY,     PG_OID_TIMESTAMPTZ_ARRAY,
-    PG_OID_JSON_ARRAY,    PG_OID_UUID_ARRAY,    PG_OID_JSONB_ARRAY,
-    PG_OID_NUMERIC,       PG_OID_NUMERIC_ARRAY, 1082,
+    PG_OID_BOOL,          PG_OID_BYTEA,
+    PG_OID_NAME,          PG_OID_INT8,
+    PG_OID_INT2,          PG_OID_INT4,
+    PG_OID_TEXT,          PG_OID_OID,
+    PG_OID_JSON,          PG_OID_FLOAT4,
+    PG_OID_FLOAT8,        PG_OID_UNKNOWN,
+    PG_OID_BPCHAR,        PG_OID_VARCHAR,
+    PG_OID_TIMESTAMPTZ,   PG_OID_UUID,
+    PG_OID_JSONB,         PG_OID_BOOL_ARRAY,
+    PG_OID_BYTEA_ARRAY,   PG_OID_NAME_ARRAY,
+    PG_OID_INT2_ARRAY,    PG_OID_INT4_ARRAY,
+    PG_OID_TEXT_ARRAY,    PG_OID_BPCHAR_ARRAY,
+    PG_OID_VARCHAR_ARRAY, PG_OID_INT8_ARRAY,
+    PG_OID_FLOAT4_ARRAY,  PG_OID_FLOAT8_ARRAY,
+    PG_OID_OID_ARRAY,     PG_OID_TIMESTAMPTZ_ARRAY,
+    PG_OID_JSON_ARRAY,    PG_OID_UUID_ARRAY,
+    PG_OID_JSONB_ARRAY,   PG_OID_NUMERIC,
+    PG_OID_NUMERIC_ARRAY, 600,
+    PG_OID_DATE,          PG_OID_DATE_ARRAY,
+    PG_OID_TIME,          PG_OID_TIME_ARRAY,
+    PG_OID_TIMESTAMP,     PG_OID_TIMESTAMP_ARRAY,
+    PG_OID_INTERVAL,      PG_OID_INTERVAL_ARRAY,
 };
 
 #define READERS_OF(name) &shape_type_##name, &shape_type_opt_##name, &shape_type_##name##_list
@@ -97,9 +107,13 @@ static void read_as(arena *a, const pg_cell *cell, const shape_type *type)
         }                                                                              \
     }
 READ_AS(pg_numeric)
+READ_AS(pg_date)
+READ_AS(pg_time)
+READ_AS(pg_timestamp)
+READ_AS(pg_interval)
 
 static void (*const OTHER_READERS[])(arena *a, const pg_cell *cell) = {
-    read_as_pg_numeric,
+    read_as_pg_numeric, read_as_pg_date, read_as_pg_time, read_as_pg_timestamp, read_as_pg_interval,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

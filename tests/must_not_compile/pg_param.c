@@ -7,6 +7,7 @@
 
 pg_value number(long value);
 pg_value word(str value);
+pg_value moment(timestamptz value);
 
 struct point {
     int x;
@@ -34,6 +35,17 @@ pg_value word(str value)
 #endif
 #ifdef WRONG_NULL
     return pg_param(NULL);
+#endif
+    return pg_param(value);
+}
+
+pg_value moment(timestamptz value)
+{
+#ifdef WRONG_TIMESTAMP_FOR_INSTANT
+    return moment((pg_timestamp){ value.us });
+#endif
+#ifdef WRONG_DATE_FOR_INSTANT
+    return moment((pg_date){ 1 });
 #endif
     return pg_param(value);
 }

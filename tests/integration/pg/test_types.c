@@ -94,10 +94,106 @@ static void test_numeric_goes_there_and_back(void **state)
     }
 }
 
+/* A random number in a range that is as likely small as large. */
+static int64_t random_between(random_state *r, int64_t least, int64_t most)
+{
+    const uint64_t bits = random_next(r) >> random_below(r, 64);
+    const int64_t value = (int64_t)(random_below(r, 2) ? bits : 0 - bits);
+    if (value >= least && value <= most)
+        return value;
+    const uint64_t span = (uint64_t)most - (uint64_t)least;
+    return (int64_t)((uint64_t)least + random_next(r) % span);
+}
+
+#define DATE_LEAST      (-2451507) /* 4713-01-01 BC, about */
+#define DATE_MOST       2145031948 /* 5874897-12-31 */
+#define TIMESTAMP_LEAST INT64_C(-211810204800000000)
+#define TIMESTAMP_MOST  INT64_C(9223371331199999999)
+
+static void test_date_goes_there_and_back(void **state)
+{
+    (void)state;
+    ROUND_TRIP(pg_date, "date", PG_DATE_INFINITY, PG_OID_DATE);
+    ROUND_TRIP(pg_date, "date", PG_DATE_MINUS_INFINITY, PG_OID_DATE);
+    ROUND_TRIP(pg_date, "date", ((pg_date){ DATE_LEAST }), PG_OID_DATE);
+    ROUND_TRIP(pg_date, "date", ((pg_date){ DATE_MOST }), PG_OID_DATE);
+    random_state r = random_start();
+    for (size_t i = 0; i < ROUNDS; i++) {
+        const pg_date date = { (int32_t)random_between(&r, DATE_LEAST, DATE_MOST) };
+        ROUND_TRIP(pg_date, "date", date, PG_OID_DATE);
+    }
+}
+
+static void test_time_goes_there_and_back(void **state)
+{
+    (void)state;
+    ROUND_TRIP(pg_time, "time", ((pg_time){ 0 }), PG_OID_TIME);
+    ROUND_TRIP(pg_time, "time", ((pg_time){ INT64_C(86400000000) }), PG_OID_TIME);
+    random_state r = random_start();
+    for (size_t i = 0; i < ROUNDS; i++) {
+        const pg_time time = { random_between(&r, 0, INT64_C(86400000000)) };
+        ROUND_TRIP(pg_time, "time", time, PG_OID_TIME);
+    }
+}
+
+static void test_timestamp_goes_there_and_back(void **state)
+{
+    (void)state;
+    ROUND_TRIP(pg_timestamp, "timestamp", PG_TIMESTAMP_INFINITY, PG_OID_TIMESTAMP);
+    ROUND_TRIP(pg_timestamp, "timestamp", PG_TIMESTAMP_MINUS_INFINITY, PG_OID_TIMESTAMP);
+    ROUND_TRIP(pg_timestamp, "timestamp", ((pg_timestamp){ TIMESTAMP_LEAST }), PG_OID_TIMESTAMP);
+    ROUND_TRIP(pg_timestamp, "timestamp", ((pg_timestamp){ TIMESTAMP_MOST }), PG_OID_TIMESTAMP);
+    random_state r = random_start();
+    for (size_t i = 0; i < ROUNDS; i++) {
+        const pg_timestamp t = { random_between(&r, TIMESTAMP_LEAST, TIMESTAMP_MOST) };
+        ROUND_TRIP(pg_timestamp, "timestamp", t, PG_OID_TIMESTAMP);
+    }
+}
+
+static void test_interval_goes_there_and_back(void **state)
+{
+    (void)state;
+    static const pg_interval SPECIALS[] = {
+        { 0, 0, 0 },         { INT64_MAX, 0, 0 },         { INT64_MIN, 0, 0 },
+        { 0, INT32_MAX, 0 }, { 0, INT32_MIN, 0 },         { 0, 0, INT32_MAX },
+        { 0, 0, INT32_MIN }, { 1, INT32_MIN, INT32_MAX }, { -1, 1, -1 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(SPECIALS); i++)
+        ROUND_TRIP(pg_interval, "interval", SPECIALS[i], PG_OID_INTERVAL);
+    random_state r = random_start();
+    for (size_t i = 0; i < ROUNDS; i++) {
+        const pg_interval span = {
+            random_below(&r, 3) ? random_between(&r, INT64_MIN / 2, INT64_MAX / 2) : 0,
+            random_below(&r, 3) ? (int32_t)random_between(&r, INT32_MIN, INT32_MAX) : 0,
+            random_below(&r, 3) ? (int32_t)random_between(&r, INT32_MIN, INT32_MAX) : 0,
+        };
+        ROUND_TRIP(pg_interval, "interval", span, PG_OID_INTERVAL);
+    }
+}
+
+/* A session's own style is no form that we know, and so an error and no wrong date. */
+static void test_date_of_another_style_is_refused(void **state)
+{
+    (void)state;
+    pg_tx *tx;
+    pg_rows rows;
+    pg_date date;
+    assert_ok(pg_begin(db, &tx));
+    assert_ok(pg_execute(tx, NULL, "set local datestyle = 'German'"));
+    assert_ok(pg_query(tx, &rows, "select date '2026-01-31'"));
+    assert_fails(PG_TYPE_MISMATCH, pg_get(&rows, 0, 0, &date));
+    assert_ok(pg_rollback(&tx));
+}
+
 static int run(void)
 {
     const struct CMUnitTest group[] = {
         cmocka_unit_test(test_numeric_goes_there_and_back),
+        cmocka_unit_test(test_date_goes_there_and_back),
+        cmocka_unit_test(test_time_goes_there_and_back),
+        cmocka_unit_test(test_timestamp_goes_there_and_back),
+        cmocka_unit_test(test_interval_goes_there_and_back),
+        cmocka_unit_test(test_date_of_another_style_is_refused),
     };
     return cmocka_run_group_tests(group, open_pool, close_pool);
 }

@@ -460,7 +460,7 @@ static void test_type_catalog_knows_types_and_their_arrays(void **state)
     assert_string_equal(pg_type_name(PG_OID_INT8), "int8");
     assert_string_equal(pg_type_name(PG_OID_TEXT_ARRAY), "text[]");
     assert_string_equal(pg_type_name(PG_OID_NUMERIC), "numeric");
-    assert_string_equal(pg_type_name(1082), "type");
+    assert_string_equal(pg_type_name(600), "type");
     assert_string_equal(pg_type_name(0), "type");
     assert_int_equal(pg_type_format(PG_OID_INT8), PG_BINARY);
     assert_int_equal(pg_type_format(PG_OID_JSONB_ARRAY), PG_BINARY);

@@ -124,6 +124,9 @@ address stream_peer(const stream *s);
 bool stream_peer_uid(const stream *s, uint32_t *uid);
 /* Whether the peer has ended its side. */
 bool stream_at_end(const stream *s);
+/* Whether bytes of the peer wait in the socket that `data` has not been lent yet. Asks the kernel.
+ */
+bool stream_has_arrived(const stream *s);
 
 /* Queues a copy of `bytes`; ignored on a closing stream. */
 void stream_write(stream *s, str bytes);

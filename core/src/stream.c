@@ -121,6 +121,12 @@ bool stream_at_end(const stream *s)
     return s->at_end;
 }
 
+bool stream_has_arrived(const stream *s)
+{
+    char first;
+    return s->fd >= 0 && recv(s->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
 size_t stream_queued(const stream *s)
 {
     return s->queued;

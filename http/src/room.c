@@ -2,10 +2,12 @@
  * been idle for IDLE_GIVES_WAY_MS, accepting pauses, and clients wait in the socket's queue.
  *
  * A connection that has just been made or just been answered does not give way: a request is
- * probably on its way on it, and a crowd of new clients would only displace each other.
+ * probably on its way on it, and a crowd of new clients would only displace each other. Nor does
+ * one whose request has come, and only waits until the loop gets to it.
  *
- * Invariant: idle_conns holds, the oldest first, exactly the open connections that wait for a
- * request; conn_count - displaced <= connections_max. */
+ * Invariant: idle_conns holds, the oldest first, open connections that wait for a request, and all
+ * of them but those whose request was seen to have come; conn_count - displaced <= connections_max.
+ */
 #include "room.h"
 
 #define IDLE_GIVES_WAY_MS 100
@@ -28,15 +30,19 @@ static bool is_full(const http_server *server)
 }
 
 /* The one that may give way, or NULL. */
-static http_conn *oldest_idle(const http_server *server)
+static http_conn *oldest_idle(http_server *server)
 {
-    if (list_is_empty(&server->idle_conns))
-        return NULL;
-    http_conn *oldest = CONTAINER_OF(server->idle_conns.head.next, http_conn, idle);
-    return loop_now_ms(server->loop) - oldest->idle_since_ms >= IDLE_GIVES_WAY_MS ? oldest : NULL;
+    LIST_EACH (http_conn, c, &server->idle_conns, idle) {
+        if (loop_now_ms(server->loop) - c->idle_since_ms < IDLE_GIVES_WAY_MS)
+            return NULL;
+        if (!stream_has_arrived(c->stream))
+            return c;
+        http_room_busy(c);
+    }
+    return NULL;
 }
 
-bool http_room_is_there(const http_server *server)
+bool http_room_is_there(http_server *server)
 {
     return !is_full(server) || oldest_idle(server);
 }

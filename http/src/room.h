@@ -11,7 +11,7 @@ void http_room_busy(http_conn *c);
  * for it. */
 bool http_room_make(http_server *server);
 /* Whether http_room_make would succeed. */
-bool http_room_is_there(const http_server *server);
+bool http_room_is_there(http_server *server);
 /* A connection has come: without room for another, accepting pauses (on_full). */
 void http_room_taken(http_server *server);
 /* A connection is being freed: accepting goes on (on_room). */

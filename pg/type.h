@@ -16,6 +16,7 @@
 #include "core/shape.h"
 #include "pg/date.h"
 #include "pg/error.h"
+#include "pg/network.h"
 #include "pg/numeric.h"
 
 /* A type's number in the server's catalog. */
@@ -33,6 +34,10 @@ typedef uint32_t pg_oid;
 #define PG_OID_FLOAT4      700
 #define PG_OID_FLOAT8      701
 #define PG_OID_UNKNOWN     705
+#define PG_OID_CIDR        650
+#define PG_OID_MACADDR8    774
+#define PG_OID_MACADDR     829
+#define PG_OID_INET        869
 #define PG_OID_BPCHAR      1042
 #define PG_OID_VARCHAR     1043
 #define PG_OID_DATE        1082
@@ -56,6 +61,10 @@ typedef uint32_t pg_oid;
 #define PG_OID_FLOAT4_ARRAY      1021
 #define PG_OID_FLOAT8_ARRAY      1022
 #define PG_OID_OID_ARRAY         1028
+#define PG_OID_CIDR_ARRAY        651
+#define PG_OID_MACADDR8_ARRAY    775
+#define PG_OID_MACADDR_ARRAY     1040
+#define PG_OID_INET_ARRAY        1041
 #define PG_OID_TIMESTAMP_ARRAY   1115
 #define PG_OID_DATE_ARRAY        1182
 #define PG_OID_TIME_ARRAY        1183
@@ -101,6 +110,9 @@ typedef struct pg_value {
         uuid uuid;
         pg_numeric numeric;
         pg_interval interval;
+        pg_inet inet;
+        pg_macaddr macaddr;
+        pg_macaddr8 macaddr8;
         struct {
             const void *items; /* of the element's C type */
             size_t count;
@@ -109,8 +121,8 @@ typedef struct pg_value {
 } pg_value;
 
 /* The parameter that stands for a C value, by its type: bool, short, int, long, double, str, bytea,
- * timestamptz, uuid, jsonb, pg_numeric, pg_date, pg_time, pg_timestamp, pg_interval, their opt_X
- * (NULL unless `has`) and X_list; a pg_value is handed on.
+ * timestamptz, uuid, jsonb, pg_numeric, pg_date, pg_time, pg_timestamp, pg_interval, pg_inet,
+ * pg_macaddr, pg_macaddr8, their opt_X (NULL unless `has`) and X_list; a pg_value is handed on.
  * Anything else, a char * or an unsigned long say, does not compile. Mind that in C `a == b` and
  * `!a` are ints: write (bool)(a == b). */
 /* The three C types of a type of pg/, and what makes a parameter of each. */
@@ -155,6 +167,7 @@ typedef struct pg_value {
              : pg_param_uuid_list, jsonb_list                                                \
              : pg_param_jsonb_list, PG_PARAM_OF_(pg_numeric), PG_PARAM_OF_(pg_date),         \
                PG_PARAM_OF_(pg_time), PG_PARAM_OF_(pg_timestamp), PG_PARAM_OF_(pg_interval), \
+               PG_PARAM_OF_(pg_inet), PG_PARAM_OF_(pg_macaddr), PG_PARAM_OF_(pg_macaddr8),   \
                pg_value                                                                      \
              : pg_param_value)(value)
 
@@ -203,6 +216,9 @@ PG_PARAM(pg_date, pg_date, PG_OID_DATE, int4, value.days, false)
 PG_PARAM(pg_time, pg_time, PG_OID_TIME, int8, value.us, false)
 PG_PARAM(pg_timestamp, pg_timestamp, PG_OID_TIMESTAMP, int8, value.us, false)
 PG_PARAM(pg_interval, pg_interval, PG_OID_INTERVAL, interval, value, false)
+PG_PARAM(pg_inet, pg_inet, PG_OID_INET, inet, value, false)
+PG_PARAM(pg_macaddr, pg_macaddr, PG_OID_MACADDR, macaddr, value, false)
+PG_PARAM(pg_macaddr8, pg_macaddr8, PG_OID_MACADDR8, macaddr8, value, false)
 
 /* The parameter that stands for a shape's member at `member`. The type must not be a nested shape.
  */
@@ -234,10 +250,10 @@ typedef struct pg_cell {
  *           float8. text: text, varchar, bpchar, name, json, unknown, jsonb, and every type in text
  *           format. bytea: bytea. timestamptz: timestamptz. uuid: uuid. jsonb: jsonb, json.
  *           pg_numeric: numeric. pg_date: date. pg_time: time. pg_timestamp: timestamp.
- *           pg_interval: interval; these in either format, as text that of DateStyle ISO and
- *           IntervalStyle postgres. A list: one-dimensional arrays of these, without NULLs
- *   fails   PG_TYPE_MISMATCH: another type, NULL for what is not opt_X, bytes of a wrong length;
- *           OUT_OF_MEMORY: no room for a list */
+ *           pg_interval: interval. pg_inet: inet, cidr. pg_macaddr: macaddr. pg_macaddr8: macaddr8;
+ * the pg_X in either format, as text that of DateStyle ISO and IntervalStyle postgres. A list:
+ * one-dimensional arrays of these, without NULLs fails   PG_TYPE_MISMATCH: another type, NULL for
+ * what is not opt_X, bytes of a wrong length; OUT_OF_MEMORY: no room for a list */
 #define PG_DECODE(name, c_type)                                                 \
     error pg_decode_##name(arena *a, const pg_cell *cell, c_type *out);         \
     error pg_decode_opt_##name(arena *a, const pg_cell *cell, opt_##name *out); \
@@ -257,6 +273,9 @@ PG_DECODE(pg_date, pg_date)
 PG_DECODE(pg_time, pg_time)
 PG_DECODE(pg_timestamp, pg_timestamp)
 PG_DECODE(pg_interval, pg_interval)
+PG_DECODE(pg_inet, pg_inet)
+PG_DECODE(pg_macaddr, pg_macaddr)
+PG_DECODE(pg_macaddr8, pg_macaddr8)
 
 /* Decodes into a shape's member at `member`, as the decoder of its type. The type must not be a
  * nested shape. */

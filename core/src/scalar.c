@@ -5,6 +5,7 @@
 #include "core/clock.h"
 
 #include <string.h>
+#include <sys/random.h>
 
 #define US_PER_SECOND        INT64_C(1000000)
 #define SECONDS_PER_DAY      INT64_C(86400)
@@ -290,4 +291,35 @@ bool uuid_parse(str s, uuid *out)
     }
     *out = parsed;
     return true;
+}
+
+/* Sixteen random bytes with the version and the variant set over them. */
+static uuid uuid_random(uint8_t version)
+{
+    uuid value;
+    /* the kernel gives up to 256 bytes at once and whole, from boot on */
+    invariant(getrandom(value.bytes, sizeof value.bytes, 0) == sizeof value.bytes);
+    value.bytes[6] = (uint8_t)((value.bytes[6] & 0x0F) | version << 4);
+    value.bytes[8] = (value.bytes[8] & 0x3F) | 0x80;
+    return value;
+}
+
+uuid uuid_v4(void)
+{
+    return uuid_random(4);
+}
+
+/* RFC 9562 section 5.7, with section 6.2's method 3: the twelve bits behind the milliseconds are a
+ * fraction of one. */
+uuid uuid_v7(void)
+{
+    uuid value = uuid_random(7);
+    const struct timespec now = clock_wall();
+    uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    const uint64_t fraction = (uint64_t)now.tv_nsec % 1000000 * 4096 / 1000000;
+    for (size_t i = 6; i > 0; i--, ms >>= 8)
+        value.bytes[i - 1] = (uint8_t)ms;
+    value.bytes[6] = (uint8_t)(0x70 | fraction >> 8);
+    value.bytes[7] = (uint8_t)fraction;
+    return value;
 }

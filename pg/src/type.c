@@ -9,6 +9,7 @@
  * form too, in which they stand inside of COPY and of other values. Both say exactly the same. */
 #include "pg/type.h"
 
+#include "network.h"
 #include "numeric.h"
 #include "reader.h"
 
@@ -49,6 +50,10 @@ static const type_row TYPES[] = {
     { PG_OID_TIME, PG_OID_TIME_ARRAY, "time", "time[]", true },
     { PG_OID_TIMESTAMP, PG_OID_TIMESTAMP_ARRAY, "timestamp", "timestamp[]", true },
     { PG_OID_INTERVAL, PG_OID_INTERVAL_ARRAY, "interval", "interval[]", true },
+    { PG_OID_INET, PG_OID_INET_ARRAY, "inet", "inet[]", true },
+    { PG_OID_CIDR, PG_OID_CIDR_ARRAY, "cidr", "cidr[]", true },
+    { PG_OID_MACADDR, PG_OID_MACADDR_ARRAY, "macaddr", "macaddr[]", true },
+    { PG_OID_MACADDR8, PG_OID_MACADDR8_ARRAY, "macaddr8", "macaddr8[]", true },
 };
 
 /* The row in which `oid` is a type or its array; NULL when there is none. */
@@ -302,6 +307,39 @@ static bool read_pg_interval(arena *a, const pg_cell *cell, void *out)
     return true;
 }
 
+static bool read_pg_inet(arena *a, const pg_cell *cell, void *out)
+{
+    (void)a;
+    const bool cidr = cell->oid == PG_OID_CIDR;
+    if (!cidr && cell->oid != PG_OID_INET)
+        return false;
+    if (cell->format == PG_BINARY)
+        return pg_inet_read(cell->bytes, cidr, out);
+    return cidr ? pg_inet_parse_cidr(cell->bytes, out) : pg_inet_parse(cell->bytes, out);
+}
+
+static bool read_pg_macaddr(arena *a, const pg_cell *cell, void *out)
+{
+    (void)a;
+    if (cell->format == PG_TEXT)
+        return cell->oid == PG_OID_MACADDR && pg_macaddr_parse(cell->bytes, out);
+    if (!is(cell, PG_OID_MACADDR, 6))
+        return false;
+    memcpy(((pg_macaddr *)out)->bytes, cell->bytes.ptr, 6);
+    return true;
+}
+
+static bool read_pg_macaddr8(arena *a, const pg_cell *cell, void *out)
+{
+    (void)a;
+    if (cell->format == PG_TEXT)
+        return cell->oid == PG_OID_MACADDR8 && pg_macaddr8_parse(cell->bytes, out);
+    if (!is(cell, PG_OID_MACADDR8, 8))
+        return false;
+    memcpy(((pg_macaddr8 *)out)->bytes, cell->bytes.ptr, 8);
+    return true;
+}
+
 /* --- NULL and lists around it ----------------------------------------------------------------- */
 
 typedef struct decoder {
@@ -466,6 +504,9 @@ DECODER(pg_date, pg_date, PG_OID_DATE)
 DECODER(pg_time, pg_time, PG_OID_TIME)
 DECODER(pg_timestamp, pg_timestamp, PG_OID_TIMESTAMP)
 DECODER(pg_interval, pg_interval, PG_OID_INTERVAL)
+DECODER(pg_inet, pg_inet, PG_OID_INET, PG_OID_CIDR)
+DECODER(pg_macaddr, pg_macaddr, PG_OID_MACADDR)
+DECODER(pg_macaddr8, pg_macaddr8, PG_OID_MACADDR8)
 
 /* --- shapes ----------------------------------------------------------------------------------- */
 

@@ -8,6 +8,7 @@
 #include "value.h"
 
 #include "big_endian.h"
+#include "network.h"
 #include "numeric.h"
 #include "wire.h"
 
@@ -34,6 +35,10 @@ static size_t fixed_size(pg_oid oid)
     case PG_OID_UUID:
     case PG_OID_INTERVAL:
         return 16;
+    case PG_OID_MACADDR:
+        return 6;
+    case PG_OID_MACADDR8:
+        return 8;
     default:
         return 0;
     }
@@ -84,6 +89,15 @@ static pg_value list_item(const pg_value *list, pg_oid element, size_t index)
     case PG_OID_INTERVAL:
         v.as.interval = ((const pg_interval *)items)[index];
         break;
+    case PG_OID_INET:
+        v.as.inet = ((const pg_inet *)items)[index];
+        break;
+    case PG_OID_MACADDR:
+        v.as.macaddr = ((const pg_macaddr *)items)[index];
+        break;
+    case PG_OID_MACADDR8:
+        v.as.macaddr8 = ((const pg_macaddr8 *)items)[index];
+        break;
     case PG_OID_NUMERIC:
         v.as.numeric = ((const pg_numeric *)items)[index];
         break;
@@ -105,6 +119,8 @@ static size_t scalar_size(const pg_value *value)
         return value->as.bytes.len;
     if (value->oid == PG_OID_NUMERIC)
         return pg_numeric_size(&value->as.numeric);
+    if (value->oid == PG_OID_INET)
+        return pg_inet_size(&value->as.inet);
     return value->as.text.len + (value->oid == PG_OID_JSONB ? 1 : 0);
 }
 
@@ -176,6 +192,12 @@ static char *put_scalar(const pg_value *value, char *at)
         at = pg_put64(at, (uint64_t)value->as.interval.us);
         at = pg_put32(at, (uint32_t)value->as.interval.days);
         return pg_put32(at, (uint32_t)value->as.interval.months);
+    case PG_OID_INET:
+        return pg_inet_put(&value->as.inet, at);
+    case PG_OID_MACADDR:
+        return pg_put_bytes(at, value->as.macaddr.bytes, sizeof value->as.macaddr.bytes);
+    case PG_OID_MACADDR8:
+        return pg_put_bytes(at, value->as.macaddr8.bytes, sizeof value->as.macaddr8.bytes);
     case PG_OID_NUMERIC:
         return pg_numeric_put(&value->as.numeric, at);
     case PG_OID_JSONB:

@@ -34,6 +34,10 @@ static const pg_oid OIDS[] = {
     PG_OID_TIME,          PG_OID_TIME_ARRAY,
     PG_OID_TIMESTAMP,     PG_OID_TIMESTAMP_ARRAY,
     PG_OID_INTERVAL,      PG_OID_INTERVAL_ARRAY,
+    PG_OID_INET,          PG_OID_INET_ARRAY,
+    PG_OID_CIDR,          PG_OID_CIDR_ARRAY,
+    PG_OID_MACADDR,       PG_OID_MACADDR_ARRAY,
+    PG_OID_MACADDR8,      PG_OID_MACADDR8_ARRAY,
 };
 
 #define READERS_OF(name) &shape_type_##name, &shape_type_opt_##name, &shape_type_##name##_list
@@ -93,7 +97,7 @@ static void read_as(arena *a, const pg_cell *cell, const shape_type *type)
             const pg_value again_value = pg_param(again);                              \
             invariant(str_eq(bytes, encode(a, &again_value)));                         \
             const str text = name##_format(a, &value);                                 \
-            const pg_cell textual = { as_value.oid, PG_TEXT, text };                   \
+            const pg_cell textual = { cell->oid, PG_TEXT, text };                      \
             invariant(error_is_ok(pg_decode_##name(a, &textual, &again)));             \
             invariant(str_eq(text, name##_format(a, &again)));                         \
         }                                                                              \
@@ -111,9 +115,13 @@ READ_AS(pg_date)
 READ_AS(pg_time)
 READ_AS(pg_timestamp)
 READ_AS(pg_interval)
+READ_AS(pg_inet)
+READ_AS(pg_macaddr)
+READ_AS(pg_macaddr8)
 
 static void (*const OTHER_READERS[])(arena *a, const pg_cell *cell) = {
-    read_as_pg_numeric, read_as_pg_date, read_as_pg_time, read_as_pg_timestamp, read_as_pg_interval,
+    read_as_pg_numeric,  read_as_pg_date, read_as_pg_time,    read_as_pg_timestamp,
+    read_as_pg_interval, read_as_pg_inet, read_as_pg_macaddr, read_as_pg_macaddr8,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

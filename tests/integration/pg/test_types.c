@@ -32,7 +32,8 @@ static int close_pool(void **state)
         str server_;                                                                           \
         bytea sent_bytes_;                                                                     \
         assert_ok(pg_query(db, &rows_,                                                         \
-                           "select $1::text, $1, " sql_type "_send($1), array[$1, $1] from "   \
+                           "select format('%s', $1), $1, " sql_type                            \
+                           "_send($1), array[$1, $1] from "                                    \
                            "(select $1::" sql_type ") as x",                                   \
                            sent_));                                                            \
         const str ours_ = name##_format(fiber_arena(), &sent_);                                \
@@ -171,6 +172,71 @@ static void test_interval_goes_there_and_back(void **state)
     }
 }
 
+static void random_bytes(random_state *r, uint8_t *out, size_t len)
+{
+    const bool sparse = random_below(r, 2);
+    for (size_t i = 0; i < len; i++)
+        out[i] = sparse && random_below(r, 4) ? 0 : (uint8_t)random_next(r);
+}
+
+static void test_inet_goes_there_and_back(void **state)
+{
+    (void)state;
+    random_state r = random_start();
+    for (size_t i = 0; i < ROUNDS; i++) {
+        const bool old = random_below(&r, 2);
+        pg_inet inet = { .version = old ? 4 : 6, .prefix = old ? 32 : 128 };
+        random_bytes(&r, inet.bytes, old ? 4 : 16);
+        if (random_below(&r, 2))
+            inet.prefix = (uint8_t)random_below(&r, (size_t)inet.prefix + 1);
+        ROUND_TRIP(pg_inet, "inet", inet, PG_OID_INET);
+    }
+}
+
+static void test_cidr_comes_as_the_server_writes_it(void **state)
+{
+    (void)state;
+    random_state r = random_start();
+    for (size_t i = 0; i < ROUNDS; i++) {
+        const bool old = random_below(&r, 2);
+        pg_inet inet = { .version = old ? 4 : 6 };
+        random_bytes(&r, inet.bytes, old ? 4 : 16);
+        inet.prefix = (uint8_t)random_below(&r, old ? 33 : 129);
+        pg_rows rows;
+        str text;
+        bytea bytes;
+        pg_inet got;
+        pg_inet_list several;
+        assert_ok(pg_query(
+            db, &rows, "select c::text, c, cidr_send(c), array[c] from (select $1::cidr) as x(c)",
+            inet));
+        assert_ok(pg_get(&rows, 0, 0, &text));
+        assert_ok(pg_get(&rows, 0, 1, &got));
+        assert_str_equal(pg_inet_format(fiber_arena(), &got), text);
+        assert_ok(pg_get(&rows, 0, 2, &bytes));
+        const pg_cell cell = { PG_OID_CIDR, PG_BINARY, { (const char *)bytes.ptr, bytes.len } };
+        assert_ok(pg_decode_pg_inet(NULL, &cell, &got));
+        assert_str_equal(pg_inet_format(fiber_arena(), &got), text);
+        assert_ok(pg_get(&rows, 0, 3, &several));
+        assert_int_equal(several.count, 1);
+        assert_str_equal(pg_inet_format(fiber_arena(), &several.items[0]), text);
+    }
+}
+
+static void test_macaddr_goes_there_and_back(void **state)
+{
+    (void)state;
+    random_state r = random_start();
+    for (size_t i = 0; i < ROUNDS; i++) {
+        pg_macaddr six;
+        pg_macaddr8 eight;
+        random_bytes(&r, six.bytes, sizeof six.bytes);
+        random_bytes(&r, eight.bytes, sizeof eight.bytes);
+        ROUND_TRIP(pg_macaddr, "macaddr", six, PG_OID_MACADDR);
+        ROUND_TRIP(pg_macaddr8, "macaddr8", eight, PG_OID_MACADDR8);
+    }
+}
+
 /* A session's own style is no form that we know, and so an error and no wrong date. */
 static void test_date_of_another_style_is_refused(void **state)
 {
@@ -193,6 +259,9 @@ static int run(void)
         cmocka_unit_test(test_time_goes_there_and_back),
         cmocka_unit_test(test_timestamp_goes_there_and_back),
         cmocka_unit_test(test_interval_goes_there_and_back),
+        cmocka_unit_test(test_inet_goes_there_and_back),
+        cmocka_unit_test(test_cidr_comes_as_the_server_writes_it),
+        cmocka_unit_test(test_macaddr_goes_there_and_back),
         cmocka_unit_test(test_date_of_another_style_is_refused),
     };
     return cmocka_run_group_tests(group, open_pool, close_pool);

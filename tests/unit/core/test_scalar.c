@@ -1,5 +1,6 @@
 /* Scalars as text: integers, doubles, instants, UUIDs, base64. */
 #include "core/arena.h"
+#include "core/clock.h"
 #include "core/scalar.h"
 #include "tests/support/exact_copy.h"
 #include "tests/support/random.h"
@@ -651,6 +652,34 @@ static void test_scalar_base64_random_bytes_come_back_the_same(void **state)
     arena_deinit(&a);
 }
 
+static void test_scalar_uuid_made_has_its_version_and_is_no_other(void **state)
+{
+    (void)state;
+    uuid made[64];
+    for (size_t i = 0; i < ARRAY_LEN(made); i++) {
+        made[i] = i % 2 ? uuid_v7() : uuid_v4();
+        assert_int_equal(made[i].bytes[6] >> 4, i % 2 ? 7 : 4);
+        assert_int_equal(made[i].bytes[8] >> 6, 2);
+        for (size_t j = 0; j < i; j++)
+            assert_memory_not_equal(&made[i], &made[j], sizeof made[i]);
+    }
+}
+
+static void test_scalar_uuid_v7_begins_with_the_time(void **state)
+{
+    (void)state;
+    clock_fake_begin(1645557742); /* 2022-02-22 19:22:22 UTC, of RFC 9562 appendix A.6 */
+    const uuid first = uuid_v7();
+    clock_fake_advance(500);
+    const uuid second = uuid_v7();
+    clock_fake_advance(499500);
+    const uuid third = uuid_v7();
+    clock_fake_end();
+    assert_memory_equal(first.bytes, "\x01\x7F\x22\xE2\x79\xB0\x70\x00", 8);
+    assert_memory_equal(second.bytes, "\x01\x7F\x22\xE2\x79\xB0\x78\x00", 8);
+    assert_memory_equal(third.bytes, "\x01\x7F\x22\xE2\x7B\xA4\x70\x00", 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -670,6 +699,8 @@ int main(void)
         cmocka_unit_test(test_scalar_instant_converts_to_unix_and_back),
         cmocka_unit_test(test_scalar_uuid_comes_back_the_same),
         cmocka_unit_test(test_scalar_uuid_with_any_byte_wrong_is_refused),
+        cmocka_unit_test(test_scalar_uuid_made_has_its_version_and_is_no_other),
+        cmocka_unit_test(test_scalar_uuid_v7_begins_with_the_time),
         cmocka_unit_test(test_scalar_base64_has_the_texts_of_the_rfc),
         cmocka_unit_test(test_scalar_base64_has_one_text_a_value),
         cmocka_unit_test(test_scalar_base64_random_bytes_come_back_the_same),

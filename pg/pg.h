@@ -355,7 +355,7 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
              : pg_decode_timestamptz_list, uuid_list * \
              : pg_decode_uuid_list, jsonb_list *     \
              : pg_decode_jsonb_list,                \
-               PG_DECODER_OF_(pg_numeric), PG_DECODER_OF_(pg_date), PG_DECODER_OF_(pg_time), \
+               pg_array * : pg_decode_pg_array, opt_pg_array * : pg_decode_opt_pg_array, PG_DECODER_OF_(pg_numeric), PG_DECODER_OF_(pg_date), PG_DECODER_OF_(pg_time), \
                PG_DECODER_OF_(pg_timestamp), PG_DECODER_OF_(pg_interval), PG_DECODER_OF_(pg_inet), \
  PG_DECODER_OF_(pg_macaddr), PG_DECODER_OF_(pg_macaddr8))
 #define PG_DECODER_OF_(name)                      \

@@ -277,6 +277,26 @@ PG_DECODE(pg_inet, pg_inet)
 PG_DECODE(pg_macaddr, pg_macaddr)
 PG_DECODE(pg_macaddr8, pg_macaddr8)
 
+/* An array of up to six dimensions, with NULLs in it, as cells for the decoders above: those of an
+ * array of integers are binary, of numeric, of an enum and of any other type text. */
+#define PG_ARRAY_DIMENSIONS_MAX 6
+typedef struct pg_array {
+    uint32_t dimensions; /* 0: it is empty */
+    struct {
+        uint32_t count;
+        int32_t lower; /* the first index, 1 in most */
+    } sides[PG_ARRAY_DIMENSIONS_MAX];
+    pg_cell *cells; /* all of them, the last dimension's index running fastest */
+    size_t count;
+} pg_array;
+SCALAR_OPTIONAL(pg_array, pg_array);
+
+/* Reads any array: TRY(pg_get(&rows, 0, 0, &array)), then pg_decode_opt_int4(a, &array.cells[i],
+ * &n). The cells live in `a`, their bytes are views of it or of the cell's.
+ *   fails  PG_TYPE_MISMATCH: no array, or NULL for what is not opt_pg_array; OUT_OF_MEMORY */
+error pg_decode_pg_array(arena *a, const pg_cell *cell, pg_array *out);
+error pg_decode_opt_pg_array(arena *a, const pg_cell *cell, opt_pg_array *out);
+
 /* Decodes into a shape's member at `member`, as the decoder of its type. The type must not be a
  * nested shape. */
 error pg_decode_member(arena *a, const pg_cell *cell, const shape_type *type, void *member);

@@ -119,9 +119,28 @@ READ_AS(pg_inet)
 READ_AS(pg_macaddr)
 READ_AS(pg_macaddr8)
 
+/* Any array is as many cells as its dimensions say. */
+static void read_as_array(arena *a, const pg_cell *cell)
+{
+    pg_array array;
+    if (!error_is_ok(pg_decode_pg_array(a, cell, &array)))
+        return;
+    invariant(array.dimensions <= PG_ARRAY_DIMENSIONS_MAX);
+    size_t count = array.dimensions > 0;
+    for (uint32_t i = 0; i < array.dimensions; i++)
+        count *= array.sides[i].count;
+    invariant(count == array.count);
+    for (size_t i = 0; i < array.count; i++) {
+        opt_text item;
+        if (error_is_ok(pg_decode_opt_text(NULL, &array.cells[i], &item)) && item.has)
+            str_hash(item.value, 0); /* its bytes are there */
+    }
+}
+
 static void (*const OTHER_READERS[])(arena *a, const pg_cell *cell) = {
-    read_as_pg_numeric,  read_as_pg_date, read_as_pg_time,    read_as_pg_timestamp,
-    read_as_pg_interval, read_as_pg_inet, read_as_pg_macaddr, read_as_pg_macaddr8,
+    read_as_array,   read_as_pg_numeric,   read_as_pg_date,
+    read_as_pg_time, read_as_pg_timestamp, read_as_pg_interval,
+    read_as_pg_inet, read_as_pg_macaddr,   read_as_pg_macaddr8,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -237,6 +237,54 @@ static void test_macaddr_goes_there_and_back(void **state)
     }
 }
 
+/* The array in row 0, column `column`, is what the server unnests in the rows. */
+static void assert_unnests(const pg_array *array, const pg_rows *rows)
+{
+    assert_int_equal(array->count, rows->count);
+    for (size_t i = 0; i < array->count; i++) {
+        opt_text ours;
+        opt_text server;
+        assert_ok(pg_decode_opt_text(NULL, &array->cells[i], &ours));
+        assert_ok(pg_get(rows, i, 0, &server));
+        assert_int_equal(ours.has, server.has);
+        if (ours.has)
+            assert_str_equal(ours.value, server.value);
+    }
+}
+
+static void test_array_with_nulls_is_what_the_server_unnests(void **state)
+{
+    (void)state;
+    static const char *const ARRAYS[] = {
+        "array['a', null, 'NULL', 'null', '', ' ', '{', '\\', '\"', ',', e'\\n\\\\']::text[]",
+        "array[[['a'], ['b']], [[null], ['d,']]]::text[]",
+        "'[-1:0][5:6]={{1,NULL},{3.50,NaN}}'::numeric[]",
+        "'{integer,NULL,\"double precision\"}'::regtype[]",
+        "array[null, timestamp '2000-01-01 00:00:01']",
+        "array[box '(1,2),(3,4)', null, box '(0,0),(0,0)']",
+        "'{}'::text[]",
+        "'{}'::numeric[]",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(ARRAYS); i++) {
+        pg_rows rows;
+        pg_rows unnested;
+        pg_array array;
+        str text;
+        assert_ok(pg_query(
+            db, &rows,
+            str_format(fiber_arena(), "select %s, format('%%s', %s)", ARRAYS[i], ARRAYS[i])));
+        assert_ok(
+            pg_query(db, &unnested,
+                     str_format(fiber_arena(), "select x::text from unnest(%s) as x", ARRAYS[i])));
+        assert_ok(pg_get(&rows, 0, 0, &array));
+        assert_unnests(&array, &unnested);
+        assert_ok(pg_get(&rows, 0, 1, &text));
+        const pg_cell cell = { rows.columns[0].oid, PG_TEXT, text };
+        assert_ok(pg_decode_pg_array(fiber_arena(), &cell, &array));
+        assert_unnests(&array, &unnested);
+    }
+}
+
 /* A session's own style is no form that we know, and so an error and no wrong date. */
 static void test_date_of_another_style_is_refused(void **state)
 {
@@ -262,6 +310,7 @@ static int run(void)
         cmocka_unit_test(test_inet_goes_there_and_back),
         cmocka_unit_test(test_cidr_comes_as_the_server_writes_it),
         cmocka_unit_test(test_macaddr_goes_there_and_back),
+        cmocka_unit_test(test_array_with_nulls_is_what_the_server_unnests),
         cmocka_unit_test(test_date_of_another_style_is_refused),
     };
     return cmocka_run_group_tests(group, open_pool, close_pool);

@@ -65,6 +65,7 @@ struct http_test_conn {
     bool broken;
     buf asked;       /* a byte a request that http_test_request has written: whether it is a HEAD */
     size_t answered; /* of them */
+    http_reply_head head; /* of the answer that is looked for */
 };
 
 static loop *loop_of(const http_test *t)
@@ -451,21 +452,21 @@ static bool has_answer(void *arg)
     reading *r = arg;
     http_test_conn *c = r->conn;
     const str bytes = http_test_received(c);
-    http_reply_head head;
-    http_reply_head_init(&head);
-    if (bytes.len == 0 || http_reply_head_parse(&head, bytes, HEAD_BYTES_MAX) != HTTP_REPLY_DONE)
+    http_reply_head *head = &c->head;
+    http_reply_head_init(head);
+    if (bytes.len == 0 || http_reply_head_parse(head, bytes, HEAD_BYTES_MAX) != HTTP_REPLY_DONE)
         return c->at_end;
-    str rest = str_slice(bytes, head.bytes, bytes.len - head.bytes);
+    str rest = str_slice(bytes, head->bytes, bytes.len - head->bytes);
     buf body;
     buf_init(&body, RECEIVED_MAX);
-    const http_piece_result result = take_body(c, &head, &rest, &body);
+    const http_piece_result result = take_body(c, head, &rest, &body);
     const bool over = result != HTTP_PIECE_MORE;
     if (over) {
-        r->reply.status = head.status;
+        r->reply.status = head->status;
         r->reply.whole = result == HTTP_PIECE_END;
-        keep(c, &r->reply, str_slice(bytes, 0, head.bytes), buf_str(&body));
+        keep(c, &r->reply, str_slice(bytes, 0, head->bytes), buf_str(&body));
         c->taken += bytes.len - rest.len;
-        c->answered += head.status >= 200 && c->answered < c->asked.len;
+        c->answered += head->status >= 200 && c->answered < c->asked.len;
         c->broken = c->broken || !r->reply.whole;
     }
     buf_deinit(&body);
@@ -526,12 +527,14 @@ http_test_reply http_test_send_shape(http_test *t, const char *method, const cha
 
 str http_test_header(const http_test_reply *r, const char *name)
 {
-    const str wanted = str_from_c(name);
-    http_reply_head head;
-    http_reply_head_init(&head);
-    if (r->status == 0 || http_reply_head_parse(&head, r->head, HEAD_BYTES_MAX) != HTTP_REPLY_DONE)
-        return STR_NONE;
-    return http_fields_find(&head.fields, wanted);
+    str value = STR_NONE;
+    http_reply_head *head = MEMORY_NEW(http_reply_head); /* larger than a frame may be */
+    invariant(head != NULL);
+    http_reply_head_init(head);
+    if (r->status != 0 && http_reply_head_parse(head, r->head, HEAD_BYTES_MAX) == HTTP_REPLY_DONE)
+        value = http_fields_find(&head->fields, str_from_c(name));
+    memory_free(head);
+    return value;
 }
 
 error http_test_body_shape(http_test *t, const http_test_reply *r, shape_fn *of, void *out)

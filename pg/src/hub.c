@@ -456,7 +456,8 @@ error pg_listener_next(pg_listener *l, pg_notification *out)
         out->gap = true;
         return OK;
     }
-    l->current = CONTAINER_OF(list_take_first(&l->queue), told, node);
+    l->current = CONTAINER_OF(l->queue.head.next, told, node);
+    list_remove(&l->current->node);
     l->count--;
     l->bytes -= l->current->payload.len;
     out->payload = l->current->payload;

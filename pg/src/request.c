@@ -269,7 +269,8 @@ static void send_batch(pg_conn *c)
         return;
     }
     for (size_t left = b.count; left-- > 0;) {
-        pg_request *r = CONTAINER_OF(list_take_first(&c->held), pg_request, node);
+        pg_request *r = CONTAINER_OF(c->held.head.next, pg_request, node);
+        list_remove(&r->node);
         r->write = NULL;
         r->syncs = r->batch = left == 0;
         r->result->sent = true;

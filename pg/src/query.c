@@ -292,17 +292,12 @@ error pg_run_on(pg_conn *c, const pg_run *run, pg_call *calls, size_t count)
     return e;
 }
 
-static void write_script(pg_writer *w, const void *arg)
-{
-    pg_write_query(w, *(const str *)arg);
-}
-
 error pg_run_script(pg_conn *c, str sql, pg_result *result)
 {
     *result = (pg_result){ .arena = fiber_arena() };
     TRY(pg_check_call(sql, (pg_values){ 0 }));
     const pg_request request = { .kind = PG_REQUEST_SCRIPT, .result = result, .leased = true };
-    TRY(pg_conn_ask(c, write_script, &sql, &request));
+    TRY(pg_conn_ask(c, pg_request_write_query, &sql, &request));
     return pg_result_error(result);
 }
 

@@ -164,12 +164,12 @@ error pg_conn_ask(pg_conn *c, pg_write_fn *write, const void *arg, const pg_requ
     return pg_conn_ask_all(c, write, arg, &one, 1);
 }
 
-/* --- COPY ------------------------------------------------------------------------------------- */
-
-static void write_query(pg_writer *w, const void *arg)
+void pg_request_write_query(pg_writer *w, const void *sql)
 {
-    pg_write_query(w, *(const str *)arg);
+    pg_write_query(w, *(const str *)sql);
 }
+
+/* --- COPY ------------------------------------------------------------------------------------- */
 
 error pg_conn_copy(pg_conn *c, str sql, const pg_request *request)
 {
@@ -177,7 +177,7 @@ error pg_conn_copy(pg_conn *c, str sql, const pg_request *request)
     pg_request *r = make(c, request);
     if (!r)
         return error_set(&OUT_OF_MEMORY, "no memory for a request");
-    const error e = pg_conn_write(c, write_query, &sql);
+    const error e = pg_conn_write(c, pg_request_write_query, &sql);
     if (e.kind) {
         drop(r);
         return e;

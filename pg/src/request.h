@@ -63,6 +63,9 @@ typedef struct pg_sink {
 /* Writes a request's messages; called twice, with a writer that counts and one that writes. */
 typedef void pg_write_fn(pg_writer *w, const void *arg);
 
+/* That of a Query; `sql` is a str. */
+void pg_request_write_query(pg_writer *w, const void *sql);
+
 typedef struct pg_request {
     list_node node; /* in the connection's requests, or in those held */
     pg_conn *conn;

@@ -328,8 +328,11 @@ error pg_run_on_pool(pg_pool *pool, const pg_run *how, pg_call *calls, size_t co
         const error e = pg_run_on(c, &run, calls, count);
         const bool closed = pool->closed; /* and with the connection it may go */
         pg_pool_release(&c, false);
-        if (closed || !again(&run, calls, count, &was_stale))
-            return e;
+        if (!closed && again(&run, calls, count, &was_stale))
+            continue;
+        return calls->result.skipped && count == 1
+                   ? error_set(&PG_POOL_CLOSED, "the pool was closed")
+                   : e;
     }
 }
 

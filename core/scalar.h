@@ -108,4 +108,9 @@ bool base64_decode(arena *a, str s, bytea *out);
 str base64url_encode(arena *a, bytea bytes);
 bool base64url_decode(arena *a, str s, bytea *out);
 
+/* Days since 2000-01-01 of a day in the proleptic Gregorian calendar, whose year 0 is 1 BC; and
+ * that day. */
+int64_t scalar_days_from_civil(int64_t year, int64_t month, int64_t day);
+void scalar_civil_from_days(int64_t days, int64_t *year, int *month, int *day);
+
 #endif

@@ -53,7 +53,7 @@ size_t int64_format(char out[INT64_TEXT_MAX], int64_t value)
 
 /* Days from 2000-01-01 to a date of the proleptic Gregorian calendar. Years run from March, so the
  * leap day is a year's last. */
-static int64_t days_from_civil(int64_t year, int64_t month, int64_t day)
+int64_t scalar_days_from_civil(int64_t year, int64_t month, int64_t day)
 {
     year -= month <= 2;
     const int64_t era = (year >= 0 ? year : year - 399) / 400;
@@ -64,7 +64,7 @@ static int64_t days_from_civil(int64_t year, int64_t month, int64_t day)
     return era * 146097 + day_of_era - 730425;
 }
 
-static void civil_from_days(int64_t days, int64_t *year, int *month, int *day)
+void scalar_civil_from_days(int64_t days, int64_t *year, int *month, int *day)
 {
     days += 730425;
     const int64_t era = (days >= 0 ? days : days - 146096) / 146097;
@@ -110,7 +110,7 @@ size_t timestamptz_format(char out[TIMESTAMPTZ_TEXT_MAX], timestamptz t)
     const int64_t of_day = seconds - days * SECONDS_PER_DAY;
     int64_t year;
     int month, day;
-    civil_from_days(days, &year, &month, &day);
+    scalar_civil_from_days(days, &year, &month, &day);
     size_t len = 0;
     if (year < 0) {
         out[len++] = '-';
@@ -172,7 +172,7 @@ static bool take_date(str *s, int64_t *days)
         return false;
     if (year < 1 || month < 1 || month > 12 || day < 1 || day > days_in_month(year, month))
         return false;
-    *days = days_from_civil(year, month, day);
+    *days = scalar_days_from_civil(year, month, day);
     return true;
 }
 

@@ -1,9 +1,8 @@
 /* Days, times and spans, and their text in the forms that the server uses by default.
  *
  * Text is read through a cursor that consumes what it knows and tells whether it did; a value is
- * good when the cursor is at the end. Days are counted by the arithmetic of a calendar whose years
- * begin in March, so that the leap day is the last of its year and no table is needed. All sums are
- * of 64 bits and checked where the text can make them large. */
+ * good when the cursor is at the end. The calendar is core's. All sums are of 64 bits and checked
+ * where the text can make them large. */
 #include "pg/date.h"
 
 #include "core/buf.h"
@@ -20,28 +19,15 @@
 
 static int64_t days_of_civil(pg_civil c)
 {
-    const int64_t year = c.year - (c.month <= 2);
-    const int64_t era = (year >= 0 ? year : year - 399) / 400;
-    const int64_t year_of_era = year - era * 400;
-    const int64_t day_of_year = (153 * (c.month + (c.month > 2 ? -3 : 9)) + 2) / 5 + c.day - 1;
-    const int64_t day_of_era =
-        year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    return era * 146097 + day_of_era - 730425; /* 2000-01-01 from 0000-03-01 */
+    return scalar_days_from_civil(c.year, c.month, c.day);
 }
 
 static pg_civil civil_of_days(int64_t days)
 {
-    days += 730425;
-    const int64_t era = (days >= 0 ? days : days - 146096) / 146097;
-    const int64_t day_of_era = days - era * 146097;
-    const int64_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    const int64_t day_of_year =
-        day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    const int64_t month = (5 * day_of_year + 2) / 153; /* from March */
-    const int day = (int)(day_of_year - (153 * month + 2) / 5 + 1);
-    const int civil_month = (int)(month < 10 ? month + 3 : month - 9);
-    return (pg_civil){ year_of_era + era * 400 + (civil_month <= 2), civil_month, day };
+    int64_t year;
+    int month, day;
+    scalar_civil_from_days(days, &year, &month, &day);
+    return (pg_civil){ year, month, day };
 }
 
 pg_civil pg_date_to_civil(pg_date date)

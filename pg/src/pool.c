@@ -1,4 +1,5 @@
-/* The pool: opens connections, hands them out, and comes back after the server was away. */
+/* The pool: opens connections, and comes back after the server was away. Who gets which, and who
+ * waits, is line.c. */
 #include "pool.h"
 
 #include "encryption.h"
@@ -61,18 +62,6 @@ static const metric METRICS[PG_METRIC_COUNT] = {
 
 const metrics_table PG_METRICS = { METRICS, PG_METRIC_COUNT };
 
-typedef struct pg_waiter {
-    list_node node;
-    fiber *fiber;
-    timer timer;
-    pg_pool *pool;
-    pg_lane lane;
-    pg_conn *conn; /* what it was given */
-} pg_waiter;
-
-static void serve(pg_pool *pool);
-static void open_another(pg_pool *pool, bool read_only);
-
 /* --- requests --------------------------------------------------------------------------------- */
 
 struct pg_request_chunk {
@@ -101,12 +90,6 @@ void pg_pool_give_request(pg_pool *pool, pg_request *request)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-/* `n`: -1 for what a gauge lost. */
-static void count(const pg_pool *pool, uint32_t which, int64_t n)
-{
-    metrics_add(pool->metrics, which, (uint64_t)n);
-}
-
 static void conn_failed(pg_pool *pool)
 {
     uint32_t pause_ms = BACKOFF_MS_MAX, jitter = 0;
@@ -114,7 +97,7 @@ static void conn_failed(pg_pool *pool)
         pause_ms = BACKOFF_FIRST_MS << pool->failures;
     pool->failures++;
     pool->away = pool->open == 0;
-    count(pool, PG_METRIC_CONNECT_FAILURES, 1);
+    pg_pool_count(pool, PG_METRIC_CONNECT_FAILURES, 1);
     if (getrandom(&jitter, sizeof jitter, GRND_NONBLOCK) != sizeof jitter)
         jitter = 0;
     if (!pool->closed)
@@ -125,9 +108,9 @@ static void retry(timer *t)
 {
     pg_pool *pool = CONTAINER_OF(t, pg_pool, retry);
     if (pool->open == 0)
-        open_another(pool, false);
+        pg_pool_open_another(pool, false);
     else
-        serve(pool); /* who waits asks for what is missing */
+        pg_pool_serve(pool); /* who waits asks for what is missing */
 }
 
 static error open_on_fiber(void *arg)
@@ -173,24 +156,22 @@ static void open_ended(fiber *f, error result, void *arg)
         pool->failures = 0;
         pool->open++;
         pool->open_read_only += c->read_only;
-        count(pool, PG_METRIC_CONNECTIONS, 1);
+        pg_pool_count(pool, PG_METRIC_CONNECTIONS, 1);
         pg_conn_start(c);
     }
-    serve(pool);
+    pg_pool_serve(pool);
     pg_pool_unref(&pool);
 }
 
-static bool is_enough(const pg_pool *pool, bool read_only)
+bool pg_pool_is_enough(const pg_pool *pool, bool read_only)
 {
     return read_only ? pool->open_read_only >= pool->read_only_max
                      : pool->open - pool->open_read_only - pool->listening >= pool->connections_max;
 }
 
-/* Opens one more connection unless enough are open, one is being opened, or it is not yet time to
- * try again. */
-static void open_another(pg_pool *pool, bool read_only)
+void pg_pool_open_another(pg_pool *pool, bool read_only)
 {
-    if (pool->closed || pool->opening > 0 || is_enough(pool, read_only) ||
+    if (pool->closed || pool->opening > 0 || pg_pool_is_enough(pool, read_only) ||
         timer_armed(&pool->retry))
         return;
     pg_conn *c = pg_conn_new(pool);
@@ -207,193 +188,12 @@ static void open_another(pg_pool *pool, bool read_only)
     pool->opening++;
 }
 
-/* --- handing out ------------------------------------------------------------------------------ */
-
-/* Not where a statement still runs for somebody who has stopped waiting: it may be one that hangs,
- * and a cancel may be on its way. */
-static bool takes_more(const pg_conn *c, uint32_t below)
-{
-    return c->state == PG_CONN_READY && !c->lessee && c->abandoned == 0 && !c->cancel.stream &&
-           c->load < below;
-}
-
-/* The connection that has least to do, for a lease one that has nothing; asks for another when even
- * that one has something. */
-static pg_conn *least_busy(pg_pool *pool, bool leases)
-{
-    const uint32_t below = leases ? 1 : PG_LOAD_MAX;
-    pg_conn *best = NULL;
-    LIST_EACH (pg_conn, c, &pool->conns, node) {
-        if (!c->read_only && takes_more(c, below) && (!best || c->load < best->load))
-            best = c;
-    }
-    if (!best || best->load > 0)
-        open_another(pool, false);
-    return best;
-}
-
-/* The first read-only connection with room; asks for another when there is none. */
-static pg_conn *first_read_only(pg_pool *pool)
-{
-    LIST_EACH (pg_conn, c, &pool->conns, node) {
-        if (c->read_only && takes_more(c, PG_LOAD_MAX))
-            return c;
-    }
-    open_another(pool, true);
-    return NULL;
-}
-
-static pg_conn *pick(pg_pool *pool, pg_lane lane)
-{
-    return lane == PG_LANE_READ_ONLY ? first_read_only(pool)
-                                     : least_busy(pool, lane == PG_LANE_LEASED);
-}
-
-static list *line_of(pg_pool *pool, pg_lane lane)
-{
-    return lane == PG_LANE_READ_ONLY ? &pool->read_only_waiters : &pool->waiters;
-}
-
-static pg_conn *give(pg_conn *c, pg_lane lane, fiber *to)
-{
-    c->load++;
-    if (lane == PG_LANE_LEASED) {
-        c->lessee = to;
-        c->pool->leased++;
-        count(c->pool, PG_METRIC_TRANSACTIONS, 1);
-    }
-    return pg_conn_keep(c);
-}
-
-static void end_wait(pg_waiter *w)
-{
-    list_remove(&w->node);
-    w->pool->waiting--;
-    count(w->pool, PG_METRIC_WAITING, -1);
-    loop_timer_cancel(w->pool->loop, &w->timer);
-}
-
-static void wait_timed_out(timer *t)
-{
-    pg_waiter *w = CONTAINER_OF(t, pg_waiter, timer);
-    pg_pool *pool = w->pool;
-    end_wait(w);
-    count(pool, PG_METRIC_ACQUIRE_TIMEOUTS, 1);
-    fiber_wake(w->fiber,
-               fiber_error_set(w->fiber, &PG_POOL_TIMED_OUT,
-                               "no connection in %u ms: %u open, %u of them in transactions, %u "
-                               "others waiting",
-                               pool->acquire_timeout_ms, pool->open, pool->leased, pool->waiting));
-    serve(pool); /* it may have been the only one who could not be served */
-}
-
-static void wait_forgotten(void *arg)
-{
-    pg_waiter *w = arg;
-    end_wait(w);
-    serve(w->pool);
-}
-
-/* Why nobody can be served now or soon; NULL when they can. */
-static const error_kind *hopeless(const pg_pool *pool, const char **text)
-{
-    *text = pool->closed ? "the pool was closed" : pool->last_error;
-    if (pool->closed)
-        return &PG_POOL_CLOSED;
-    return pool->open == 0 && pool->failures > 0 ? &PG_CONNECT_FAILED : NULL;
-}
-
-static void serve_line(pg_pool *pool, list *line)
-{
-    while (!list_is_empty(line)) {
-        pg_waiter *w = CONTAINER_OF(line->head.next, pg_waiter, node);
-        const char *text;
-        const error_kind *why = hopeless(pool, &text);
-        pg_conn *c = why ? NULL : pick(pool, w->lane);
-        if (!why && !c)
-            return;
-        end_wait(w);
-        w->conn = c ? give(c, w->lane, w->fiber) : NULL;
-        fiber_wake(w->fiber, why ? fiber_error_set(w->fiber, why, "%s", text) : OK);
-    }
-}
-
-/* Lets those go on who wait, as far as there are connections. */
-static void serve(pg_pool *pool)
-{
-    serve_line(pool, &pool->waiters);
-    serve_line(pool, &pool->read_only_waiters);
-}
-
-/* Whether the fiber is one of those that have everything, and would wait for what they give back
- * while they wait for it. */
-static bool waits_for_itself(const pg_pool *pool, pg_lane lane, const fiber *f)
-{
-    bool holds_one = false;
-    if (lane == PG_LANE_READ_ONLY || pool->opening > 0 || !is_enough(pool, false))
-        return false;
-    LIST_EACH (pg_conn, c, &pool->conns, node) {
-        if (c->state == PG_CONN_READY && !c->read_only && !c->lessee)
-            return false;
-        holds_one = holds_one || c->lessee == f;
-    }
-    return holds_one;
-}
-
-error pg_pool_acquire(pg_pool *pool, pg_lane lane, pg_conn **out)
-{
-    const char *text;
-    const error_kind *why = hopeless(pool, &text);
-    if (why)
-        return error_set(why, "%s", text);
-    list *line = line_of(pool, lane);
-    pg_conn *c = list_is_empty(line) ? pick(pool, lane) : NULL;
-    if (c) {
-        *out = give(c, lane, fiber_self());
-        return OK;
-    }
-    if (waits_for_itself(pool, lane, fiber_self()))
-        return error_set(&PG_NESTED_ACQUIRE,
-                         "all %u connections are leased, one of them by this fiber, which would "
-                         "wait for itself",
-                         pool->leased);
-    pg_waiter w = {
-        .fiber = fiber_self(), .timer.fire = wait_timed_out, .pool = pool, .lane = lane
-    };
-    list_append(line, &w.node);
-    pool->waiting++;
-    count(pool, PG_METRIC_WAITING, 1);
-    loop_timer_arm(pool->loop, &w.timer, pool->acquire_timeout_ms);
-    TRY(fiber_park("pg connection", wait_forgotten, &w));
-    *out = w.conn;
-    return OK;
-}
-
-void pg_pool_release(pg_conn **owner, bool leased)
-{
-    pg_conn *c = *owner;
-    pg_pool *pool = c->pool;
-    c->load--;
-    if (leased) {
-        c->lessee = NULL;
-        pool->leased--;
-        count(pool, PG_METRIC_TRANSACTIONS, -1);
-    }
-    serve(pool);
-    pg_conn_release(owner);
-}
-
-void pg_pool_serve(pg_pool *pool)
-{
-    serve(pool);
-}
-
 /* --- what connections tell -------------------------------------------------------------------- */
 
 void pg_pool_count_answer(pg_pool *pool)
 {
     pool->queries++;
-    count(pool, PG_METRIC_QUERIES, 1);
+    pg_pool_count(pool, PG_METRIC_QUERIES, 1);
 }
 
 void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why)
@@ -404,15 +204,15 @@ void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why)
     pg_hub_conn_ended(c);
     pool->open--;
     pool->open_read_only -= c->read_only;
-    count(pool, PG_METRIC_CONNECTIONS, -1);
+    pg_pool_count(pool, PG_METRIC_CONNECTIONS, -1);
     if (!pool->closed)
-        count(pool, PG_METRIC_CONNECTIONS_LOST, 1);
+        pg_pool_count(pool, PG_METRIC_CONNECTIONS_LOST, 1);
     if (!pool->closed)
         log_warn("PostgreSQL connection lost", LOG_CSTR("why", why));
     pool->away = pool->open == 0;
     if (pool->open == 0)
-        open_another(pool, false);
-    serve(pool);
+        pg_pool_open_another(pool, false);
+    pg_pool_serve(pool);
 }
 
 void pg_pool_conn_closed(pg_conn *c)
@@ -466,7 +266,8 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
     pool->read_only_max = (uint32_t)settings.read_only_max;
     pool->acquire_timeout_ms =
         o->acquire_timeout_ms ? o->acquire_timeout_ms : (uint32_t)settings.acquire_timeout_ms;
-    open_another(pool, false); /* a wrong address or password is in the log from the start */
+    pg_pool_open_another(pool,
+                         false); /* a wrong address or password is in the log from the start */
     *out = pool;
     return OK;
 }
@@ -486,7 +287,7 @@ void pg_pool_close(pg_pool **owner)
     pool->closed = true;
     pg_hub_close(&pool->hub);
     loop_timer_cancel(pool->loop, &pool->retry);
-    serve(pool);
+    pg_pool_serve(pool);
     LIST_EACH (pg_conn, c, &pool->conns, node) {
         pg_conn_end(c, c->state == PG_CONN_READY, &PG_POOL_CLOSED, "the pool was closed");
         pg_cancel_abort(c);

@@ -100,6 +100,17 @@ void pg_pool_serve(pg_pool *pool);
 /* Nulls the pointer. */
 void pg_pool_release(pg_conn **owner, bool leased);
 
+/* Opens one more connection unless enough are open, one is being opened, or it is not yet time to
+ * try again. */
+void pg_pool_open_another(pg_pool *pool, bool read_only);
+/* Whether as many are open as may be. */
+bool pg_pool_is_enough(const pg_pool *pool, bool read_only);
+/* `n`: -1 for what a gauge lost. */
+static inline void pg_pool_count(const pg_pool *pool, uint32_t which, int64_t n)
+{
+    metrics_add(pool->metrics, which, (uint64_t)n);
+}
+
 pg_pool *pg_pool_ref(pg_pool *pool);
 /* Nulls the pointer; frees the pool with the last reference. */
 void pg_pool_unref(pg_pool **owner);

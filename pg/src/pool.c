@@ -1,19 +1,15 @@
-/* The pool: opens connections, and comes back after the server was away. Who gets which, and who
- * waits, is line.c. */
+/* The pool: its settings, its life, and what connections tell it. Opening them is opener.c; who
+ * gets which, and who waits, is line.c. */
 #include "pool.h"
 
 #include "encryption.h"
 #include "hub.h"
+#include "opener.h"
 
 #include "core/log.h"
 #include "core/memory.h"
 
-#include <stdio.h>
-#include <sys/random.h>
-
 #define POOL_ARENA_BYTES    1048576 /* of conninfo's text, and a service file */
-#define BACKOFF_FIRST_MS    100U
-#define BACKOFF_MS_MAX      2000U
 #define CONNECTIONS_MAX     1000
 #define SPARE_REQUESTS_GROW 32
 
@@ -88,106 +84,6 @@ void pg_pool_give_request(pg_pool *pool, pg_request *request)
     list_prepend(&pool->spare_requests, &request->node);
 }
 
-/* --- opening ---------------------------------------------------------------------------------- */
-
-static void conn_failed(pg_pool *pool)
-{
-    uint32_t pause_ms = BACKOFF_MS_MAX, jitter = 0;
-    if (pool->failures < 5)
-        pause_ms = BACKOFF_FIRST_MS << pool->failures;
-    pool->failures++;
-    pool->away = pool->open == 0;
-    pg_pool_count(pool, PG_METRIC_CONNECT_FAILURES, 1);
-    if (getrandom(&jitter, sizeof jitter, GRND_NONBLOCK) != sizeof jitter)
-        jitter = 0;
-    if (!pool->closed)
-        loop_timer_arm(pool->loop, &pool->retry, pause_ms / 2 + jitter % (pause_ms / 2 + 1));
-}
-
-static void retry(timer *t)
-{
-    pg_pool *pool = CONTAINER_OF(t, pg_pool, retry);
-    if (pool->open == 0)
-        pg_pool_open_another(pool, false);
-    else
-        pg_pool_serve(pool); /* who waits asks for what is missing */
-}
-
-static error open_on_fiber(void *arg)
-{
-    pg_conn *c = arg;
-    const error e = pg_conn_open(c);
-    if (!e.kind || c->pool->closed)
-        return e;
-    const error_detail *detail = error_detail_of(e);
-    (void)snprintf(c->pool->last_error, sizeof c->pool->last_error, "%.*s",
-                   STR_ARG(detail ? detail->text : str_from_c(e.kind->name)));
-    log_warn("cannot connect to PostgreSQL", LOG_ERR(e),
-             LOG_UINT("attempt", c->pool->failures + 1));
-    return e;
-}
-
-static void open_ended(fiber *f, error result, void *arg)
-{
-    (void)f;
-    pg_conn *c = arg;
-    pg_pool *pool = pg_pool_ref(c->pool);         /* the connection may hold the last reference */
-    const bool lost = !result.kind && !c->stream; /* as soon as it was ready */
-    c->opener = NULL;
-    pool->opening--;
-    if (lost)
-        (void)snprintf(pool->last_error, sizeof pool->last_error,
-                       "the server closed the connection");
-    else if (error_is(result, &ARENA_FULL) || error_is(result, &OUT_OF_MEMORY)) /* ended at once */
-        (void)snprintf(pool->last_error, sizeof pool->last_error, "%s", result.kind->name);
-    if (result.kind || lost || c->state != PG_CONN_OPENING) {
-        if (result.kind || lost)
-            conn_failed(pool);
-        pg_conn_end(c, false, &PG_CONNECT_FAILED, pool->last_error);
-        if (c->stream)
-            stream_abort(c->stream); /* also one made after the pool was closed */
-        else
-            pg_pool_conn_closed(c);
-    } else {
-        if (pool->away)
-            log_info("connected to PostgreSQL", LOG_STR("host", pg_host_text(c->host)),
-                     LOG_STR("database", pool->info.database));
-        pool->away = false;
-        pool->failures = 0;
-        pool->open++;
-        pool->open_read_only += c->read_only;
-        pg_pool_count(pool, PG_METRIC_CONNECTIONS, 1);
-        pg_conn_start(c);
-    }
-    pg_pool_serve(pool);
-    pg_pool_unref(&pool);
-}
-
-bool pg_pool_is_enough(const pg_pool *pool, bool read_only)
-{
-    return read_only ? pool->open_read_only >= pool->read_only_max
-                     : pool->open - pool->open_read_only - pool->listening >= pool->connections_max;
-}
-
-void pg_pool_open_another(pg_pool *pool, bool read_only)
-{
-    if (pool->closed || pool->opening > 0 || pg_pool_is_enough(pool, read_only) ||
-        timer_armed(&pool->retry))
-        return;
-    pg_conn *c = pg_conn_new(pool);
-    const fiber_options options = { .name = "pg connect", .ended = open_ended, .ended_arg = c };
-    if (!c || fiber_start(pool->loop, &options, open_on_fiber, c, &c->opener).kind) {
-        if (c)
-            pg_conn_release(&c);
-        (void)snprintf(pool->last_error, sizeof pool->last_error, "out of memory");
-        conn_failed(pool);
-        return;
-    }
-    c->read_only = read_only;
-    list_append(&pool->conns, &c->node);
-    pool->opening++;
-}
-
 /* --- what connections tell -------------------------------------------------------------------- */
 
 void pg_pool_count_answer(pg_pool *pool)
@@ -250,7 +146,7 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
     list_init(&pool->waiters);
     list_init(&pool->read_only_waiters);
     list_init(&pool->spare_requests);
-    pool->retry.fire = retry;
+    pg_opener_init(pool);
     error e =
         pg_conninfo_parse(&pool->arena, o->conninfo.ptr ? o->conninfo : settings.url, &pool->info);
     if (!e.kind)
@@ -286,7 +182,7 @@ void pg_pool_close(pg_pool **owner)
         return;
     pool->closed = true;
     pg_hub_close(&pool->hub);
-    loop_timer_cancel(pool->loop, &pool->retry);
+    pg_opener_stop(pool);
     pg_pool_serve(pool);
     LIST_EACH (pg_conn, c, &pool->conns, node) {
         pg_conn_end(c, c->state == PG_CONN_READY, &PG_POOL_CLOSED, "the pool was closed");

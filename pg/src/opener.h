@@ -1,0 +1,13 @@
+/* Opens a pool's connections, and tries again after the server was away; for pool.c. Others ask by
+ * pg_pool_open_another. */
+#ifndef PG_SRC_OPENER_H
+#define PG_SRC_OPENER_H
+
+#include "pool.h"
+
+/* Makes it ready; the pool has its loop. */
+void pg_opener_init(pg_pool *pool);
+/* It tries no more. */
+void pg_opener_stop(pg_pool *pool);
+
+#endif

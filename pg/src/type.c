@@ -1,17 +1,14 @@
-/* From a column's bytes to C values, and what is known of types.
- *
- * Every type has one small decoder for bytes that are there; NULL, opt_X and lists are built around
- * it by functions that see it through a descriptor. Lengths are checked against the bytes received
- * before anything is read or allocated: a list takes at most sixteen times the bytes it came in.
+/* What is known of types, and from a column's bytes to C values: every type has one small reader
+ * for bytes that are there, and decoder.c does what is the same for all.
  *
  * The types of core/scalar.h are asked for in binary. Those of pg/ (numeric, date, …) come as text,
  * so that a str reads what the server writes, and their decoders parse it; they take the binary
  * form too, in which they stand inside of COPY and of other values. Both say exactly the same. */
 #include "pg/type.h"
 
+#include "decoder.h"
 #include "network.h"
 #include "numeric.h"
-#include "reader.h"
 
 #include <assert.h>
 
@@ -103,26 +100,10 @@ pg_oid pg_type_element(pg_oid oid)
 
 /* --- one value -------------------------------------------------------------------------------- */
 
-COLD static error mismatch(const pg_cell *cell, const char *wanted)
-{
-    const char *format = cell->format == PG_TEXT ? ", in text format" : "";
-    if (!cell->bytes.ptr)
-        return error_set(&PG_TYPE_MISMATCH, "NULL in a column of %s (OID %u) that is read as %s",
-                         pg_type_name(cell->oid), cell->oid, wanted);
-    return error_set(&PG_TYPE_MISMATCH, "%s (OID %u%s) of %zu bytes cannot be read as %s",
-                     pg_type_name(cell->oid), cell->oid, format, cell->bytes.len, wanted);
-}
-
-/* Whether the cell is binary, of this type and of this many bytes. */
-static bool is(const pg_cell *cell, pg_oid oid, size_t len)
-{
-    return cell->oid == oid && cell->format == PG_BINARY && cell->bytes.len == len;
-}
-
 static bool read_bool(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
-    if (!is(cell, PG_OID_BOOL, 1) || (unsigned char)cell->bytes.ptr[0] > 1)
+    if (!pg_cell_is(cell, PG_OID_BOOL, 1) || (unsigned char)cell->bytes.ptr[0] > 1)
         return false;
     *(bool *)out = cell->bytes.ptr[0] == 1;
     return true;
@@ -131,7 +112,7 @@ static bool read_bool(arena *a, const pg_cell *cell, void *out)
 static bool read_int2(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
-    if (!is(cell, PG_OID_INT2, 2))
+    if (!pg_cell_is(cell, PG_OID_INT2, 2))
         return false;
     *(int16_t *)out = (int16_t)pg_get16(cell->bytes.ptr);
     return true;
@@ -140,9 +121,9 @@ static bool read_int2(arena *a, const pg_cell *cell, void *out)
 static bool read_int4(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
-    if (is(cell, PG_OID_INT4, 4))
+    if (pg_cell_is(cell, PG_OID_INT4, 4))
         *(int32_t *)out = (int32_t)pg_get32(cell->bytes.ptr);
-    else if (is(cell, PG_OID_INT2, 2))
+    else if (pg_cell_is(cell, PG_OID_INT2, 2))
         *(int32_t *)out = (int16_t)pg_get16(cell->bytes.ptr);
     else
         return false;
@@ -152,13 +133,13 @@ static bool read_int4(arena *a, const pg_cell *cell, void *out)
 static bool read_int8(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
-    if (is(cell, PG_OID_INT8, 8))
+    if (pg_cell_is(cell, PG_OID_INT8, 8))
         *(int64_t *)out = (int64_t)pg_get64(cell->bytes.ptr);
-    else if (is(cell, PG_OID_INT4, 4))
+    else if (pg_cell_is(cell, PG_OID_INT4, 4))
         *(int64_t *)out = (int32_t)pg_get32(cell->bytes.ptr);
-    else if (is(cell, PG_OID_INT2, 2))
+    else if (pg_cell_is(cell, PG_OID_INT2, 2))
         *(int64_t *)out = (int16_t)pg_get16(cell->bytes.ptr);
-    else if (is(cell, PG_OID_OID, 4))
+    else if (pg_cell_is(cell, PG_OID_OID, 4))
         *(int64_t *)out = pg_get32(cell->bytes.ptr);
     else
         return false;
@@ -168,12 +149,12 @@ static bool read_int8(arena *a, const pg_cell *cell, void *out)
 static bool read_float8(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
-    if (is(cell, PG_OID_FLOAT8, 8)) {
+    if (pg_cell_is(cell, PG_OID_FLOAT8, 8)) {
         const uint64_t bits = pg_get64(cell->bytes.ptr);
         memcpy(out, &bits, sizeof bits);
         return true;
     }
-    if (!is(cell, PG_OID_FLOAT4, 4))
+    if (!pg_cell_is(cell, PG_OID_FLOAT4, 4))
         return false;
     const uint32_t bits = pg_get32(cell->bytes.ptr);
     float narrow;
@@ -228,7 +209,7 @@ static bool read_bytea(arena *a, const pg_cell *cell, void *out)
 static bool read_timestamptz(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
-    if (!is(cell, PG_OID_TIMESTAMPTZ, 8))
+    if (!pg_cell_is(cell, PG_OID_TIMESTAMPTZ, 8))
         return false;
     *(timestamptz *)out = (timestamptz){ (int64_t)pg_get64(cell->bytes.ptr) };
     return true;
@@ -237,7 +218,7 @@ static bool read_timestamptz(arena *a, const pg_cell *cell, void *out)
 static bool read_uuid(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
-    if (!is(cell, PG_OID_UUID, 16))
+    if (!pg_cell_is(cell, PG_OID_UUID, 16))
         return false;
     memcpy(((uuid *)out)->bytes, cell->bytes.ptr, 16);
     return true;
@@ -266,7 +247,7 @@ static bool read_pg_date(arena *a, const pg_cell *cell, void *out)
     (void)a;
     if (cell->format == PG_TEXT)
         return cell->oid == PG_OID_DATE && pg_date_parse(cell->bytes, out);
-    if (!is(cell, PG_OID_DATE, 4))
+    if (!pg_cell_is(cell, PG_OID_DATE, 4))
         return false;
     *(pg_date *)out = (pg_date){ (int32_t)pg_get32(cell->bytes.ptr) };
     return true;
@@ -277,7 +258,7 @@ static bool read_pg_time(arena *a, const pg_cell *cell, void *out)
     (void)a;
     if (cell->format == PG_TEXT)
         return cell->oid == PG_OID_TIME && pg_time_parse(cell->bytes, out);
-    if (!is(cell, PG_OID_TIME, 8) || pg_get64(cell->bytes.ptr) > DAY_US)
+    if (!pg_cell_is(cell, PG_OID_TIME, 8) || pg_get64(cell->bytes.ptr) > DAY_US)
         return false;
     *(pg_time *)out = (pg_time){ (int64_t)pg_get64(cell->bytes.ptr) };
     return true;
@@ -288,7 +269,7 @@ static bool read_pg_timestamp(arena *a, const pg_cell *cell, void *out)
     (void)a;
     if (cell->format == PG_TEXT)
         return cell->oid == PG_OID_TIMESTAMP && pg_timestamp_parse(cell->bytes, out);
-    if (!is(cell, PG_OID_TIMESTAMP, 8))
+    if (!pg_cell_is(cell, PG_OID_TIMESTAMP, 8))
         return false;
     *(pg_timestamp *)out = (pg_timestamp){ (int64_t)pg_get64(cell->bytes.ptr) };
     return true;
@@ -299,7 +280,7 @@ static bool read_pg_interval(arena *a, const pg_cell *cell, void *out)
     (void)a;
     if (cell->format == PG_TEXT)
         return cell->oid == PG_OID_INTERVAL && pg_interval_parse(cell->bytes, out);
-    if (!is(cell, PG_OID_INTERVAL, 16))
+    if (!pg_cell_is(cell, PG_OID_INTERVAL, 16))
         return false;
     const char *at = cell->bytes.ptr;
     *(pg_interval *)out = (pg_interval){ (int64_t)pg_get64(at), (int32_t)pg_get32(at + 8),
@@ -323,7 +304,7 @@ static bool read_pg_macaddr(arena *a, const pg_cell *cell, void *out)
     (void)a;
     if (cell->format == PG_TEXT)
         return cell->oid == PG_OID_MACADDR && pg_macaddr_parse(cell->bytes, out);
-    if (!is(cell, PG_OID_MACADDR, 6))
+    if (!pg_cell_is(cell, PG_OID_MACADDR, 6))
         return false;
     memcpy(((pg_macaddr *)out)->bytes, cell->bytes.ptr, 6);
     return true;
@@ -334,186 +315,41 @@ static bool read_pg_macaddr8(arena *a, const pg_cell *cell, void *out)
     (void)a;
     if (cell->format == PG_TEXT)
         return cell->oid == PG_OID_MACADDR8 && pg_macaddr8_parse(cell->bytes, out);
-    if (!is(cell, PG_OID_MACADDR8, 8))
+    if (!pg_cell_is(cell, PG_OID_MACADDR8, 8))
         return false;
     memcpy(((pg_macaddr8 *)out)->bytes, cell->bytes.ptr, 8);
     return true;
 }
 
-/* --- NULL and lists around it ----------------------------------------------------------------- */
+/* --- the public decoders -----------------------------------------------------------------------
+ */
 
-typedef struct decoder {
-    const char *name;
-    const char *list_name;
-    uint32_t bytes; /* of the C type */
-    uint32_t align;
-    /* The cell is not NULL; false: it does not fit. */
-    bool (*read)(arena *a, const pg_cell *cell, void *out);
-    pg_oid elements[6]; /* of arrays that a list takes */
-} decoder;
-
-static error decode_one(const decoder *d, arena *a, const pg_cell *cell, void *out)
-{
-    if (UNLIKELY(!cell->bytes.ptr || !d->read(a, cell, out)))
-        return mismatch(cell, d->name);
-    return OK;
-}
-
-static bool takes_element(const decoder *d, pg_oid element)
-{
-    for (size_t i = 0; i < ARRAY_LEN(d->elements) && d->elements[i]; i++) {
-        if (d->elements[i] == element)
-            return true;
-    }
-    return false;
-}
-
-/* Reads an array's header: false when it is no array of at most one dimension whose elements may
- * all be there. */
-static bool read_array_header(pg_reader *r, pg_oid element, uint32_t *count)
-{
-    const uint32_t dimensions = pg_reader_u32(r);
-    const uint32_t has_null = pg_reader_u32(r);
-    const pg_oid sent = pg_reader_u32(r);
-    *count = 0;
-    if (r->failed || dimensions > 1 || has_null > 1 || sent != element)
-        return false;
-    if (dimensions == 0)
-        return pg_reader_done(r);
-    *count = pg_reader_u32(r);
-    pg_reader_i32(r); /* the lower bound */
-    return !r->failed && *count <= pg_reader_left(r) / 4;
-}
-
-static error list_room(arena *a, size_t count, const decoder *d, char **out)
-{
-    invariant(a != NULL);
-    *out = arena_try_alloc(a, count * d->bytes, d->align);
-    return *out ? OK : error_set(&OUT_OF_MEMORY, "a list of %zu items", count);
-}
-
-COLD static error null_in_list(const decoder *d)
-{
-    return error_set(&PG_TYPE_MISMATCH, "NULL in an array that is read as %s", d->list_name);
-}
-
-/* An array as text, of items that have no need of a backslash: {1,"2020-01-01 00:00:00"}. */
-static error decode_text_list(const decoder *d, arena *a, const pg_cell *cell, void **items,
-                              size_t *item_count)
-{
-    const str all = cell->bytes;
-    if (all.len < 2 || all.ptr[0] != '{' || all.ptr[all.len - 1] != '}')
-        return mismatch(cell, d->list_name);
-    str rest = str_slice(all, 1, all.len - 2);
-    size_t count = 0;
-    for (size_t i = 0; i < rest.len; i++)
-        count += rest.ptr[i] == ',';
-    count += rest.len > 0;
-    char *to = NULL;
-    if (count > 0)
-        TRY(list_room(a, count, d, &to));
-    for (size_t i = 0; i < count; i++) {
-        pg_cell item = { pg_type_element(cell->oid), PG_TEXT, str_cut(&rest, ',') };
-        if (str_eq(item.bytes, STR("NULL")))
-            return null_in_list(d);
-        const size_t len = item.bytes.len;
-        if (len >= 2 && item.bytes.ptr[0] == '"' && item.bytes.ptr[len - 1] == '"')
-            item.bytes = str_slice(item.bytes, 1, len - 2);
-        TRY(decode_one(d, a, &item, to + i * d->bytes));
-    }
-    *items = to;
-    *item_count = count;
-    return OK;
-}
-
-static error decode_list(const decoder *d, arena *a, const pg_cell *cell, void **items,
-                         size_t *item_count)
-{
-    const pg_oid element = pg_type_element(cell->oid);
-    if (!cell->bytes.ptr || !element || !takes_element(d, element))
-        return mismatch(cell, d->list_name);
-    if (cell->format != pg_type_format(cell->oid) && cell->format == PG_TEXT)
-        return mismatch(cell, d->list_name);
-    if (cell->format == PG_TEXT)
-        return decode_text_list(d, a, cell, items, item_count);
-    pg_reader r = pg_reader_of(cell->bytes);
-    uint32_t count;
-    if (!read_array_header(&r, element, &count))
-        return mismatch(cell, d->list_name);
-    if (count == 0 && !pg_reader_done(&r))
-        return mismatch(cell, d->list_name);
-    char *to = NULL;
-    if (count > 0)
-        TRY(list_room(a, count, d, &to));
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t len = pg_reader_u32(&r);
-        if (len == UINT32_MAX)
-            return null_in_list(d);
-        const pg_cell item = { element, PG_BINARY, pg_reader_bytes(&r, len) };
-        if (r.failed)
-            return mismatch(cell, d->list_name);
-        TRY(decode_one(d, a, &item, to + (size_t)i * d->bytes));
-    }
-    if (!pg_reader_done(&r))
-        return mismatch(cell, d->list_name);
-    *items = to;
-    *item_count = count;
-    return OK;
-}
-
-/* The descriptor and the three public decoders of a type. */
-#define DECODER(name_, c_type, ...)                                                               \
-    static const decoder name_##_decoder = { #name_,           #name_ "_list", sizeof(c_type),    \
-                                             _Alignof(c_type), read_##name_,   { __VA_ARGS__ } }; \
-    error pg_decode_##name_(arena *a, const pg_cell *cell, c_type *out)                           \
-    {                                                                                             \
-        return decode_one(&name_##_decoder, a, cell, out);                                        \
-    }                                                                                             \
-    error pg_decode_opt_##name_(arena *a, const pg_cell *cell, opt_##name_ *out)                  \
-    {                                                                                             \
-        if (!cell->bytes.ptr) {                                                                   \
-            *out = (opt_##name_){ .is_null = true };                                              \
-            return OK;                                                                            \
-        }                                                                                         \
-        TRY(decode_one(&name_##_decoder, a, cell, &out->value));                                  \
-        out->has = true;                                                                          \
-        out->is_null = false;                                                                     \
-        return OK;                                                                                \
-    }                                                                                             \
-    error pg_decode_##name_##_list(arena *a, const pg_cell *cell, name_##_list *out)              \
-    {                                                                                             \
-        void *items = NULL;                                                                       \
-        TRY(decode_list(&name_##_decoder, a, cell, &items, &out->count));                         \
-        out->items = items;                                                                       \
-        return OK;                                                                                \
-    }
-
-DECODER(bool, bool, PG_OID_BOOL)
-DECODER(int2, int16_t, PG_OID_INT2)
-DECODER(int4, int32_t, PG_OID_INT4, PG_OID_INT2)
-DECODER(int8, int64_t, PG_OID_INT8, PG_OID_INT4, PG_OID_INT2, PG_OID_OID)
-DECODER(float8, double, PG_OID_FLOAT8, PG_OID_FLOAT4)
-DECODER(text, str, PG_OID_TEXT, PG_OID_VARCHAR, PG_OID_BPCHAR, PG_OID_NAME, PG_OID_JSON,
-        PG_OID_JSONB)
-DECODER(bytea, bytea, PG_OID_BYTEA)
-DECODER(timestamptz, timestamptz, PG_OID_TIMESTAMPTZ)
-DECODER(uuid, uuid, PG_OID_UUID)
-DECODER(jsonb, jsonb, PG_OID_JSONB, PG_OID_JSON)
-DECODER(pg_numeric, pg_numeric, PG_OID_NUMERIC)
-DECODER(pg_date, pg_date, PG_OID_DATE)
-DECODER(pg_time, pg_time, PG_OID_TIME)
-DECODER(pg_timestamp, pg_timestamp, PG_OID_TIMESTAMP)
-DECODER(pg_interval, pg_interval, PG_OID_INTERVAL)
-DECODER(pg_inet, pg_inet, PG_OID_INET, PG_OID_CIDR)
-DECODER(pg_macaddr, pg_macaddr, PG_OID_MACADDR)
-DECODER(pg_macaddr8, pg_macaddr8, PG_OID_MACADDR8)
+PG_DECODERS(bool, bool, PG_OID_BOOL)
+PG_DECODERS(int2, int16_t, PG_OID_INT2)
+PG_DECODERS(int4, int32_t, PG_OID_INT4, PG_OID_INT2)
+PG_DECODERS(int8, int64_t, PG_OID_INT8, PG_OID_INT4, PG_OID_INT2, PG_OID_OID)
+PG_DECODERS(float8, double, PG_OID_FLOAT8, PG_OID_FLOAT4)
+PG_DECODERS(text, str, PG_OID_TEXT, PG_OID_VARCHAR, PG_OID_BPCHAR, PG_OID_NAME, PG_OID_JSON,
+            PG_OID_JSONB)
+PG_DECODERS(bytea, bytea, PG_OID_BYTEA)
+PG_DECODERS(timestamptz, timestamptz, PG_OID_TIMESTAMPTZ)
+PG_DECODERS(uuid, uuid, PG_OID_UUID)
+PG_DECODERS(jsonb, jsonb, PG_OID_JSONB, PG_OID_JSON)
+PG_DECODERS(pg_numeric, pg_numeric, PG_OID_NUMERIC)
+PG_DECODERS(pg_date, pg_date, PG_OID_DATE)
+PG_DECODERS(pg_time, pg_time, PG_OID_TIME)
+PG_DECODERS(pg_timestamp, pg_timestamp, PG_OID_TIMESTAMP)
+PG_DECODERS(pg_interval, pg_interval, PG_OID_INTERVAL)
+PG_DECODERS(pg_inet, pg_inet, PG_OID_INET, PG_OID_CIDR)
+PG_DECODERS(pg_macaddr, pg_macaddr, PG_OID_MACADDR)
+PG_DECODERS(pg_macaddr8, pg_macaddr8, PG_OID_MACADDR8)
 
 /* --- shapes ----------------------------------------------------------------------------------- */
 
 typedef struct shape_row {
     pg_oid oid;
     pg_oid array;
-    const decoder *decoder;
+    const pg_decoder *decoder;
 } shape_row;
 
 static const shape_row *row_of_shape(shape_kind kind)
@@ -609,18 +445,18 @@ pg_value pg_param_member(const shape_type *type, const void *member)
 
 error pg_decode_member(arena *a, const pg_cell *cell, const shape_type *type, void *member)
 {
-    const decoder *d = row_of_shape(type->kind)->decoder;
+    const pg_decoder *d = row_of_shape(type->kind)->decoder;
     if (type->arity == SHAPE_LIST) {
         list_head head;
-        TRY(decode_list(d, a, cell, &head.items, &head.count));
+        TRY(pg_decode_items(d, a, cell, &head.items, &head.count));
         memcpy(member, &head, sizeof head);
         return OK;
     }
     if (type->arity == SHAPE_ONE)
-        return decode_one(d, a, cell, member);
+        return pg_decode_one(d, a, cell, member);
     optional_head head = { .has = cell->bytes.ptr != NULL, .is_null = cell->bytes.ptr == NULL };
     if (head.has)
-        TRY(decode_one(d, a, cell, (char *)member + type->value_offset));
+        TRY(pg_decode_one(d, a, cell, (char *)member + type->value_offset));
     memcpy(member, &head, sizeof head);
     return OK;
 }

@@ -245,8 +245,11 @@ static void test_numeric_list_is_read_from_both_formats(void **state)
     const pg_cell empty = { PG_OID_NUMERIC_ARRAY, PG_TEXT, STR("{}") };
     assert_ok(pg_decode_pg_numeric_list(NULL, &empty, &again));
     assert_int_equal(again.count, 0);
-    static const char *const WRONG[] = { "",       "{",     "{1",   "1}",          "{1,}",
-                                         "{NULL}", "{{1}}", "{1 }", "[0:1]={1,2}", "{\"1}" };
+    const pg_cell from_zero = { PG_OID_NUMERIC_ARRAY, PG_TEXT, STR("[0:1]={1,2}") };
+    assert_ok(pg_decode_pg_numeric_list(&memory, &from_zero, &again));
+    assert_int_equal(again.count, 2);
+    static const char *const WRONG[] = { "",       "{",     "{1",   "1}",        "{1,}",
+                                         "{NULL}", "{{1}}", "{1 }", "[0:1]={1}", "{\"1}" };
     for (size_t i = 0; i < ARRAY_LEN(WRONG); i++) {
         const pg_cell cell = { PG_OID_NUMERIC_ARRAY, PG_TEXT, str_from_c(WRONG[i]) };
         if (!error_is(pg_decode_pg_numeric_list(&memory, &cell, &again), &PG_TYPE_MISMATCH))

@@ -1,0 +1,66 @@
+/* What every type's three decoders are made of: a small reader of bytes that are there, and around
+ * it NULL, opt_X and lists, which see it through a descriptor. A type of a noun of its own is read
+ * in that noun's file:
+ *
+ *   static bool read_pg_bits(arena *a, const pg_cell *cell, void *out) { … }
+ *   PG_DECODERS(pg_bits, pg_bits, PG_OID_VARBIT, PG_OID_BIT)
+ */
+#ifndef PG_SRC_DECODER_H
+#define PG_SRC_DECODER_H
+
+#include "big_endian.h"
+
+#include "pg/type.h"
+
+typedef struct pg_decoder {
+    const char *name;
+    const char *list_name;
+    uint32_t bytes; /* of the C type */
+    uint32_t align;
+    /* The cell is not NULL; false: it does not fit, and `out` was left alone. */
+    bool (*read)(arena *a, const pg_cell *cell, void *out);
+    pg_oid elements[6]; /* of arrays that a list takes */
+} pg_decoder;
+
+/* One value, which must be there. */
+error pg_decode_one(const pg_decoder *d, arena *a, const pg_cell *cell, void *out);
+/* All items of an array of at most one dimension, none of them NULL. */
+error pg_decode_items(const pg_decoder *d, arena *a, const pg_cell *cell, void **items,
+                      size_t *count);
+
+/* Whether the cell is binary, of this type and of this many bytes. */
+static inline bool pg_cell_is(const pg_cell *cell, pg_oid oid, size_t len)
+{
+    return cell->oid == oid && cell->format == PG_BINARY && cell->bytes.len == len;
+}
+
+/* name_##_decoder, and the public pg_decode_name, pg_decode_opt_name, pg_decode_name_list of a type
+ * that read_name reads; behind the C type the elements of arrays that a list takes. */
+#define PG_DECODERS(name_, c_type, ...)                                                         \
+    static const pg_decoder name_##_decoder = {                                                 \
+        #name_, #name_ "_list", sizeof(c_type), _Alignof(c_type), read_##name_, { __VA_ARGS__ } \
+    };                                                                                          \
+    error pg_decode_##name_(arena *a, const pg_cell *cell, c_type *out)                         \
+    {                                                                                           \
+        return pg_decode_one(&name_##_decoder, a, cell, out);                                   \
+    }                                                                                           \
+    error pg_decode_opt_##name_(arena *a, const pg_cell *cell, opt_##name_ *out)                \
+    {                                                                                           \
+        if (!cell->bytes.ptr) {                                                                 \
+            *out = (opt_##name_){ .is_null = true };                                            \
+            return OK;                                                                          \
+        }                                                                                       \
+        TRY(pg_decode_one(&name_##_decoder, a, cell, &out->value));                             \
+        out->has = true;                                                                        \
+        out->is_null = false;                                                                   \
+        return OK;                                                                              \
+    }                                                                                           \
+    error pg_decode_##name_##_list(arena *a, const pg_cell *cell, name_##_list *out)            \
+    {                                                                                           \
+        void *items = NULL;                                                                     \
+        TRY(pg_decode_items(&name_##_decoder, a, cell, &items, &out->count));                   \
+        out->items = items;                                                                     \
+        return OK;                                                                              \
+    }
+
+#endif

@@ -63,6 +63,7 @@ void loop_advance(loop *loop, uint32_t ms);
 
 /* Monotonic time as of this turn's start, in ms; what timers are measured by. */
 uint64_t loop_now_ms(const loop *loop);
+uint64_t loop_now_us(const loop *loop);
 /* Arms `t` to fire in `ms` from now by the clock (core/clock.h), never early; re-arms an armed one.
  */
 void loop_timer_arm(loop *loop, timer *t, uint32_t ms);

@@ -18,7 +18,7 @@
  * Each worker writes only its own cells, with plain relaxed stores: no lock, no shared line. A
  * reader in any process sums the workers. A worker that is replaced goes on with its slot's cells,
  * so counters never go back; its gauges begin at zero. Without metrics_open, cells are private to
- * the process. */
+ * the process. A table with a label finds out its values by itself (metrics_cells_of_value). */
 #ifndef CORE_METRICS_H
 #define CORE_METRICS_H
 
@@ -27,9 +27,10 @@
 
 typedef enum metric_type {
     METRIC_COUNTER = 1,
-    METRIC_GAUGE,     /* summed over the workers */
-    METRIC_HISTOGRAM, /* of microseconds; exposed in seconds */
-    METRIC_SUMMARY,   /* the same without its buckets: how many there were, and their sum */
+    METRIC_GAUGE,        /* summed over the workers */
+    METRIC_HISTOGRAM,    /* of microseconds; exposed in seconds */
+    METRIC_SUMMARY,      /* the same without its buckets: how many there were, and their sum */
+    METRIC_DISTRIBUTION, /* a histogram of plain numbers: sizes, depths */
 } metric_type;
 
 typedef struct metric {
@@ -42,9 +43,17 @@ typedef struct metric {
 typedef struct metrics_table {
     const metric *items;
     uint32_t count;
+    /* Rows that stand once for each value of a label, which becomes known as the program runs: a
+     * statement's name, say. Such a table has no gauges, and of its rows with labels of their own
+     * those that count nothing are left out. NULL: each row stands once. */
+    const char *label;
+    uint32_t values_max;              /* told apart; any further one counts as METRICS_OTHER */
+    const struct metrics_table *next; /* opened together with this one; NULL: none */
 } metrics_table;
 
-#define METRICS_TABLES_MAX 16
+#define METRICS_TABLES_MAX      32
+#define METRICS_VALUE_BYTES_MAX 64 /* of a label's value; what is longer is cut */
+#define METRICS_OTHER           "other"
 
 /* The calling worker's cells of one table. */
 typedef struct metrics_cells {
@@ -64,6 +73,10 @@ void metrics_use_slot(uint32_t worker);
 /* The cells of a table: shared when it was given to metrics_open, else private to the process (and
  * not exposed). Valid for the process's life. */
 metrics_cells metrics_cells_of(const metrics_table *table);
+
+/* The same of a table with a label, for one value of that; characters other than printable ASCII
+ * become "_". It looks for the value: who counts often keeps the cells. */
+metrics_cells metrics_cells_of_value(const metrics_table *table, str value);
 
 /* Owner only. */
 static inline void metrics_add(metrics_cells cells, uint32_t index, uint64_t n)
@@ -89,10 +102,17 @@ static inline void metrics_sum_us(metrics_cells cells, uint32_t index, uint64_t 
 /* Counts one duration of a histogram. Buckets are log-linear, four to each power of two: an error
  * below 25 %. */
 void metrics_record_us(metrics_cells cells, uint32_t index, uint64_t us);
+/* Counts one number of a distribution, in such buckets; those exposed are exact: 1, 3, 7, 15, … */
+static inline void metrics_record(metrics_cells cells, uint32_t index, uint64_t number)
+{
+    metrics_record_us(cells, index, number);
+}
 
 /* Appends everything in the Prometheus text format 0.0.4. */
 void metrics_expose(buf *out);
 /* One metric summed over all workers (a histogram's or summary's count): for tests. */
 uint64_t metrics_total(const metrics_table *table, uint32_t index);
+/* The same of a table with a label, for one value of that; 0 when nobody has met it. */
+uint64_t metrics_total_of(const metrics_table *table, str value, uint32_t index);
 
 #endif

@@ -31,6 +31,11 @@ uint64_t loop_now_ms(const loop *l)
     return l->now_ms;
 }
 
+uint64_t loop_now_us(const loop *l)
+{
+    return l->now_us;
+}
+
 loop *loop_self(void)
 {
     return worker_self.loop;
@@ -197,7 +202,8 @@ error loop_new(const loop_options *options, loop **out)
         l->fibers_max = options->fibers_max;
         l->heartbeat = options->heartbeat;
     }
-    l->now_ms = clock_ms();
+    l->now_us = clock_us();
+    l->now_ms = l->now_us / 1000;
     timer_wheel_init(&l->timers, l->now_ms);
     list_init(&l->posted);
     list_init(&l->turn_end);
@@ -254,7 +260,8 @@ static void beat(loop *l, bool busy)
 
 void loop_woke(loop *l)
 {
-    l->now_ms = clock_ms();
+    l->now_us = clock_us();
+    l->now_ms = l->now_us / 1000;
     beat(l, true);
 }
 

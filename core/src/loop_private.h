@@ -28,6 +28,7 @@ struct loop {
     void *backend_state;
     timer_wheel timers;
     uint64_t now_ms;
+    uint64_t now_us; /* the same moment */
     bool stopping;
 
     list posted;          /* loop_task, for this turn or the next */

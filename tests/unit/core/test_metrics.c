@@ -33,6 +33,21 @@ static const metric OTHERS[] = { { "plain_seconds", NULL, METRIC_HISTOGRAM, "Pla
                                  { "plain_total", NULL, METRIC_COUNTER, "Plain." } };
 static const metrics_table OTHER = { OTHERS, 2 };
 
+enum {
+    CALL_TIME,
+    CALLS_FAILED_A,
+    CALLS_FAILED_B,
+    NAMES_MAX = 3
+};
+static const metric CALL_METRICS[] = {
+    [CALL_TIME] = { "call_seconds", NULL, METRIC_HISTOGRAM, "Calls." },
+    [CALLS_FAILED_A] = { "calls_failed_total", "class=\"a\"", METRIC_COUNTER, "Failed calls." },
+    [CALLS_FAILED_B] = { "calls_failed_total", "class=\"b\"", METRIC_COUNTER, "" },
+};
+static const metrics_table CALLS = { CALL_METRICS, 3, .label = "call", .values_max = NAMES_MAX };
+static const metric SIZES[] = { { "batch_size", NULL, METRIC_DISTRIBUTION, "Sizes." } };
+static const metrics_table SIZE = { SIZES, 1, .next = &CALLS };
+
 static const metric PRIVATE[] = { { "private_total", NULL, METRIC_COUNTER, "Not shared." } };
 static const metrics_table PRIVATE_TABLE = { PRIVATE, 1 };
 
@@ -43,8 +58,8 @@ enum {
 static int open_metrics(void **state)
 {
     (void)state;
-    static const metrics_table *const tables[] = { &TABLE, &OTHER };
-    return error_is_ok(metrics_open(tables, 2, WORKERS)) ? 0 : 1;
+    static const metrics_table *const tables[] = { &TABLE, &SIZE, &OTHER };
+    return error_is_ok(metrics_open(tables, 3, WORKERS)) ? 0 : 1;
 }
 
 /* Runs `child` in a process of its own; returns its wait status. */
@@ -71,7 +86,7 @@ typedef struct sample {
 } sample;
 
 typedef struct exposition {
-    sample samples[512];
+    sample samples[1024];
     size_t count;
 } exposition;
 
@@ -405,6 +420,92 @@ static void test_metrics_table_that_was_not_opened_is_private(void **state)
         assert_false(str_eq(seen.samples[i].name, STR("private_total")));
 }
 
+/* --- values of a label ------------------------------------------------------------------------ */
+
+static void test_metrics_distribution_has_exact_bounds(void **state)
+{
+    (void)state;
+    const metrics_cells cells = metrics_cells_of(&SIZE);
+    const uint64_t sizes[] = { 0, 1, 2, 3, 4, 7, 8, 4095, 4096 };
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        metrics_record(cells, 0, sizes[i]);
+    expose(&seen);
+    const str name = STR("batch_size_bucket");
+    assert_true(value_of(&seen, name, STR_NONE, STR("1")) == 2);
+    assert_true(value_of(&seen, name, STR_NONE, STR("3")) == 4);
+    assert_true(value_of(&seen, name, STR_NONE, STR("7")) == 6);
+    assert_true(value_of(&seen, name, STR_NONE, STR("15")) == 7);
+    assert_true(value_of(&seen, name, STR_NONE, STR("4095")) == 8);
+    assert_true(value_of(&seen, name, STR_NONE, STR("+Inf")) == 9);
+    assert_true(value_of(&seen, STR("batch_size_sum"), STR_NONE, STR_NONE) == 8216);
+    assert_int_equal(metrics_total(&SIZE, 0), 9);
+}
+
+static void call_in_worker(uint32_t slot)
+{
+    metrics_use_slot(slot);
+    const metrics_cells first = metrics_cells_of_value(&CALLS, STR("list"));
+    const metrics_cells again = metrics_cells_of_value(&CALLS, STR("list"));
+    if (first.base != again.base)
+        _exit(1);
+    metrics_record_us(first, CALL_TIME, 1000);
+    if (slot == 2)
+        metrics_record_us(metrics_cells_of_value(&CALLS, STR("show")), CALL_TIME, 2000);
+    metrics_add(first, CALLS_FAILED_B, slot);
+}
+
+static void test_metrics_label_values_of_all_workers_are_put_together(void **state)
+{
+    (void)state;
+    for (uint32_t slot = 1; slot <= 3; slot++)
+        assert_int_equal(in_child(call_in_worker, slot), 0);
+    assert_int_equal(in_child(call_in_worker, 3), 0); /* replaced: it goes on with the same cells */
+    expose(&seen);
+    const str count = STR("call_seconds_count"), failed = STR("calls_failed_total");
+    assert_true(value_of(&seen, count, STR("call=\"list\""), STR_NONE) == 4);
+    assert_true(value_of(&seen, count, STR("call=\"show\""), STR_NONE) == 1);
+    assert_true(value_of(&seen, failed, STR("class=\"b\",call=\"list\""), STR_NONE) == 9);
+    for (size_t i = 0; i < seen.count; i++) /* none has counted: left out */
+        assert_false(str_starts_with(seen.samples[i].labels, STR("class=\"a\",call")));
+    assert_true(metrics_total_of(&CALLS, STR("list"), CALL_TIME) == 4);
+    assert_true(metrics_total_of(&CALLS, STR("list"), CALLS_FAILED_B) == 9);
+    assert_true(metrics_total_of(&CALLS, STR("never"), CALL_TIME) == 0);
+}
+
+static void use_many_names(uint32_t slot)
+{
+    static const char *const names[] = {
+        "q\"\\\n\xC3\xBC", "two", "three", "four", "five", "other"
+    };
+    metrics_use_slot(slot);
+    for (uint32_t i = 0; i < 2 * ARRAY_LEN(names); i++)
+        metrics_record_us(metrics_cells_of_value(&CALLS, str_from_c(names[i / 2])), CALL_TIME, 1);
+}
+
+static void test_metrics_label_values_past_the_limit_are_one(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(use_many_names, 5), 0);
+    expose(&seen);
+    const str count = STR("call_seconds_count");
+    assert_true(value_of(&seen, count, STR("call=\"q_____\""), STR_NONE) == 2);
+    assert_true(value_of(&seen, count, STR("call=\"three\""), STR_NONE) == 2);
+    assert_true(value_of(&seen, count, STR("call=\"other\""), STR_NONE) == 6);
+    assert_true(metrics_total_of(&CALLS, STR("other"), CALL_TIME) == 6);
+}
+
+static void test_metrics_label_value_that_is_long_is_cut(void **state)
+{
+    (void)state;
+    char text[METRICS_VALUE_BYTES_MAX + 10];
+    memset(text, 'x', sizeof text);
+    const metrics_cells a = metrics_cells_of_value(&CALLS, (str){ text, sizeof text });
+    const metrics_cells b =
+        metrics_cells_of_value(&CALLS, (str){ text, METRICS_VALUE_BYTES_MAX - 1 });
+    assert_ptr_equal(a.base, b.base);
+    assert_ptr_not_equal(metrics_cells_of_value(&CALLS, (str){ text, 5 }).base, a.base);
+}
+
 /* --- mistakes -------------------------------------------------------------------------------- */
 
 static const metric WRONG[][3] = {
@@ -465,6 +566,10 @@ int main(void)
         cmocka_unit_test(test_metrics_of_all_workers_add_up),
         cmocka_unit_test(test_metrics_worker_that_is_replaced_keeps_counters_and_drops_gauges),
         cmocka_unit_test(test_metrics_table_that_was_not_opened_is_private),
+        cmocka_unit_test(test_metrics_distribution_has_exact_bounds),
+        cmocka_unit_test(test_metrics_label_values_of_all_workers_are_put_together),
+        cmocka_unit_test(test_metrics_label_values_past_the_limit_are_one),
+        cmocka_unit_test(test_metrics_label_value_that_is_long_is_cut),
         cmocka_unit_test(test_metrics_description_that_cannot_be_read_is_a_mistake),
     };
     return cmocka_run_group_tests_name("metrics", tests, open_metrics, close_metrics);

@@ -1,120 +1,301 @@
-/* The PostgreSQL client without HTTP: many fibers, each of which fetches a note by its id again and
- * again, on one worker's pool. bench/run.sh makes the notes, and has pgbench do the same.
+/* The PostgreSQL client without HTTP, case by case, beside bench_libpq, which does the same with
+ * libpq; see pg_load.h for how both measure.
  *
- *   bench_pg FIBERS SECONDS FIRST COUNT [read_only]
- *       ids FIRST to FIRST + COUNT - 1, in DATABASE_URL; on the pool, or on its read-only lane
+ *   one         a fiber that asks for a note again and again
+ *   shared      64 such fibers on one connection, a Sync a query
+ *   pool        the same on a pool of eight connections
+ *   read_only   the same on one connection of the read-only lane
+ *   sequence    twenty of these queries one after the other; pipeline, batch: together
+ *   decode      a hundred rows of ten columns, by pg_get into structs; decode_orm: by orm_list
+ *   copy_in     rows into an empty table; copy_out: a table's rows, as text and dropped
  *
- * Prints queries a second, and the microseconds of CPU that this process spent on each. */
-#include "measure.h"
+ * DATABASE_URL has the tables that bench/pg_rows.sh makes. */
+#include "pg_load.h"
 
 #include "core/loop.h"
-#include "pg/pg.h"
+#include "core/scope.h"
+#include "orm/orm.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
+#include <string.h>
 
-#define FIBERS_MAX   1000
-#define WARM_SECONDS 0.3
+#define SAMPLE_FIELDS(F)             \
+    F(id, int8, .primary_key = true) \
+    F(account_id, int8)              \
+    F(parent_id, opt_int8)           \
+    F(cents, int8)                   \
+    F(seen, int4)                    \
+    F(rank, int4)                    \
+    F(score, float8)                 \
+    F(is_open, bool)                 \
+    F(name, text)                    \
+    F(note, text)
+ORM_TABLE(sample, "samples", SAMPLE_FIELDS)
 
-typedef struct load {
-    pg_pool *pool;
-    uint64_t fibers;
-    double seconds;
-    int64_t first;
-    int64_t count;
-    bool read_only;
-    uint64_t queries;
-    bool stopped;
-} load;
+static load run_load;
+static pg_pool *db;
 
-static int64_t random_id(const load *l)
+/* --- one query at a time, or many ------------------------------------------------------------- */
+
+static error take_note(const pg_rows *rows, int64_t id)
 {
-    static uint64_t seed = 88172645463325252ULL; /* the same run every time */
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return l->first + (int64_t)(seed % (uint64_t)l->count);
-}
-
-static error fetch_one(load *l)
-{
-    const int64_t id = random_id(l);
     int64_t found;
     str title;
-    pg_rows rows;
-    const pg_target on = l->read_only ? pg_read_only(l->pool) : PG_TARGET(l->pool);
-    TRY(pg_query(on, &rows,
-                 "select id, account_id, title, body, created_at from notes "
-                 "where id = $1 and account_id = $2",
-                 id, (int64_t)1));
-    if (rows.count != 1)
+    if (rows->count != 1)
         return error_set(&PG_FAILED, "no note %lld of account 1", (long long)id);
-    TRY(pg_get(&rows, 0, 0, &found));
-    TRY(pg_get(&rows, 0, 2, &title));
+    TRY(pg_get(rows, 0, 0, &found));
+    TRY(pg_get(rows, 0, 2, &title));
     invariant(found == id && title.len > 0);
-    l->queries++;
     return OK;
 }
 
-static error fetch(void *arg)
+static error fetch(pg_target on)
 {
-    load *l = arg;
-    while (!l->stopped) {
-        TRY(fetch_one(l));
+    const int64_t id = load_note_id();
+    pg_rows rows;
+    TRY(pg_query(on, &rows, LOAD_NOTE_SQL, id, (int64_t)1));
+    return take_note(&rows, id);
+}
+
+static error fetch_again_and_again(void *arg)
+{
+    const pg_target on = *(const pg_target *)arg;
+    do {
         arena_reset(fiber_arena());
-    }
+        TRY(fetch(on));
+    } while (load_goes_on(&run_load, 1));
     return OK;
 }
 
-static double cpu_us(void)
+static error fetch_by_many(pg_target on)
 {
-    struct rusage used;
-    if (getrusage(RUSAGE_SELF, &used) < 0)
-        return 0;
-    return ((double)used.ru_utime.tv_sec + (double)used.ru_stime.tv_sec) * 1e6 +
-           (double)used.ru_utime.tv_usec + (double)used.ru_stime.tv_usec;
+    static fiber *handles[LOAD_DEPTH];
+    const fiber_options options = { .name = "fetch", .joinable = true };
+    for (size_t i = 0; i < LOAD_DEPTH; i++)
+        TRY(fiber_start(loop_self(), &options, fetch_again_and_again, &on, &handles[i]));
+    error first = OK;
+    for (size_t i = 0; i < LOAD_DEPTH; i++) {
+        const error e = fiber_join(&handles[i]);
+        if (!first.kind)
+            first = e;
+    }
+    return first;
 }
 
-static error run(void *arg)
+static error run_one(void)
 {
-    load *l = arg;
-    static fiber *handles[FIBERS_MAX];
-    const fiber_options options = { .name = "fetch", .joinable = true };
-    TRY(pg_pool_open(NULL, &l->pool));
-    for (uint64_t i = 0; i < l->fibers; i++)
-        TRY(fiber_start(loop_self(), &options, fetch, l, &handles[i]));
-    TRY(fiber_sleep((uint32_t)(WARM_SECONDS * 1000)));
-    const uint64_t queries = l->queries;
-    const double began_ns = measure_clock_ns(), began_us = cpu_us();
-    TRY(fiber_sleep((uint32_t)(l->seconds * 1000)));
-    const double done = (double)(l->queries - queries);
-    printf("pg_queries_a_second %.0f\npg_cpu_us_a_query %.2f\n",
-           done / ((measure_clock_ns() - began_ns) / 1e9), (cpu_us() - began_us) / done);
-    l->stopped = true;
-    for (uint64_t i = 0; i < l->fibers; i++)
-        TRY(fiber_join(&handles[i]));
-    pg_pool_close(&l->pool);
+    pg_target on = PG_TARGET(db);
+    return fetch_again_and_again(&on);
+}
+
+static error run_shared(void)
+{
+    return fetch_by_many(PG_TARGET(db));
+}
+
+static error run_read_only(void)
+{
+    return fetch_by_many(pg_read_only(db));
+}
+
+/* --- twenty queries of one request ------------------------------------------------------------ */
+
+static error run_sequence(void)
+{
+    do {
+        arena_reset(fiber_arena());
+        for (size_t i = 0; i < LOAD_REQUEST; i++)
+            TRY(fetch(PG_TARGET(db)));
+    } while (load_goes_on(&run_load, 1));
+    return OK;
+}
+
+static error fetch_together(bool sync_each)
+{
+    pg_batch *b = pg_batch_new();
+    pg_rows rows[LOAD_REQUEST];
+    int64_t ids[LOAD_REQUEST];
+    for (size_t i = 0; i < LOAD_REQUEST; i++) {
+        ids[i] = load_note_id();
+        pg_batch_query(b, &rows[i], LOAD_NOTE_SQL, ids[i], (int64_t)1);
+    }
+    TRY(sync_each ? pg_pipeline_run(db, b) : pg_batch_run(db, b));
+    for (size_t i = 0; i < LOAD_REQUEST; i++)
+        TRY(take_note(&rows[i], ids[i]));
+    return OK;
+}
+
+static error run_together(bool sync_each)
+{
+    do {
+        arena_reset(fiber_arena());
+        TRY(fetch_together(sync_each));
+    } while (load_goes_on(&run_load, 1));
+    return OK;
+}
+
+static error run_pipeline(void)
+{
+    return run_together(true);
+}
+
+static error run_batch(void)
+{
+    return run_together(false);
+}
+
+/* --- rows into structs ------------------------------------------------------------------------ */
+
+static error take_samples(const sample *samples, size_t count)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += samples[i].id + samples[i].seen + (int64_t)samples[i].note.len;
+    if (count != LOAD_ROWS || sum <= 0)
+        return error_set(&PG_FAILED, "%zu samples", count);
+    return OK;
+}
+
+static error decode_sample(const pg_rows *rows, size_t i, sample *s)
+{
+    TRY(pg_get(rows, i, 0, &s->id));
+    TRY(pg_get(rows, i, 1, &s->account_id));
+    TRY(pg_get(rows, i, 2, &s->parent_id));
+    TRY(pg_get(rows, i, 3, &s->cents));
+    TRY(pg_get(rows, i, 4, &s->seen));
+    TRY(pg_get(rows, i, 5, &s->rank));
+    TRY(pg_get(rows, i, 6, &s->score));
+    TRY(pg_get(rows, i, 7, &s->is_open));
+    TRY(pg_get(rows, i, 8, &s->name));
+    return pg_get(rows, i, 9, &s->note);
+}
+
+static error run_decode(void)
+{
+    do {
+        arena_reset(fiber_arena());
+        pg_rows rows;
+        TRY(pg_query(db, &rows, LOAD_SAMPLES_SQL, load_note_id() / 2));
+        sample *samples = ARENA_NEW_ARRAY(fiber_arena(), sample, rows.count);
+        for (size_t i = 0; i < rows.count; i++)
+            TRY(decode_sample(&rows, i, &samples[i]));
+        TRY(take_samples(samples, rows.count));
+    } while (load_goes_on(&run_load, 1));
+    return OK;
+}
+
+static error run_decode_orm(void)
+{
+    do {
+        arena_reset(fiber_arena());
+        sample_list samples;
+        TRY(orm_list(db, sample, &samples, orm_asc(sample, id), LOAD_ROWS,
+                     orm_where(sample, id, GT, load_note_id() / 2)));
+        TRY(take_samples(samples.items, samples.count));
+    } while (load_goes_on(&run_load, 1));
+    return OK;
+}
+
+/* --- COPY ------------------------------------------------------------------------------------- */
+
+static error copy_rows_in(void *arg)
+{
+    const uint64_t rows = *(const uint64_t *)arg;
+    pg_copy *c;
+    uint64_t copied;
+    TRY(pg_execute(db, NULL, "truncate points"));
+    TRY(pg_copy_in(db, &c, "copy points from stdin (format binary)"));
+    for (uint64_t i = 0; i < rows; i++)
+        TRY(pg_copy_row(c, (int64_t)i, (int32_t)(i % 1000), STR("a point of some name")));
+    TRY(pg_copy_finish(&c, &copied));
+    return copied == rows ? OK : error_set(&PG_FAILED, "%llu rows", (unsigned long long)copied);
+}
+
+static error copy_rows_out(void *arg)
+{
+    const uint64_t rows = *(const uint64_t *)arg;
+    pg_copy *c;
+    str bytes;
+    uint64_t copied, total = 0;
+    TRY(pg_copy_out(db, &c,
+                    str_format(fiber_arena(),
+                               "copy (select * from points_full limit %llu) to stdout",
+                               (unsigned long long)rows)));
+    do {
+        TRY(pg_copy_read(c, &bytes));
+        total += bytes.len;
+    } while (bytes.len > 0);
+    TRY(pg_copy_finish(&c, &copied));
+    return copied == rows && total > rows ? OK : error_set(&PG_FAILED, "a short copy");
+}
+
+static error run_copy(error (*copy)(void *arg))
+{
+    uint64_t rows = load_copy_rows(&run_load);
+    do {
+        arena_reset(fiber_arena());
+        TRY(scope_call(NULL, copy, &rows));
+    } while (load_goes_on(&run_load, rows));
+    return OK;
+}
+
+static error run_copy_in(void)
+{
+    return run_copy(copy_rows_in);
+}
+
+static error run_copy_out(void)
+{
+    return run_copy(copy_rows_out);
+}
+
+/* --- which ------------------------------------------------------------------------------------ */
+
+static const struct pg_case {
+    const char *name;
+    error (*run)(void);
+    uint32_t connections;
+} CASES[] = {
+    { "one", run_one, 1 },
+    { "shared", run_shared, 1 },
+    { "pool", run_shared, LOAD_CONNECTIONS },
+    { "read_only", run_read_only, 1 },
+    { "sequence", run_sequence, 1 },
+    { "pipeline", run_pipeline, 1 },
+    { "batch", run_batch, 1 },
+    { "decode", run_decode, 1 },
+    { "decode_orm", run_decode_orm, 1 },
+    { "copy_in", run_copy_in, 1 },
+    { "copy_out", run_copy_out, 1 },
+};
+
+static error run_case(void *arg)
+{
+    const struct pg_case *c = arg;
+    const pg_pool_options options = { .connections_max = c->connections };
+    TRY(pg_pool_open(&options, &db));
+    TRY(c->run());
+    pg_pool_close(&db);
     return OK;
 }
 
 int main(int argc, char **argv)
 {
-    load l = { 0 };
-    if (argc == 5 || argc == 6) {
-        l.fibers = strtoull(argv[1], NULL, 10);
-        l.seconds = (double)strtoull(argv[2], NULL, 10);
-        l.first = strtoll(argv[3], NULL, 10);
-        l.count = strtoll(argv[4], NULL, 10);
-        l.read_only = argc == 6;
-    }
-    if (l.fibers == 0 || l.fibers > FIBERS_MAX || l.seconds == 0 || l.count <= 0) {
-        (void)fprintf(stderr, "usage: bench_pg FIBERS SECONDS FIRST COUNT [read_only]\n");
+    const struct pg_case *found = NULL;
+    if (load_init(&run_load, argc, argv))
+        for (size_t i = 0; i < ARRAY_LEN(CASES); i++)
+            found = strcmp(CASES[i].name, run_load.name) == 0 ? &CASES[i] : found;
+    if (!found) {
+        (void)fprintf(stderr, "usage: bench_pg CASE SECONDSs|COUNT\n");
         return 2;
     }
-    const error e = loop_run_fiber(run, &l);
-    if (error_is_ok(e))
+    struct pg_case chosen = *found;
+    const error e = loop_run_fiber(run_case, &chosen);
+    if (error_is_ok(e)) {
+        load_print(&run_load);
         return 0;
+    }
     char text[512];
     error_describe(e, text, sizeof text);
     (void)fprintf(stderr, "bench_pg: %s\n", text);

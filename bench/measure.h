@@ -6,7 +6,8 @@
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
 
-#include "core/base.h"
+#include <stddef.h>
+#include <stdint.h>
 
 typedef struct measure_case {
     const char *name;         /* one word */

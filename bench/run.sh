@@ -460,9 +460,10 @@ NOTES=1000
 NOTE_QUERY='select id, account_id, title, body, created_at from notes where id = :id and account_id = 1'
 PGBENCH="pgbench -n -M prepared -f SCRIPT -c $CONNECTIONS -j 2 -T $SECONDS_A_RUN \$DATABASE_URL"
 
+# start_database [WORD...]   these go before the command, and say where it runs
 start_database() {
     pg=started
-    DATABASE_URL=$(tools/pg.sh start "$dir/pg" --throwaway --parent $$)
+    DATABASE_URL=$("$@" tools/pg.sh start "$dir/pg" --throwaway --parent $$)
     export DATABASE_URL
 }
 
@@ -476,9 +477,12 @@ make_notes() {
     tools/pg.sh psql "$dir/pg" -Xq -v ON_ERROR_STOP=1 -c "insert into notes (account_id, title, body)
         select 1, 'Note ' || n, repeat('words ', 30) from generate_series(1, $NOTES) n" -c 'vacuum analyze notes'
     first=$(tools/pg.sh psql "$dir/pg" -XAtqc 'select min(id) from notes')
-    printf '%s\n' "\\set id random($first, $((first + NOTES - 1)))" "$NOTE_QUERY" >"$dir/note.sql"
+    note_script "$first"
     rm -f "$dir"/*.rate
 }
+
+# note_script FIRST   what pgbench runs, for notes from this one up
+note_script() { printf '%s\n' "\\set id random($1, $(($1 + NOTES - 1)))" "$NOTE_QUERY" >"$dir/note.sql"; }
 
 pgbench_run() {
     timeout 60 pgbench -n -M prepared -f "$dir/note.sql" -c $CONNECTIONS -j 2 -T $SECONDS_A_RUN "$DATABASE_URL" \
@@ -491,40 +495,7 @@ beside_pgbench() {
     printf 'pgbench %s; ratio %s' "$(calc "$pgbench" %.0f)" "$(calc "$1 / $pgbench")"
 }
 
-row_pg() {
-    start_database
-    tools/pg.sh psql "$dir/pg" -Xqc 'create table notes (id bigint generated always as identity primary key,
-        account_id bigint not null, title text not null, body text not null, created_at timestamptz not null default now())'
-    make_notes
-    rm -f "$dir/pg.us" "$dir/lane.rate" "$dir/lane.us" "$dir/sync.rate" "$dir/sync.us"
-    for _ in $(seq $ROUNDS); do
-        timeout 60 "$BIN/bench/bench_pg" $CONNECTIONS $SECONDS_A_RUN "$first" $NOTES >"$dir/bench_pg" || die "bench_pg failed"
-        awk '/a_second/ { print $2 }' "$dir/bench_pg" >>"$dir/pg.rate"
-        awk '/a_query/ { print $2 }' "$dir/bench_pg" >>"$dir/pg.us"
-        one_connection sync
-        one_connection lane read_only
-        pgbench_run
-    done
-    stop_database
-    rate=$(median "$dir/pg.rate")
-    row 'one note by id on 64 fibers, queries/s' "$(calc "$rate" %.0f)" \
-        "$(beside_pgbench "$rate"); $(median "$dir/pg.us") us of the client's CPU a query"
-    command_was "DATABASE_URL=\$(tools/pg.sh start DIRECTORY --throwaway) $BIN/bench/bench_pg $CONNECTIONS $SECONDS_A_RUN $first $NOTES" \
-        "$PGBENCH   # in turns, $ROUNDS each; SCRIPT:"
-    sed 's/^/      /' "$dir/note.sql"
-    rate=$(median "$dir/lane.rate")
-    row 'the same in batches of reads (pg_read_only), one connection' "$(calc "$rate" %.0f)" \
-        "a Sync each, one connection: $(calc "$(median "$dir/sync.rate")" %.0f); ratio $(calc "$rate / $(median "$dir/sync.rate")")"
-    row "its client's CPU, us a query" "$(median "$dir/lane.us")" "a Sync each: $(median "$dir/sync.us")"
-}
-
-# one_connection NAME [read_only]: the same on a single connection
-one_connection() {
-    PG_POOL_MAX=1 timeout 60 "$BIN/bench/bench_pg" $CONNECTIONS $SECONDS_A_RUN "$first" $NOTES ${2:+"$2"} >"$dir/bench_pg" ||
-        die "bench_pg failed"
-    awk '/a_second/ { print $2 }' "$dir/bench_pg" >>"$dir/$1.rate"
-    awk '/a_query/ { print $2 }' "$dir/bench_pg" >>"$dir/$1.us"
-}
+. bench/pg_rows.sh
 
 # notes with one account, serving: $port, $server, $token
 serve_notes() {

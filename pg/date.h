@@ -29,6 +29,13 @@ typedef struct pg_time {
     int64_t us;
 } pg_time;
 
+/* A time of day with a zone's distance from UTC, as PostgreSQL keeps it: in seconds to the west, so
+ * that +02 is -7200; less than 16 hours either way. */
+typedef struct pg_timetz {
+    int64_t us; /* since midnight in that zone, up to and with 24:00:00 */
+    int32_t west_s;
+} pg_timetz;
+
 /* A date and time without a zone: microseconds since 2000-01-01 00:00:00 of the same clock. */
 typedef struct pg_timestamp {
     int64_t us;
@@ -48,10 +55,12 @@ typedef struct pg_interval {
 
 SCALAR_OPTIONAL(pg_date, pg_date);
 SCALAR_OPTIONAL(pg_time, pg_time);
+SCALAR_OPTIONAL(pg_timetz, pg_timetz);
 SCALAR_OPTIONAL(pg_timestamp, pg_timestamp);
 SCALAR_OPTIONAL(pg_interval, pg_interval);
 SCALAR_LIST(pg_date, pg_date);
 SCALAR_LIST(pg_time, pg_time);
+SCALAR_LIST(pg_timetz, pg_timetz);
 SCALAR_LIST(pg_timestamp, pg_timestamp);
 SCALAR_LIST(pg_interval, pg_interval);
 
@@ -72,6 +81,9 @@ bool pg_date_parse(str text, pg_date *out);
 /* "23:59:59.5", "24:00:00". */
 str pg_time_format(arena *a, const pg_time *time);
 bool pg_time_parse(str text, pg_time *out);
+/* "23:59:59.5+02", "12:00:00-03:30", "24:00:00-15:59:59". */
+str pg_timetz_format(arena *a, const pg_timetz *time);
+bool pg_timetz_parse(str text, pg_timetz *out);
 /* "2026-01-31 23:59:59.5", "0044-03-15 12:00:00 BC", "infinity"; a "T" between also parses. */
 str pg_timestamp_format(arena *a, const pg_timestamp *timestamp);
 bool pg_timestamp_parse(str text, pg_timestamp *out);

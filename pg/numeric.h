@@ -55,4 +55,14 @@ str pg_numeric_format(arena *a, const pg_numeric *n);
  * do not fit into the value live in `a`. */
 bool pg_numeric_parse(arena *a, str text, pg_numeric *out);
 
+/* PostgreSQL's money: a count of the smallest unit that the database's lc_monetary knows: cents
+ * where that has two digits after the point, yen where it has none. It has no text here: the
+ * server's depends on that setting (cast it there: price::text), and so would the number of digits
+ * in ours. */
+typedef struct pg_money {
+    int64_t cents;
+} pg_money;
+SCALAR_OPTIONAL(pg_money, pg_money);
+SCALAR_LIST(pg_money, pg_money);
+
 #endif

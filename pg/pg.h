@@ -328,7 +328,8 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
              : pg_decode_bool, int16_t *             \
              : pg_decode_int2, int32_t *             \
              : pg_decode_int4, int64_t *             \
-             : pg_decode_int8, double *              \
+             : pg_decode_int8, float *               \
+             : pg_decode_float4, double *            \
              : pg_decode_float8, str *               \
              : pg_decode_text, bytea *               \
              : pg_decode_bytea, timestamptz *        \
@@ -338,7 +339,8 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
              : pg_decode_opt_bool, opt_int2 *        \
              : pg_decode_opt_int2, opt_int4 *        \
              : pg_decode_opt_int4, opt_int8 *        \
-             : pg_decode_opt_int8, opt_float8 *      \
+             : pg_decode_opt_int8, opt_float4 *      \
+             : pg_decode_opt_float4, opt_float8 *    \
              : pg_decode_opt_float8, opt_text *      \
              : pg_decode_opt_text, opt_bytea *       \
              : pg_decode_opt_bytea, opt_timestamptz *\
@@ -348,7 +350,8 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
              : pg_decode_bool_list, int2_list *      \
              : pg_decode_int2_list, int4_list *      \
              : pg_decode_int4_list, int8_list *      \
-             : pg_decode_int8_list, float8_list *    \
+             : pg_decode_int8_list, float4_list *    \
+             : pg_decode_float4_list, float8_list *  \
              : pg_decode_float8_list, text_list *    \
              : pg_decode_text_list, bytea_list *     \
              : pg_decode_bytea_list, timestamptz_list *\
@@ -357,7 +360,9 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
              : pg_decode_jsonb_list,                \
                pg_array * : pg_decode_pg_array, opt_pg_array * : pg_decode_opt_pg_array, PG_DECODER_OF_(pg_numeric), PG_DECODER_OF_(pg_date), PG_DECODER_OF_(pg_time), \
                PG_DECODER_OF_(pg_timestamp), PG_DECODER_OF_(pg_interval), PG_DECODER_OF_(pg_inet), \
- PG_DECODER_OF_(pg_macaddr), PG_DECODER_OF_(pg_macaddr8))
+ PG_DECODER_OF_(pg_macaddr), PG_DECODER_OF_(pg_macaddr8), \
+ PG_DECODER_OF_(pg_timetz), PG_DECODER_OF_(pg_bits), PG_DECODER_OF_(pg_xid8), \
+ PG_DECODER_OF_(pg_lsn), PG_DECODER_OF_(pg_tid), PG_DECODER_OF_(pg_money))
 #define PG_DECODER_OF_(name)                      \
     name * : pg_decode_##name,                    \
              opt_##name * : pg_decode_opt_##name, \

@@ -14,66 +14,123 @@
 #include "core/arena.h"
 #include "core/scalar.h"
 #include "core/shape.h"
+#include "pg/bits.h"
 #include "pg/date.h"
 #include "pg/error.h"
+#include "pg/identifier.h"
 #include "pg/network.h"
 #include "pg/numeric.h"
 
 /* A type's number in the server's catalog. */
 typedef uint32_t pg_oid;
 
-#define PG_OID_BOOL        16
-#define PG_OID_BYTEA       17
-#define PG_OID_NAME        19
-#define PG_OID_INT8        20
-#define PG_OID_INT2        21
-#define PG_OID_INT4        23
-#define PG_OID_TEXT        25
-#define PG_OID_OID         26
-#define PG_OID_JSON        114
-#define PG_OID_FLOAT4      700
-#define PG_OID_FLOAT8      701
-#define PG_OID_UNKNOWN     705
-#define PG_OID_CIDR        650
-#define PG_OID_MACADDR8    774
-#define PG_OID_MACADDR     829
-#define PG_OID_INET        869
-#define PG_OID_BPCHAR      1042
-#define PG_OID_VARCHAR     1043
-#define PG_OID_DATE        1082
-#define PG_OID_TIME        1083
-#define PG_OID_TIMESTAMP   1114
-#define PG_OID_TIMESTAMPTZ 1184
-#define PG_OID_INTERVAL    1186
-#define PG_OID_NUMERIC     1700
-#define PG_OID_UUID        2950
-#define PG_OID_JSONB       3802
+/* PostgreSQL's real. */
+SCALAR_OPTIONAL(float4, float);
+SCALAR_LIST(float4, float);
 
-#define PG_OID_BOOL_ARRAY        1000
-#define PG_OID_BYTEA_ARRAY       1001
-#define PG_OID_NAME_ARRAY        1003
-#define PG_OID_INT2_ARRAY        1005
-#define PG_OID_INT4_ARRAY        1007
-#define PG_OID_TEXT_ARRAY        1009
-#define PG_OID_BPCHAR_ARRAY      1014
-#define PG_OID_VARCHAR_ARRAY     1015
-#define PG_OID_INT8_ARRAY        1016
-#define PG_OID_FLOAT4_ARRAY      1021
-#define PG_OID_FLOAT8_ARRAY      1022
-#define PG_OID_OID_ARRAY         1028
-#define PG_OID_CIDR_ARRAY        651
-#define PG_OID_MACADDR8_ARRAY    775
-#define PG_OID_MACADDR_ARRAY     1040
-#define PG_OID_INET_ARRAY        1041
-#define PG_OID_TIMESTAMP_ARRAY   1115
-#define PG_OID_DATE_ARRAY        1182
-#define PG_OID_TIME_ARRAY        1183
-#define PG_OID_TIMESTAMPTZ_ARRAY 1185
-#define PG_OID_INTERVAL_ARRAY    1187
-#define PG_OID_NUMERIC_ARRAY     1231
-#define PG_OID_JSON_ARRAY        199
-#define PG_OID_UUID_ARRAY        2951
-#define PG_OID_JSONB_ARRAY       3807
+#define PG_OID_BOOL          16
+#define PG_OID_BYTEA         17
+#define PG_OID_CHAR          18
+#define PG_OID_NAME          19
+#define PG_OID_INT8          20
+#define PG_OID_INT2          21
+#define PG_OID_INT2VECTOR    22
+#define PG_OID_INT4          23
+#define PG_OID_REGPROC       24
+#define PG_OID_TEXT          25
+#define PG_OID_OID           26
+#define PG_OID_TID           27
+#define PG_OID_XID           28
+#define PG_OID_CID           29
+#define PG_OID_OIDVECTOR     30
+#define PG_OID_JSON          114
+#define PG_OID_XML           142
+#define PG_OID_CIDR          650
+#define PG_OID_FLOAT4        700
+#define PG_OID_FLOAT8        701
+#define PG_OID_UNKNOWN       705
+#define PG_OID_MACADDR8      774
+#define PG_OID_MONEY         790
+#define PG_OID_MACADDR       829
+#define PG_OID_INET          869
+#define PG_OID_BPCHAR        1042
+#define PG_OID_VARCHAR       1043
+#define PG_OID_DATE          1082
+#define PG_OID_TIME          1083
+#define PG_OID_TIMESTAMP     1114
+#define PG_OID_TIMESTAMPTZ   1184
+#define PG_OID_INTERVAL      1186
+#define PG_OID_TIMETZ        1266
+#define PG_OID_BIT           1560
+#define PG_OID_VARBIT        1562
+#define PG_OID_NUMERIC       1700
+#define PG_OID_REGPROCEDURE  2202
+#define PG_OID_REGOPER       2203
+#define PG_OID_REGOPERATOR   2204
+#define PG_OID_REGCLASS      2205
+#define PG_OID_REGTYPE       2206
+#define PG_OID_VOID          2278
+#define PG_OID_UUID          2950
+#define PG_OID_LSN           3220
+#define PG_OID_REGCONFIG     3734
+#define PG_OID_REGDICTIONARY 3769
+#define PG_OID_JSONB         3802
+#define PG_OID_JSONPATH      4072
+#define PG_OID_REGNAMESPACE  4089
+#define PG_OID_REGROLE       4096
+#define PG_OID_REGCOLLATION  4191
+#define PG_OID_XID8          5069
+
+#define PG_OID_XML_ARRAY           143
+#define PG_OID_JSON_ARRAY          199
+#define PG_OID_XID8_ARRAY          271
+#define PG_OID_CIDR_ARRAY          651
+#define PG_OID_MACADDR8_ARRAY      775
+#define PG_OID_MONEY_ARRAY         791
+#define PG_OID_BOOL_ARRAY          1000
+#define PG_OID_BYTEA_ARRAY         1001
+#define PG_OID_CHAR_ARRAY          1002
+#define PG_OID_NAME_ARRAY          1003
+#define PG_OID_INT2_ARRAY          1005
+#define PG_OID_INT2VECTOR_ARRAY    1006
+#define PG_OID_INT4_ARRAY          1007
+#define PG_OID_REGPROC_ARRAY       1008
+#define PG_OID_TEXT_ARRAY          1009
+#define PG_OID_TID_ARRAY           1010
+#define PG_OID_XID_ARRAY           1011
+#define PG_OID_CID_ARRAY           1012
+#define PG_OID_OIDVECTOR_ARRAY     1013
+#define PG_OID_BPCHAR_ARRAY        1014
+#define PG_OID_VARCHAR_ARRAY       1015
+#define PG_OID_INT8_ARRAY          1016
+#define PG_OID_FLOAT4_ARRAY        1021
+#define PG_OID_FLOAT8_ARRAY        1022
+#define PG_OID_OID_ARRAY           1028
+#define PG_OID_MACADDR_ARRAY       1040
+#define PG_OID_INET_ARRAY          1041
+#define PG_OID_TIMESTAMP_ARRAY     1115
+#define PG_OID_DATE_ARRAY          1182
+#define PG_OID_TIME_ARRAY          1183
+#define PG_OID_TIMESTAMPTZ_ARRAY   1185
+#define PG_OID_INTERVAL_ARRAY      1187
+#define PG_OID_NUMERIC_ARRAY       1231
+#define PG_OID_TIMETZ_ARRAY        1270
+#define PG_OID_BIT_ARRAY           1561
+#define PG_OID_VARBIT_ARRAY        1563
+#define PG_OID_REGPROCEDURE_ARRAY  2207
+#define PG_OID_REGOPER_ARRAY       2208
+#define PG_OID_REGOPERATOR_ARRAY   2209
+#define PG_OID_REGCLASS_ARRAY      2210
+#define PG_OID_REGTYPE_ARRAY       2211
+#define PG_OID_UUID_ARRAY          2951
+#define PG_OID_LSN_ARRAY           3221
+#define PG_OID_REGCONFIG_ARRAY     3735
+#define PG_OID_REGDICTIONARY_ARRAY 3770
+#define PG_OID_JSONB_ARRAY         3807
+#define PG_OID_JSONPATH_ARRAY      4073
+#define PG_OID_REGNAMESPACE_ARRAY  4090
+#define PG_OID_REGROLE_ARRAY       4097
+#define PG_OID_REGCOLLATION_ARRAY  4192
 
 typedef enum pg_format {
     PG_TEXT = 0,
@@ -103,6 +160,7 @@ typedef struct pg_value {
         int16_t int2;
         int32_t int4;
         int64_t int8;
+        float float4;
         double float8;
         str text; /* also json and jsonb */
         bytea bytes;
@@ -113,6 +171,9 @@ typedef struct pg_value {
         pg_inet inet;
         pg_macaddr macaddr;
         pg_macaddr8 macaddr8;
+        pg_timetz timetz;
+        pg_bits bits;
+        pg_tid tid;
         struct {
             const void *items; /* of the element's C type */
             size_t count;
@@ -120,11 +181,10 @@ typedef struct pg_value {
     } as;
 } pg_value;
 
-/* The parameter that stands for a C value, by its type: bool, short, int, long, double, str, bytea,
- * timestamptz, uuid, jsonb, pg_numeric, pg_date, pg_time, pg_timestamp, pg_interval, pg_inet,
- * pg_macaddr, pg_macaddr8, their opt_X (NULL unless `has`) and X_list; a pg_value is handed on.
- * Anything else, a char * or an unsigned long say, does not compile. Mind that in C `a == b` and
- * `!a` are ints: write (bool)(a == b). */
+/* The parameter that stands for a C value, by its type: bool, short, int, long, float, double, str,
+ * bytea, timestamptz, uuid, jsonb, every type pg_X of pg/, their opt_X (NULL unless `has`) and
+ * X_list; a pg_value is handed on. Anything else, a char * or an unsigned long say, does not
+ * compile. Mind that in C `a == b` and `!a` are ints: write (bool)(a == b). */
 /* The three C types of a type of pg/, and what makes a parameter of each. */
 #define PG_PARAM_OF_(name) \
     name:                  \
@@ -139,7 +199,8 @@ typedef struct pg_value {
              : pg_param_int4, unsigned int                                                   \
              : pg_param_int8, long                                                           \
              : pg_param_int8, long long                                                      \
-             : pg_param_int8, double                                                         \
+             : pg_param_int8, float                                                          \
+             : pg_param_float4, double                                                       \
              : pg_param_float8, str                                                          \
              : pg_param_text, bytea                                                          \
              : pg_param_bytea, timestamptz                                                   \
@@ -149,7 +210,8 @@ typedef struct pg_value {
              : pg_param_opt_bool, opt_int2                                                   \
              : pg_param_opt_int2, opt_int4                                                   \
              : pg_param_opt_int4, opt_int8                                                   \
-             : pg_param_opt_int8, opt_float8                                                 \
+             : pg_param_opt_int8, opt_float4                                                 \
+             : pg_param_opt_float4, opt_float8                                               \
              : pg_param_opt_float8, opt_text                                                 \
              : pg_param_opt_text, opt_bytea                                                  \
              : pg_param_opt_bytea, opt_timestamptz                                           \
@@ -159,7 +221,8 @@ typedef struct pg_value {
              : pg_param_bool_list, int2_list                                                 \
              : pg_param_int2_list, int4_list                                                 \
              : pg_param_int4_list, int8_list                                                 \
-             : pg_param_int8_list, float8_list                                               \
+             : pg_param_int8_list, float4_list                                               \
+             : pg_param_float4_list, float8_list                                             \
              : pg_param_float8_list, text_list                                               \
              : pg_param_text_list, bytea_list                                                \
              : pg_param_bytea_list, timestamptz_list                                         \
@@ -168,7 +231,8 @@ typedef struct pg_value {
              : pg_param_jsonb_list, PG_PARAM_OF_(pg_numeric), PG_PARAM_OF_(pg_date),         \
                PG_PARAM_OF_(pg_time), PG_PARAM_OF_(pg_timestamp), PG_PARAM_OF_(pg_interval), \
                PG_PARAM_OF_(pg_inet), PG_PARAM_OF_(pg_macaddr), PG_PARAM_OF_(pg_macaddr8),   \
-               pg_value                                                                      \
+               PG_PARAM_OF_(pg_timetz), PG_PARAM_OF_(pg_bits), PG_PARAM_OF_(pg_xid8),        \
+               PG_PARAM_OF_(pg_lsn), PG_PARAM_OF_(pg_tid), PG_PARAM_OF_(pg_money), pg_value  \
              : pg_param_value)(value)
 
 /* NULL of a type. */
@@ -177,7 +241,7 @@ static inline pg_value pg_param_null(pg_oid oid)
     return (pg_value){ .oid = oid, .is_null = true };
 }
 /* Text whose type the server infers, as that of a quoted literal: for types without a C type, such
- * as numeric, date, inet or an enum. Where it cannot infer one, write a cast: $1::numeric. */
+ * as an enum, xml or jsonpath. Where it cannot infer one, write a cast: $1::numeric. */
 static inline pg_value pg_param_literal(str text)
 {
     return (pg_value){ .oid = 0, .is_null = !text.ptr, .as.text = text };
@@ -205,6 +269,7 @@ PG_PARAM(bool, bool, PG_OID_BOOL, boolean, value, false)
 PG_PARAM(int2, int16_t, PG_OID_INT2, int2, value, false)
 PG_PARAM(int4, int32_t, PG_OID_INT4, int4, value, false)
 PG_PARAM(int8, int64_t, PG_OID_INT8, int8, value, false)
+PG_PARAM(float4, float, PG_OID_FLOAT4, float4, value, false)
 PG_PARAM(float8, double, PG_OID_FLOAT8, float8, value, false)
 PG_PARAM(text, str, PG_OID_TEXT, text, value, !value.ptr)
 PG_PARAM(bytea, bytea, PG_OID_BYTEA, bytes, value, false)
@@ -219,6 +284,26 @@ PG_PARAM(pg_interval, pg_interval, PG_OID_INTERVAL, interval, value, false)
 PG_PARAM(pg_inet, pg_inet, PG_OID_INET, inet, value, false)
 PG_PARAM(pg_macaddr, pg_macaddr, PG_OID_MACADDR, macaddr, value, false)
 PG_PARAM(pg_macaddr8, pg_macaddr8, PG_OID_MACADDR8, macaddr8, value, false)
+PG_PARAM(pg_timetz, pg_timetz, PG_OID_TIMETZ, timetz, value, false)
+PG_PARAM(pg_bits, pg_bits, PG_OID_VARBIT, bits, value, false)
+PG_PARAM(pg_xid8, pg_xid8, PG_OID_XID8, int8, (int64_t)value.value, false)
+PG_PARAM(pg_lsn, pg_lsn, PG_OID_LSN, int8, (int64_t)value.position, false)
+PG_PARAM(pg_tid, pg_tid, PG_OID_TID, tid, value, false)
+PG_PARAM(pg_money, pg_money, PG_OID_MONEY, int8, value.cents, false)
+
+/* Numbers of 32 bits in types to which an integer is not converted, or not in a COPY. */
+static inline pg_value pg_param_oid(uint32_t oid)
+{
+    return (pg_value){ .oid = PG_OID_OID, .as.int4 = (int32_t)oid };
+}
+static inline pg_value pg_param_xid(uint32_t xid)
+{
+    return (pg_value){ .oid = PG_OID_XID, .as.int4 = (int32_t)xid };
+}
+static inline pg_value pg_param_cid(uint32_t cid)
+{
+    return (pg_value){ .oid = PG_OID_CID, .as.int4 = (int32_t)cid };
+}
 
 /* The parameter that stands for a shape's member at `member`. The type must not be a nested shape.
  */
@@ -244,16 +329,22 @@ typedef struct pg_cell {
 } pg_cell;
 
 /* Three decoders a type: pg_decode_int8, pg_decode_opt_int8, pg_decode_int8_list, and so on.
- *   arena   holds a list's items and a numeric's digits; NULL is good for all others
+ *   arena   holds a list's items, and what a pg_X consists of where that is no view: a numeric's
+ *           digits, bits of a text; NULL is good for all others
  *   out     text, bytes and JSON are views of the cell's bytes; left alone on failure
- *   accepts bool: bool. int2: int2. int4: int2, int4. int8: int2, int4, int8, oid. float8: float4,
- *           float8. text: text, varchar, bpchar, name, json, unknown, jsonb, and every type in text
- *           format. bytea: bytea. timestamptz: timestamptz. uuid: uuid. jsonb: jsonb, json.
- *           pg_numeric: numeric. pg_date: date. pg_time: time. pg_timestamp: timestamp.
- *           pg_interval: interval. pg_inet: inet, cidr. pg_macaddr: macaddr. pg_macaddr8: macaddr8;
- * the pg_X in either format, as text that of DateStyle ISO and IntervalStyle postgres. A list:
- * one-dimensional arrays of these, without NULLs fails   PG_TYPE_MISMATCH: another type, NULL for
- * what is not opt_X, bytes of a wrong length; OUT_OF_MEMORY: no room for a list */
+ *   accepts the type of its name (float4: real, float8: double precision), and
+ *           int4: int2
+ *           int8: int2, int4, oid, xid, cid, and in binary format the regX
+ *           float8: float4
+ *           text: varchar, bpchar, name, json, jsonb, xml, jsonpath, unknown, and every type that
+ *           came in text format
+ *           jsonb: json
+ *           pg_inet: cidr
+ *           pg_bits: bit, varbit
+ * The pg_X take either format (pg_money: binary only), as text that of DateStyle ISO and
+ * IntervalStyle postgres. A list: arrays of these, of one dimension and without NULLs.
+ *   fails   PG_TYPE_MISMATCH: another type, NULL for what is not opt_X, bytes of a wrong length
+ *           OUT_OF_MEMORY: no room for a list */
 #define PG_DECODE(name, c_type)                                                 \
     error pg_decode_##name(arena *a, const pg_cell *cell, c_type *out);         \
     error pg_decode_opt_##name(arena *a, const pg_cell *cell, opt_##name *out); \
@@ -262,6 +353,7 @@ PG_DECODE(bool, bool)
 PG_DECODE(int2, int16_t)
 PG_DECODE(int4, int32_t)
 PG_DECODE(int8, int64_t)
+PG_DECODE(float4, float)
 PG_DECODE(float8, double)
 PG_DECODE(text, str)
 PG_DECODE(bytea, bytea)
@@ -276,6 +368,12 @@ PG_DECODE(pg_interval, pg_interval)
 PG_DECODE(pg_inet, pg_inet)
 PG_DECODE(pg_macaddr, pg_macaddr)
 PG_DECODE(pg_macaddr8, pg_macaddr8)
+PG_DECODE(pg_timetz, pg_timetz)
+PG_DECODE(pg_bits, pg_bits)
+PG_DECODE(pg_xid8, pg_xid8)
+PG_DECODE(pg_lsn, pg_lsn)
+PG_DECODE(pg_tid, pg_tid)
+PG_DECODE(pg_money, pg_money)
 
 /* An array of up to six dimensions, with NULLs in it, as cells for the decoders above: those of an
  * array of integers are binary, of numeric, of an enum and of any other type text. */

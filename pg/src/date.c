@@ -10,10 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define US_PER_SECOND INT64_C(1000000)
-#define US_PER_DAY    (INT64_C(86400) * US_PER_SECOND)
-#define YEAR_MAX      INT64_C(6000000) /* past all that 32 bits of days reach */
-#define TEXT_BYTES    96               /* of any of the values */
+#define US_PER_SECOND  INT64_C(1000000)
+#define US_PER_DAY     (INT64_C(86400) * US_PER_SECOND)
+#define YEAR_MAX       INT64_C(6000000) /* past all that 32 bits of days reach */
+#define ZONE_HOURS_MAX 15
+#define TEXT_BYTES     96 /* of any of the values */
 
 /* --- the calendar ----------------------------------------------------------------------------- */
 
@@ -164,6 +165,33 @@ bool pg_time_parse(str text, pg_time *out)
     return true;
 }
 
+/* "+02", "-03:30", "+05:30:15". */
+static bool take_zone(str *rest, int32_t *west_s)
+{
+    int64_t parts[3] = { 0 };
+    const bool west = take(rest, STR("-"));
+    if ((!west && !take(rest, STR("+"))) || !take_two(rest, ZONE_HOURS_MAX, &parts[0]))
+        return false;
+    for (size_t i = 1; i < ARRAY_LEN(parts) && take(rest, STR(":")); i++) {
+        if (!take_two(rest, 59, &parts[i]))
+            return false;
+    }
+    const int32_t seconds = (int32_t)(parts[0] * 3600 + parts[1] * 60 + parts[2]);
+    *west_s = west ? seconds : -seconds;
+    return true;
+}
+
+bool pg_timetz_parse(str text, pg_timetz *out)
+{
+    uint64_t us;
+    int32_t west_s;
+    if (!take_clock(&text, 24, &us) || us > (uint64_t)US_PER_DAY || !take_zone(&text, &west_s) ||
+        text.len > 0)
+        return false;
+    *out = (pg_timetz){ (int64_t)us, west_s };
+    return true;
+}
+
 bool pg_timestamp_parse(str text, pg_timestamp *out)
 {
     const int infinity = infinity_of(text);
@@ -246,6 +274,20 @@ str pg_time_format(arena *a, const pg_time *time)
     buf b;
     buf_init_arena(&b, a, TEXT_BYTES);
     put_clock(&b, (uint64_t)time->us);
+    return buf_str(&b);
+}
+
+str pg_timetz_format(arena *a, const pg_timetz *time)
+{
+    buf b;
+    buf_init_arena(&b, a, TEXT_BYTES);
+    put_clock(&b, (uint64_t)time->us);
+    const unsigned seconds = (unsigned)(time->west_s > 0 ? time->west_s : -time->west_s);
+    buf_append_format(&b, "%c%02u", time->west_s > 0 ? '-' : '+', seconds / 3600);
+    if (seconds % 3600 > 0)
+        buf_append_format(&b, ":%02u", seconds / 60 % 60);
+    if (seconds % 60 > 0)
+        buf_append_format(&b, ":%02u", seconds % 60);
     return buf_str(&b);
 }
 

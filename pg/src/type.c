@@ -1,9 +1,11 @@
 /* What is known of types, and from a column's bytes to C values: every type has one small reader
  * for bytes that are there, and decoder.c does what is the same for all.
  *
- * The types of core/scalar.h are asked for in binary. Those of pg/ (numeric, date, …) come as text,
- * so that a str reads what the server writes, and their decoders parse it; they take the binary
- * form too, in which they stand inside of COPY and of other values. Both say exactly the same. */
+ * The types of core/scalar.h are asked for in binary, and so are numbers that have no other type
+ * (oid, xid, cid) and money, whose text is not the same on every server. Those of pg/ (numeric,
+ * date, …) come as text, so that a str reads what the server writes, and their decoders parse it;
+ * they take the binary form too, in which they stand inside of COPY and of other values. Both say
+ * exactly the same. */
 #include "pg/type.h"
 
 #include "decoder.h"
@@ -13,6 +15,7 @@
 #include <assert.h>
 
 #define DAY_US UINT64_C(86400000000)
+#define ZONE_S (16 * 3600) /* no zone is as far from UTC */
 
 /* --- the catalog ------------------------------------------------------------------------------ */
 
@@ -51,6 +54,32 @@ static const type_row TYPES[] = {
     { PG_OID_CIDR, PG_OID_CIDR_ARRAY, "cidr", "cidr[]", true },
     { PG_OID_MACADDR, PG_OID_MACADDR_ARRAY, "macaddr", "macaddr[]", true },
     { PG_OID_MACADDR8, PG_OID_MACADDR8_ARRAY, "macaddr8", "macaddr8[]", true },
+    { PG_OID_XID, PG_OID_XID_ARRAY, "xid", "xid[]" },
+    { PG_OID_CID, PG_OID_CID_ARRAY, "cid", "cid[]" },
+    { PG_OID_MONEY, PG_OID_MONEY_ARRAY, "money", "money[]" },
+    { PG_OID_TIMETZ, PG_OID_TIMETZ_ARRAY, "timetz", "timetz[]", true },
+    { PG_OID_BIT, PG_OID_BIT_ARRAY, "bit", "bit[]", true },
+    { PG_OID_VARBIT, PG_OID_VARBIT_ARRAY, "varbit", "varbit[]", true },
+    { PG_OID_XID8, PG_OID_XID8_ARRAY, "xid8", "xid8[]", true },
+    { PG_OID_LSN, PG_OID_LSN_ARRAY, "pg_lsn", "pg_lsn[]", true },
+    { PG_OID_TID, PG_OID_TID_ARRAY, "tid", "tid[]", true },
+    { PG_OID_CHAR, PG_OID_CHAR_ARRAY, "\"char\"", "\"char\"[]", true },
+    { PG_OID_XML, PG_OID_XML_ARRAY, "xml", "xml[]", true },
+    { PG_OID_JSONPATH, PG_OID_JSONPATH_ARRAY, "jsonpath", "jsonpath[]", true },
+    { PG_OID_REGPROC, PG_OID_REGPROC_ARRAY, "regproc", "regproc[]", true },
+    { PG_OID_REGPROCEDURE, PG_OID_REGPROCEDURE_ARRAY, "regprocedure", "regprocedure[]", true },
+    { PG_OID_REGOPER, PG_OID_REGOPER_ARRAY, "regoper", "regoper[]", true },
+    { PG_OID_REGOPERATOR, PG_OID_REGOPERATOR_ARRAY, "regoperator", "regoperator[]", true },
+    { PG_OID_REGCLASS, PG_OID_REGCLASS_ARRAY, "regclass", "regclass[]", true },
+    { PG_OID_REGTYPE, PG_OID_REGTYPE_ARRAY, "regtype", "regtype[]", true },
+    { PG_OID_REGROLE, PG_OID_REGROLE_ARRAY, "regrole", "regrole[]", true },
+    { PG_OID_REGNAMESPACE, PG_OID_REGNAMESPACE_ARRAY, "regnamespace", "regnamespace[]", true },
+    { PG_OID_REGCONFIG, PG_OID_REGCONFIG_ARRAY, "regconfig", "regconfig[]", true },
+    { PG_OID_REGDICTIONARY, PG_OID_REGDICTIONARY_ARRAY, "regdictionary", "regdictionary[]", true },
+    { PG_OID_REGCOLLATION, PG_OID_REGCOLLATION_ARRAY, "regcollation", "regcollation[]", true },
+    { PG_OID_OIDVECTOR, PG_OID_OIDVECTOR_ARRAY, "oidvector", "oidvector[]", true },
+    { PG_OID_INT2VECTOR, PG_OID_INT2VECTOR_ARRAY, "int2vector", "int2vector[]", true },
+    { PG_OID_VOID, 0, "void", NULL, true },
 };
 
 /* The row in which `oid` is a type or its array; NULL when there is none. */
@@ -130,6 +159,30 @@ static bool read_int4(arena *a, const pg_cell *cell, void *out)
     return true;
 }
 
+/* Numbers without a sign; reg… are such in binary, names as text. */
+static bool is_oid(pg_oid oid)
+{
+    switch (oid) {
+    case PG_OID_OID:
+    case PG_OID_XID:
+    case PG_OID_CID:
+    case PG_OID_REGPROC:
+    case PG_OID_REGPROCEDURE:
+    case PG_OID_REGOPER:
+    case PG_OID_REGOPERATOR:
+    case PG_OID_REGCLASS:
+    case PG_OID_REGTYPE:
+    case PG_OID_REGROLE:
+    case PG_OID_REGNAMESPACE:
+    case PG_OID_REGCONFIG:
+    case PG_OID_REGDICTIONARY:
+    case PG_OID_REGCOLLATION:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static bool read_int8(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
@@ -139,10 +192,20 @@ static bool read_int8(arena *a, const pg_cell *cell, void *out)
         *(int64_t *)out = (int32_t)pg_get32(cell->bytes.ptr);
     else if (pg_cell_is(cell, PG_OID_INT2, 2))
         *(int64_t *)out = (int16_t)pg_get16(cell->bytes.ptr);
-    else if (pg_cell_is(cell, PG_OID_OID, 4))
+    else if (is_oid(cell->oid) && pg_cell_is(cell, cell->oid, 4))
         *(int64_t *)out = pg_get32(cell->bytes.ptr);
     else
         return false;
+    return true;
+}
+
+static bool read_float4(arena *a, const pg_cell *cell, void *out)
+{
+    (void)a;
+    if (!pg_cell_is(cell, PG_OID_FLOAT4, 4))
+        return false;
+    const uint32_t bits = pg_get32(cell->bytes.ptr);
+    memcpy(out, &bits, sizeof bits);
     return true;
 }
 
@@ -154,11 +217,9 @@ static bool read_float8(arena *a, const pg_cell *cell, void *out)
         memcpy(out, &bits, sizeof bits);
         return true;
     }
-    if (!pg_cell_is(cell, PG_OID_FLOAT4, 4))
-        return false;
-    const uint32_t bits = pg_get32(cell->bytes.ptr);
     float narrow;
-    memcpy(&narrow, &bits, sizeof bits);
+    if (!read_float4(a, cell, &narrow))
+        return false;
     *(double *)out = (double)narrow;
     return true;
 }
@@ -171,6 +232,7 @@ static bool is_text(pg_oid oid)
     case PG_OID_BPCHAR:
     case PG_OID_NAME:
     case PG_OID_JSON:
+    case PG_OID_XML:
     case PG_OID_UNKNOWN:
         return true;
     default:
@@ -178,10 +240,10 @@ static bool is_text(pg_oid oid)
     }
 }
 
-/* jsonb's text, behind the version of its binary format. */
-static bool read_jsonb_text(const pg_cell *cell, str *out)
+/* The text behind the version of a binary format: that of jsonb, and of jsonpath. */
+static bool read_versioned(const pg_cell *cell, pg_oid oid, str *out)
 {
-    if (cell->oid != PG_OID_JSONB || cell->format != PG_BINARY || cell->bytes.len < 1 ||
+    if (cell->oid != oid || cell->format != PG_BINARY || cell->bytes.len < 1 ||
         cell->bytes.ptr[0] != 1)
         return false;
     *out = str_slice(cell->bytes, 1, cell->bytes.len);
@@ -192,7 +254,8 @@ static bool read_text(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
     if (cell->format != PG_TEXT && !is_text(cell->oid))
-        return read_jsonb_text(cell, out);
+        return read_versioned(cell, cell->oid == PG_OID_JSONPATH ? PG_OID_JSONPATH : PG_OID_JSONB,
+                              out);
     *(str *)out = cell->bytes;
     return true;
 }
@@ -229,7 +292,7 @@ static bool read_jsonb(arena *a, const pg_cell *cell, void *out)
     (void)a;
     jsonb *json = out;
     if (cell->oid != PG_OID_JSON)
-        return read_jsonb_text(cell, &json->text);
+        return read_versioned(cell, PG_OID_JSONB, &json->text);
     json->text = cell->bytes;
     return true;
 }
@@ -261,6 +324,20 @@ static bool read_pg_time(arena *a, const pg_cell *cell, void *out)
     if (!pg_cell_is(cell, PG_OID_TIME, 8) || pg_get64(cell->bytes.ptr) > DAY_US)
         return false;
     *(pg_time *)out = (pg_time){ (int64_t)pg_get64(cell->bytes.ptr) };
+    return true;
+}
+
+static bool read_pg_timetz(arena *a, const pg_cell *cell, void *out)
+{
+    (void)a;
+    if (cell->format == PG_TEXT)
+        return cell->oid == PG_OID_TIMETZ && pg_timetz_parse(cell->bytes, out);
+    if (!pg_cell_is(cell, PG_OID_TIMETZ, 12) || pg_get64(cell->bytes.ptr) > DAY_US)
+        return false;
+    const int32_t west_s = (int32_t)pg_get32(cell->bytes.ptr + 8);
+    if (west_s <= -ZONE_S || west_s >= ZONE_S)
+        return false;
+    *(pg_timetz *)out = (pg_timetz){ (int64_t)pg_get64(cell->bytes.ptr), west_s };
     return true;
 }
 
@@ -321,13 +398,24 @@ static bool read_pg_macaddr8(arena *a, const pg_cell *cell, void *out)
     return true;
 }
 
+static bool read_pg_money(arena *a, const pg_cell *cell, void *out)
+{
+    (void)a;
+    if (!pg_cell_is(cell, PG_OID_MONEY, 8))
+        return false;
+    *(pg_money *)out = (pg_money){ (int64_t)pg_get64(cell->bytes.ptr) };
+    return true;
+}
+
 /* --- the public decoders -----------------------------------------------------------------------
  */
 
 PG_DECODERS(bool, bool, PG_OID_BOOL)
 PG_DECODERS(int2, int16_t, PG_OID_INT2)
 PG_DECODERS(int4, int32_t, PG_OID_INT4, PG_OID_INT2)
-PG_DECODERS(int8, int64_t, PG_OID_INT8, PG_OID_INT4, PG_OID_INT2, PG_OID_OID)
+PG_DECODERS(int8, int64_t, PG_OID_INT8, PG_OID_INT4, PG_OID_INT2, PG_OID_OID, PG_OID_XID,
+            PG_OID_CID)
+PG_DECODERS(float4, float, PG_OID_FLOAT4)
 PG_DECODERS(float8, double, PG_OID_FLOAT8, PG_OID_FLOAT4)
 PG_DECODERS(text, str, PG_OID_TEXT, PG_OID_VARCHAR, PG_OID_BPCHAR, PG_OID_NAME, PG_OID_JSON,
             PG_OID_JSONB)
@@ -338,11 +426,13 @@ PG_DECODERS(jsonb, jsonb, PG_OID_JSONB, PG_OID_JSON)
 PG_DECODERS(pg_numeric, pg_numeric, PG_OID_NUMERIC)
 PG_DECODERS(pg_date, pg_date, PG_OID_DATE)
 PG_DECODERS(pg_time, pg_time, PG_OID_TIME)
+PG_DECODERS(pg_timetz, pg_timetz, PG_OID_TIMETZ)
 PG_DECODERS(pg_timestamp, pg_timestamp, PG_OID_TIMESTAMP)
 PG_DECODERS(pg_interval, pg_interval, PG_OID_INTERVAL)
 PG_DECODERS(pg_inet, pg_inet, PG_OID_INET, PG_OID_CIDR)
 PG_DECODERS(pg_macaddr, pg_macaddr, PG_OID_MACADDR)
 PG_DECODERS(pg_macaddr8, pg_macaddr8, PG_OID_MACADDR8)
+PG_DECODERS(pg_money, pg_money, PG_OID_MONEY)
 
 /* --- shapes ----------------------------------------------------------------------------------- */
 

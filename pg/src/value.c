@@ -8,12 +8,133 @@
 #include "value.h"
 
 #include "big_endian.h"
+#include "bits.h"
 #include "network.h"
 #include "numeric.h"
 #include "wire.h"
 
 #define ARRAY_HEADER_BYTES 20
 #define ARRAY_EMPTY_BYTES  12
+
+/* --- types of pg/ ----------------------------------------------------------------------------- */
+
+/* How a type is written that stands in no switch below. `value` points to its C value, which a
+ * pg_value and a list hold alike. */
+typedef struct encoding {
+    pg_oid oid;
+    uint32_t c_bytes;
+    uint32_t wire_bytes;               /* 0: it varies */
+    size_t (*size)(const void *value); /* when it varies */
+    char *(*put)(const void *value, char *at);
+} encoding;
+
+/* 32 bits of whatever type, and 64. */
+static char *put_four(const void *value, char *at)
+{
+    uint32_t bits;
+    memcpy(&bits, value, sizeof bits);
+    return pg_put32(at, bits);
+}
+
+static char *put_eight(const void *value, char *at)
+{
+    uint64_t bits;
+    memcpy(&bits, value, sizeof bits);
+    return pg_put64(at, bits);
+}
+
+static char *put_interval(const void *value, char *at)
+{
+    const pg_interval *interval = value;
+    at = pg_put64(at, (uint64_t)interval->us);
+    at = pg_put32(at, (uint32_t)interval->days);
+    return pg_put32(at, (uint32_t)interval->months);
+}
+
+static char *put_timetz(const void *value, char *at)
+{
+    const pg_timetz *time = value;
+    at = pg_put64(at, (uint64_t)time->us);
+    return pg_put32(at, (uint32_t)time->west_s);
+}
+
+static char *put_macaddr(const void *value, char *at)
+{
+    return pg_put_bytes(at, value, sizeof(pg_macaddr));
+}
+
+static char *put_macaddr8(const void *value, char *at)
+{
+    return pg_put_bytes(at, value, sizeof(pg_macaddr8));
+}
+
+static char *put_tid(const void *value, char *at)
+{
+    const pg_tid *tid = value;
+    return pg_put16(pg_put32(at, tid->block), tid->offset);
+}
+
+static size_t numeric_size(const void *value)
+{
+    return pg_numeric_size(value);
+}
+
+static char *put_numeric(const void *value, char *at)
+{
+    return pg_numeric_put(value, at);
+}
+
+static size_t inet_size(const void *value)
+{
+    return pg_inet_size(value);
+}
+
+static char *put_inet(const void *value, char *at)
+{
+    return pg_inet_put(value, at);
+}
+
+static size_t bits_size(const void *value)
+{
+    return pg_bits_size(value);
+}
+
+static char *put_bits(const void *value, char *at)
+{
+    return pg_bits_put(value, at);
+}
+
+/* NULL for text, and for what is written like it. */
+static const encoding *find_encoding(pg_oid oid)
+{
+    static const encoding ENCODINGS[] = {
+        { PG_OID_NUMERIC, sizeof(pg_numeric), 0, numeric_size, put_numeric },
+        { PG_OID_DATE, sizeof(pg_date), 4, NULL, put_four },
+        { PG_OID_TIMESTAMP, sizeof(pg_timestamp), 8, NULL, put_eight },
+        { PG_OID_TIME, sizeof(pg_time), 8, NULL, put_eight },
+        { PG_OID_INTERVAL, sizeof(pg_interval), 16, NULL, put_interval },
+        { PG_OID_FLOAT4, sizeof(float), 4, NULL, put_four },
+        { PG_OID_INET, sizeof(pg_inet), 0, inet_size, put_inet },
+        { PG_OID_MACADDR, sizeof(pg_macaddr), 6, NULL, put_macaddr },
+        { PG_OID_MACADDR8, sizeof(pg_macaddr8), 8, NULL, put_macaddr8 },
+        { PG_OID_TIMETZ, sizeof(pg_timetz), 12, NULL, put_timetz },
+        { PG_OID_VARBIT, sizeof(pg_bits), 0, bits_size, put_bits },
+        { PG_OID_MONEY, sizeof(pg_money), 8, NULL, put_eight },
+        { PG_OID_XID8, sizeof(pg_xid8), 8, NULL, put_eight },
+        { PG_OID_LSN, sizeof(pg_lsn), 8, NULL, put_eight },
+        { PG_OID_TID, sizeof(pg_tid), 6, NULL, put_tid },
+        { PG_OID_OID, sizeof(uint32_t), 4, NULL, put_four },
+        { PG_OID_XID, sizeof(uint32_t), 4, NULL, put_four },
+        { PG_OID_CID, sizeof(uint32_t), 4, NULL, put_four },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(ENCODINGS); i++) {
+        if (ENCODINGS[i].oid == oid)
+            return &ENCODINGS[i];
+    }
+    return NULL;
+}
+
+/* --- one value -------------------------------------------------------------------------------- */
 
 /* Bytes of a scalar with a fixed size, 0 for the others. */
 static size_t fixed_size(pg_oid oid)
@@ -24,25 +145,85 @@ static size_t fixed_size(pg_oid oid)
     case PG_OID_INT2:
         return 2;
     case PG_OID_INT4:
-    case PG_OID_DATE:
         return 4;
     case PG_OID_INT8:
     case PG_OID_FLOAT8:
     case PG_OID_TIMESTAMPTZ:
-    case PG_OID_TIMESTAMP:
-    case PG_OID_TIME:
         return 8;
     case PG_OID_UUID:
-    case PG_OID_INTERVAL:
         return 16;
-    case PG_OID_MACADDR:
-        return 6;
-    case PG_OID_MACADDR8:
-        return 8;
-    default:
+    case PG_OID_TEXT:
+    case PG_OID_BYTEA:
+    case PG_OID_JSONB:
+    case 0:
         return 0;
+    default:
+        break;
     }
+    const encoding *e = find_encoding(oid);
+    return e ? e->wire_bytes : 0;
 }
+
+static size_t scalar_size(const pg_value *value)
+{
+    const size_t fixed = fixed_size(value->oid);
+    if (fixed)
+        return fixed;
+    switch (value->oid) {
+    case PG_OID_BYTEA:
+        return value->as.bytes.len;
+    case PG_OID_JSONB:
+        return 1 + value->as.text.len;
+    case PG_OID_TEXT:
+    case 0:
+        return value->as.text.len;
+    default:
+        break;
+    }
+    const encoding *e = find_encoding(value->oid);
+    return e ? e->size(&value->as) : value->as.text.len;
+}
+
+static char *put_float8(char *at, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return pg_put64(at, bits);
+}
+
+static char *put_scalar(const pg_value *value, char *at)
+{
+    switch (value->oid) {
+    case PG_OID_BOOL:
+        return pg_put8(at, value->as.boolean);
+    case PG_OID_INT2:
+        return pg_put16(at, (uint16_t)value->as.int2);
+    case PG_OID_INT4:
+        return pg_put32(at, (uint32_t)value->as.int4);
+    case PG_OID_INT8:
+        return pg_put64(at, (uint64_t)value->as.int8);
+    case PG_OID_FLOAT8:
+        return put_float8(at, value->as.float8);
+    case PG_OID_TIMESTAMPTZ:
+        return pg_put64(at, (uint64_t)value->as.instant.us);
+    case PG_OID_UUID:
+        return pg_put_bytes(at, value->as.uuid.bytes, sizeof value->as.uuid.bytes);
+    case PG_OID_BYTEA:
+        return pg_put_bytes(at, value->as.bytes.ptr, value->as.bytes.len);
+    case PG_OID_JSONB:
+        at = pg_put8(at, 1); /* the format's version */
+        return pg_put_bytes(at, value->as.text.ptr, value->as.text.len);
+    case PG_OID_TEXT:
+    case 0:
+        return pg_put_bytes(at, value->as.text.ptr, value->as.text.len);
+    default:
+        break;
+    }
+    const encoding *e = find_encoding(value->oid);
+    return e ? e->put(&value->as, at) : pg_put_bytes(at, value->as.text.ptr, value->as.text.len);
+}
+
+/* --- lists ------------------------------------------------------------------------------------ */
 
 /* The item at `index` of a list, as a value of its own. */
 static pg_value list_item(const pg_value *list, pg_oid element, size_t index)
@@ -52,76 +233,41 @@ static pg_value list_item(const pg_value *list, pg_oid element, size_t index)
     switch (element) {
     case PG_OID_BOOL:
         v.as.boolean = ((const bool *)items)[index];
-        break;
+        return v;
     case PG_OID_INT2:
         v.as.int2 = ((const int16_t *)items)[index];
-        break;
+        return v;
     case PG_OID_INT4:
         v.as.int4 = ((const int32_t *)items)[index];
-        break;
+        return v;
     case PG_OID_INT8:
         v.as.int8 = ((const int64_t *)items)[index];
-        break;
+        return v;
     case PG_OID_FLOAT8:
         v.as.float8 = ((const double *)items)[index];
-        break;
+        return v;
     case PG_OID_TIMESTAMPTZ:
         v.as.instant = ((const timestamptz *)items)[index];
-        break;
+        return v;
     case PG_OID_UUID:
         v.as.uuid = ((const uuid *)items)[index];
-        break;
+        return v;
     case PG_OID_TEXT:
         v.as.text = ((const str *)items)[index];
-        break;
+        return v;
     case PG_OID_JSONB:
         v.as.text = ((const jsonb *)items)[index].text;
-        break;
-    case PG_OID_DATE:
-        v.as.int4 = ((const pg_date *)items)[index].days;
-        break;
-    case PG_OID_TIME:
-        v.as.int8 = ((const pg_time *)items)[index].us;
-        break;
-    case PG_OID_TIMESTAMP:
-        v.as.int8 = ((const pg_timestamp *)items)[index].us;
-        break;
-    case PG_OID_INTERVAL:
-        v.as.interval = ((const pg_interval *)items)[index];
-        break;
-    case PG_OID_INET:
-        v.as.inet = ((const pg_inet *)items)[index];
-        break;
-    case PG_OID_MACADDR:
-        v.as.macaddr = ((const pg_macaddr *)items)[index];
-        break;
-    case PG_OID_MACADDR8:
-        v.as.macaddr8 = ((const pg_macaddr8 *)items)[index];
-        break;
-    case PG_OID_NUMERIC:
-        v.as.numeric = ((const pg_numeric *)items)[index];
-        break;
+        return v;
     case PG_OID_BYTEA:
         v.as.bytes = ((const bytea *)items)[index];
-        break;
+        return v;
     default:
-        unreachable();
+        break;
     }
+    const encoding *e = find_encoding(element);
+    invariant(e != NULL && e->c_bytes <= sizeof v.as);
+    memcpy(&v.as, (const char *)items + index * e->c_bytes, e->c_bytes);
     return v;
-}
-
-static size_t scalar_size(const pg_value *value)
-{
-    const size_t fixed = fixed_size(value->oid);
-    if (fixed)
-        return fixed;
-    if (value->oid == PG_OID_BYTEA)
-        return value->as.bytes.len;
-    if (value->oid == PG_OID_NUMERIC)
-        return pg_numeric_size(&value->as.numeric);
-    if (value->oid == PG_OID_INET)
-        return pg_inet_size(&value->as.inet);
-    return value->as.text.len + (value->oid == PG_OID_JSONB ? 1 : 0);
 }
 
 /* Text without a pointer is NULL. */
@@ -157,55 +303,6 @@ size_t pg_value_size(const pg_value *value)
     const pg_oid element = pg_type_element(value->oid);
     const size_t size = element ? list_size(value, element) : scalar_size(value);
     return size > PG_MESSAGE_BYTES_MAX ? SIZE_MAX : size;
-}
-
-static char *put_float8(char *at, double value)
-{
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return pg_put64(at, bits);
-}
-
-static char *put_scalar(const pg_value *value, char *at)
-{
-    switch (value->oid) {
-    case PG_OID_BOOL:
-        return pg_put8(at, value->as.boolean);
-    case PG_OID_INT2:
-        return pg_put16(at, (uint16_t)value->as.int2);
-    case PG_OID_INT4:
-    case PG_OID_DATE:
-        return pg_put32(at, (uint32_t)value->as.int4);
-    case PG_OID_INT8:
-    case PG_OID_TIME:
-    case PG_OID_TIMESTAMP:
-        return pg_put64(at, (uint64_t)value->as.int8);
-    case PG_OID_FLOAT8:
-        return put_float8(at, value->as.float8);
-    case PG_OID_TIMESTAMPTZ:
-        return pg_put64(at, (uint64_t)value->as.instant.us);
-    case PG_OID_UUID:
-        return pg_put_bytes(at, value->as.uuid.bytes, sizeof value->as.uuid.bytes);
-    case PG_OID_BYTEA:
-        return pg_put_bytes(at, value->as.bytes.ptr, value->as.bytes.len);
-    case PG_OID_INTERVAL:
-        at = pg_put64(at, (uint64_t)value->as.interval.us);
-        at = pg_put32(at, (uint32_t)value->as.interval.days);
-        return pg_put32(at, (uint32_t)value->as.interval.months);
-    case PG_OID_INET:
-        return pg_inet_put(&value->as.inet, at);
-    case PG_OID_MACADDR:
-        return pg_put_bytes(at, value->as.macaddr.bytes, sizeof value->as.macaddr.bytes);
-    case PG_OID_MACADDR8:
-        return pg_put_bytes(at, value->as.macaddr8.bytes, sizeof value->as.macaddr8.bytes);
-    case PG_OID_NUMERIC:
-        return pg_numeric_put(&value->as.numeric, at);
-    case PG_OID_JSONB:
-        at = pg_put8(at, 1); /* the format's version */
-        return pg_put_bytes(at, value->as.text.ptr, value->as.text.len);
-    default:
-        return pg_put_bytes(at, value->as.text.ptr, value->as.text.len);
-    }
 }
 
 static char *put_list(const pg_value *list, pg_oid element, char *at)

@@ -38,6 +38,16 @@ static const pg_oid OIDS[] = {
     PG_OID_CIDR,          PG_OID_CIDR_ARRAY,
     PG_OID_MACADDR,       PG_OID_MACADDR_ARRAY,
     PG_OID_MACADDR8,      PG_OID_MACADDR8_ARRAY,
+    PG_OID_TIMETZ,        PG_OID_TIMETZ_ARRAY,
+    PG_OID_BIT,           PG_OID_BIT_ARRAY,
+    PG_OID_VARBIT,        PG_OID_VARBIT_ARRAY,
+    PG_OID_XID8,          PG_OID_XID8_ARRAY,
+    PG_OID_LSN,           PG_OID_LSN_ARRAY,
+    PG_OID_TID,           PG_OID_TID_ARRAY,
+    PG_OID_MONEY,         PG_OID_MONEY_ARRAY,
+    PG_OID_XID,           PG_OID_REGCLASS,
+    PG_OID_XML,           PG_OID_JSONPATH,
+    PG_OID_CHAR,
 };
 
 #define READERS_OF(name) &shape_type_##name, &shape_type_opt_##name, &shape_type_##name##_list
@@ -118,6 +128,24 @@ READ_AS(pg_interval)
 READ_AS(pg_inet)
 READ_AS(pg_macaddr)
 READ_AS(pg_macaddr8)
+READ_AS(pg_timetz)
+READ_AS(pg_bits)
+READ_AS(pg_xid8)
+READ_AS(pg_lsn)
+READ_AS(pg_tid)
+
+static void read_as_plain(arena *a, const pg_cell *cell)
+{
+    float narrow;
+    double wide;
+    pg_money money;
+    if (error_is_ok(pg_decode_float4(a, cell, &narrow)))
+        invariant(error_is_ok(pg_decode_float8(a, cell, &wide)));
+    if (error_is_ok(pg_decode_pg_money(a, cell, &money))) {
+        const pg_value value = pg_param(money);
+        invariant(str_eq(encode(a, &value), cell->bytes));
+    }
+}
 
 /* Any array is as many cells as its dimensions say. */
 static void read_as_array(arena *a, const pg_cell *cell)
@@ -138,9 +166,10 @@ static void read_as_array(arena *a, const pg_cell *cell)
 }
 
 static void (*const OTHER_READERS[])(arena *a, const pg_cell *cell) = {
-    read_as_array,   read_as_pg_numeric,   read_as_pg_date,
-    read_as_pg_time, read_as_pg_timestamp, read_as_pg_interval,
-    read_as_pg_inet, read_as_pg_macaddr,   read_as_pg_macaddr8,
+    read_as_array,        read_as_pg_numeric,  read_as_pg_date, read_as_pg_time,
+    read_as_pg_timestamp, read_as_pg_interval, read_as_pg_inet, read_as_pg_macaddr,
+    read_as_pg_macaddr8,  read_as_pg_timetz,   read_as_pg_bits, read_as_pg_xid8,
+    read_as_pg_lsn,       read_as_pg_tid,      read_as_plain,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

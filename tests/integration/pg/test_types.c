@@ -1,65 +1,8 @@
 /* Types of pg/ against a real server: random values and specials go out as parameters and come back
  * as text and in the binary form, and what we write of them is what the server writes. */
-#include "tests/support/database.h"
-#include "tests/support/random.h"
-
-#include <string.h>
+#include "round_trip.h"
 
 #define ROUNDS 300
-
-static pg_pool *db;
-
-static int open_pool(void **state)
-{
-    (void)state;
-    return error_is_ok(pg_pool_open(NULL, &db)) ? 0 : -1;
-}
-
-static int close_pool(void **state)
-{
-    (void)state;
-    pg_pool_close(&db);
-    return 0;
-}
-
-/* A value's way: `written` is what we write of `value`. Asks the server for its own text of it, for
- * the value as a column, and for the bytes of its binary form, and wants the same of all. */
-#define ROUND_TRIP(name, sql_type, value, oid_)                                                \
-    do {                                                                                       \
-        const name sent_ = (value);                                                            \
-        pg_rows rows_;                                                                         \
-        name got_;                                                                             \
-        str server_;                                                                           \
-        bytea sent_bytes_;                                                                     \
-        assert_ok(pg_query(db, &rows_,                                                         \
-                           "select format('%s', $1), $1, " sql_type                            \
-                           "_send($1), array[$1, $1] from "                                    \
-                           "(select $1::" sql_type ") as x",                                   \
-                           sent_));                                                            \
-        const str ours_ = name##_format(fiber_arena(), &sent_);                                \
-        assert_ok(pg_get(&rows_, 0, 0, &server_));                                             \
-        assert_str_equal(ours_, server_);                                                      \
-        assert_ok(pg_get(&rows_, 0, 1, &got_));                                                \
-        assert_str_equal(name##_format(fiber_arena(), &got_), server_);                        \
-        assert_ok(pg_get(&rows_, 0, 1, &server_));                                             \
-        assert_str_equal(ours_, server_);                                                      \
-        assert_ok(pg_get(&rows_, 0, 2, &sent_bytes_));                                         \
-        const pg_cell cell_ = { (oid_),                                                        \
-                                PG_BINARY,                                                     \
-                                { (const char *)sent_bytes_.ptr, sent_bytes_.len } };          \
-        assert_ok(pg_decode_##name(fiber_arena(), &cell_, &got_));                             \
-        assert_str_equal(name##_format(fiber_arena(), &got_), server_);                        \
-        name##_list list_;                                                                     \
-        assert_ok(pg_get(&rows_, 0, 3, &list_));                                               \
-        assert_int_equal(list_.count, 2);                                                      \
-        assert_str_equal(name##_format(fiber_arena(), &list_.items[1]), server_);              \
-        pg_rows again_;                                                                        \
-        bool same_;                                                                            \
-        assert_ok(                                                                             \
-            pg_query(db, &again_, "select $1::" sql_type "[] = array[$2, $2]", list_, sent_)); \
-        assert_ok(pg_get(&again_, 0, 0, &same_));                                              \
-        assert_true(same_);                                                                    \
-    } while (0)
 
 static str random_digits(random_state *r, size_t max)
 {
@@ -95,17 +38,6 @@ static void test_numeric_goes_there_and_back(void **state)
     }
 }
 
-/* A random number in a range that is as likely small as large. */
-static int64_t random_between(random_state *r, int64_t least, int64_t most)
-{
-    const uint64_t bits = random_next(r) >> random_below(r, 64);
-    const int64_t value = (int64_t)(random_below(r, 2) ? bits : 0 - bits);
-    if (value >= least && value <= most)
-        return value;
-    const uint64_t span = (uint64_t)most - (uint64_t)least;
-    return (int64_t)((uint64_t)least + random_next(r) % span);
-}
-
 #define DATE_LEAST      (-2451507) /* 4713-01-01 BC, about */
 #define DATE_MOST       2145031948 /* 5874897-12-31 */
 #define TIMESTAMP_LEAST INT64_C(-211810204800000000)
@@ -134,6 +66,42 @@ static void test_time_goes_there_and_back(void **state)
     for (size_t i = 0; i < ROUNDS; i++) {
         const pg_time time = { random_between(&r, 0, INT64_C(86400000000)) };
         ROUND_TRIP(pg_time, "time", time, PG_OID_TIME);
+    }
+}
+
+static void test_timetz_goes_there_and_back(void **state)
+{
+    (void)state;
+    static const pg_timetz SPECIALS[] = {
+        { 0, 0 },
+        { INT64_C(86400000000), 57599 },
+        { INT64_C(86400000000), -57599 },
+        { INT64_C(86399999999), -7200 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(SPECIALS); i++)
+        ROUND_TRIP(pg_timetz, "timetz", SPECIALS[i], PG_OID_TIMETZ);
+    random_state r = random_start();
+    for (size_t i = 0; i < ROUNDS; i++) {
+        const int32_t step = i % 3 == 0 ? 1 : i % 3 == 1 ? 60 : 3600;
+        const int32_t west_s = (int32_t)random_between(&r, -57599, 57599) / step * step;
+        const pg_timetz time = { random_between(&r, 0, INT64_C(86400000000)), west_s };
+        ROUND_TRIP(pg_timetz, "timetz", time, PG_OID_TIMETZ);
+    }
+}
+
+/* A zone's sign is the server's: its offset is to the east. */
+static void test_timetz_is_so_many_seconds_to_the_west(void **state)
+{
+    (void)state;
+    random_state r = random_start();
+    for (size_t i = 0; i < ROUNDS; i++) {
+        const pg_timetz time = { random_between(&r, 0, INT64_C(86399999999)),
+                                 (int32_t)random_between(&r, -57599, 57599) };
+        pg_rows rows;
+        double east_s;
+        assert_ok(pg_query(db, &rows, "select extract(timezone from $1::timetz)::float8", time));
+        assert_ok(pg_get(&rows, 0, 0, &east_s));
+        assert_true((double)-time.west_s == east_s);
     }
 }
 
@@ -170,13 +138,6 @@ static void test_interval_goes_there_and_back(void **state)
         };
         ROUND_TRIP(pg_interval, "interval", span, PG_OID_INTERVAL);
     }
-}
-
-static void random_bytes(random_state *r, uint8_t *out, size_t len)
-{
-    const bool sparse = random_below(r, 2);
-    for (size_t i = 0; i < len; i++)
-        out[i] = sparse && random_below(r, 4) ? 0 : (uint8_t)random_next(r);
 }
 
 static void test_inet_goes_there_and_back(void **state)
@@ -305,6 +266,8 @@ static int run(void)
         cmocka_unit_test(test_numeric_goes_there_and_back),
         cmocka_unit_test(test_date_goes_there_and_back),
         cmocka_unit_test(test_time_goes_there_and_back),
+        cmocka_unit_test(test_timetz_goes_there_and_back),
+        cmocka_unit_test(test_timetz_is_so_many_seconds_to_the_west),
         cmocka_unit_test(test_timestamp_goes_there_and_back),
         cmocka_unit_test(test_interval_goes_there_and_back),
         cmocka_unit_test(test_inet_goes_there_and_back),

@@ -96,6 +96,49 @@ static void test_time_text_and_bytes_agree(void **state)
     TEXT_AND_BYTES(pg_time, PG_OID_TIME, ROWS)
 }
 
+static void test_timetz_text_and_bytes_agree(void **state)
+{
+    (void)state;
+    static const text_row ROWS[] = {
+        { "00:00:00+00", "\0\0\0\0\0\0\0\0\0\0\0\0" },
+        { "00:00:00.000001+02", "\0\0\0\0\0\0\0\1\xFF\xFF\xE3\xE0" },
+        { "00:00:00-03:30", "\0\0\0\0\0\0\0\0\0\0\x31\x38" },
+        { "00:00:00+00:00:01", "\0\0\0\0\0\0\0\0\xFF\xFF\xFF\xFF" },
+        { "24:00:00-15:59:59", "\0\0\0\x14\x1D\xD7\x60\0\0\0\xE0\xFF" },
+        { "24:00:00+15:59:59", "\0\0\0\x14\x1D\xD7\x60\0\xFF\xFF\x1F\1" },
+    };
+    TEXT_AND_BYTES(pg_timetz, PG_OID_TIMETZ, ROWS)
+    static const char *const WRONG[] = {
+        "",
+        "12:00:00",
+        "12:00:00+",
+        "12:00:00+2",
+        "12:00:00+16",
+        "12:00:00 +02",
+        "12:00:00+02:",
+        "12:00:00+02:60",
+        "12:00:00+02:3",
+        "12:00:00+02:00:60",
+        "12:00:00Z",
+        "24:00:01+00",
+        "12:00:00+02:00:00:00",
+        "+02",
+        "12:00:00+-2",
+    };
+    REFUSES(pg_timetz, WRONG)
+    static const char *const BYTES[] = {
+        "\0\0\0\0\0\0\0\0\0\0\xE1\0",               /* 16 hours */
+        "\0\0\0\0\0\0\0\0\xFF\xFF\x1F\0",           /* and the other way */
+        "\0\0\0\x14\x1D\xD7\x60\1\0\0\0\0",         /* past the day */
+        "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\0\0\0\0", /* before it */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(BYTES); i++) {
+        pg_timetz time;
+        const pg_cell cell = { PG_OID_TIMETZ, PG_BINARY, { BYTES[i], 12 } };
+        assert_fails(PG_TYPE_MISMATCH, pg_decode_pg_timetz(NULL, &cell, &time));
+    }
+}
+
 static void test_timestamp_text_and_bytes_agree(void **state)
 {
     (void)state;
@@ -253,6 +296,7 @@ int main(void)
     const struct CMUnitTest group[] = {
         cmocka_unit_test_setup_teardown(test_date_text_and_bytes_agree, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_time_text_and_bytes_agree, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_timetz_text_and_bytes_agree, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_timestamp_text_and_bytes_agree, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_interval_text_and_bytes_agree, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_date_text_that_is_none_is_refused, set_up, tear_down),

@@ -148,6 +148,70 @@ static void test_type_text_format_is_text_for_every_type_and_nothing_else(void *
     assert_ok(pg_decode_text(NULL, &list_cell, &text));
 }
 
+static void test_type_float4_takes_real_only(void **state)
+{
+    (void)state;
+    float value = 7;
+    const pg_cell half = binary(PG_OID_FLOAT4, STR("\x3F\0\0\0"));
+    assert_ok(pg_decode_float4(NULL, &half, &value));
+    assert_true(value == 0.5F);
+    const pg_cell wide = binary(PG_OID_FLOAT8, STR("\x3F\xE0\0\0\0\0\0\0"));
+    assert_fails(PG_TYPE_MISMATCH, pg_decode_float4(NULL, &wide, &value));
+    assert_true(value == 0.5F);
+}
+
+static void test_type_money_has_no_text(void **state)
+{
+    (void)state;
+    pg_money money;
+    str text;
+    const pg_cell cents = binary(PG_OID_MONEY, STR("\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFE"));
+    assert_ok(pg_decode_pg_money(NULL, &cents, &money));
+    assert_true(money.cents == -2);
+    assert_fails(PG_TYPE_MISMATCH, pg_decode_text(NULL, &cents, &text));
+    const pg_cell written = { PG_OID_MONEY, PG_TEXT, STR("$1.00") };
+    assert_fails(PG_TYPE_MISMATCH, pg_decode_pg_money(NULL, &written, &money));
+    const pg_cell short_cell = binary(PG_OID_MONEY, STR("\0\0\0\1"));
+    assert_fails(PG_TYPE_MISMATCH, pg_decode_pg_money(NULL, &short_cell, &money));
+}
+
+static void test_type_text_of_xml_and_jsonpath_is_read_from_binary(void **state)
+{
+    (void)state;
+    str text;
+    const pg_cell xml = binary(PG_OID_XML, STR("<a/>"));
+    assert_ok(pg_decode_text(NULL, &xml, &text));
+    assert_str_equal(text, STR("<a/>"));
+    const pg_cell path = binary(PG_OID_JSONPATH, STR("\1$"));
+    assert_ok(pg_decode_text(NULL, &path, &text));
+    assert_str_equal(text, STR("$"));
+    const pg_cell version = binary(PG_OID_JSONPATH, STR("\2$"));
+    assert_fails(PG_TYPE_MISMATCH, pg_decode_text(NULL, &version, &text));
+    const pg_cell empty = binary(PG_OID_JSONPATH, STR(""));
+    assert_fails(PG_TYPE_MISMATCH, pg_decode_text(NULL, &empty, &text));
+    jsonb json;
+    assert_fails(PG_TYPE_MISMATCH, pg_decode_jsonb(NULL, &path, &json));
+}
+
+static void test_type_nobody_has_heard_of_is_text_or_a_mismatch(void **state)
+{
+    (void)state;
+    str text;
+    opt_text none;
+    const pg_cell as_text = { 60000, PG_TEXT, STR("happy") };
+    assert_ok(pg_decode_text(NULL, &as_text, &text));
+    assert_str_equal(text, STR("happy"));
+    const pg_cell as_bytes = binary(60000, STR("\0\1"));
+    assert_fails(PG_TYPE_MISMATCH, pg_decode_text(NULL, &as_bytes, &text));
+    const pg_cell null = binary(60000, STR_NONE);
+    assert_ok(pg_decode_opt_text(NULL, &null, &none));
+    assert_true(none.is_null);
+    pg_array array;
+    const pg_cell labels = { 60001, PG_TEXT, STR("{sad,NULL}") };
+    assert_ok(pg_decode_pg_array(&memory, &labels, &array));
+    assert_int_equal(array.count, 2);
+}
+
 static void test_type_bytes_instants_uuids_and_json(void **state)
 {
     (void)state;
@@ -460,7 +524,7 @@ static void test_type_catalog_knows_types_and_their_arrays(void **state)
     assert_string_equal(pg_type_name(PG_OID_INT8), "int8");
     assert_string_equal(pg_type_name(PG_OID_TEXT_ARRAY), "text[]");
     assert_string_equal(pg_type_name(PG_OID_NUMERIC), "numeric");
-    assert_string_equal(pg_type_name(600), "type");
+    assert_string_equal(pg_type_name(60000), "type");
     assert_string_equal(pg_type_name(0), "type");
     assert_int_equal(pg_type_format(PG_OID_INT8), PG_BINARY);
     assert_int_equal(pg_type_format(PG_OID_JSONB_ARRAY), PG_BINARY);
@@ -499,6 +563,10 @@ int main(void)
         TEST(test_type_integers_widen_and_never_narrow),
         TEST(test_type_float8_takes_all_values_of_both_widths),
         TEST(test_type_text_is_a_view_of_every_textual_column),
+        TEST(test_type_float4_takes_real_only),
+        TEST(test_type_money_has_no_text),
+        TEST(test_type_text_of_xml_and_jsonpath_is_read_from_binary),
+        TEST(test_type_nobody_has_heard_of_is_text_or_a_mismatch),
         TEST(test_type_text_format_is_text_for_every_type_and_nothing_else),
         TEST(test_type_bytes_instants_uuids_and_json),
         TEST(test_type_every_column_fits_exactly_its_readers),

@@ -72,6 +72,8 @@ static void test_value_numbers_are_in_network_order(void **state)
     assert_encodes(INT32_MIN, PG_OID_INT4, STR("\x80\0\0\0"));
     assert_encodes((int64_t)0x0102030405060708, PG_OID_INT8, STR("\1\2\3\4\5\6\7\x08"));
     assert_encodes(INT64_MIN, PG_OID_INT8, STR("\x80\0\0\0\0\0\0\0"));
+    assert_encodes(0.5F, PG_OID_FLOAT4, STR("\x3F\0\0\0"));
+    assert_encodes((pg_money){ -2 }, PG_OID_MONEY, STR("\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFE"));
     assert_encodes(-2.5, PG_OID_FLOAT8, STR("\xC0\x04\0\0\0\0\0\0"));
     assert_encodes(-0.0, PG_OID_FLOAT8, STR("\x80\0\0\0\0\0\0\0"));
     assert_encodes((double)INFINITY, PG_OID_FLOAT8, STR("\x7F\xF0\0\0\0\0\0\0"));
@@ -111,6 +113,8 @@ static void test_value_null_keeps_its_type(void **state)
     assert_encodes((opt_int2){ 0 }, PG_OID_INT2, STR_NONE);
     assert_encodes((opt_int4){ 0 }, PG_OID_INT4, STR_NONE);
     assert_encodes((opt_int8){ 0 }, PG_OID_INT8, STR_NONE);
+    assert_encodes((opt_float4){ 0 }, PG_OID_FLOAT4, STR_NONE);
+    assert_encodes((opt_pg_bits){ 0 }, PG_OID_VARBIT, STR_NONE);
     assert_encodes((opt_float8){ 0 }, PG_OID_FLOAT8, STR_NONE);
     assert_encodes((opt_text){ .is_null = true }, PG_OID_TEXT, STR_NONE);
     assert_encodes((opt_bytea){ 0 }, PG_OID_BYTEA, STR_NONE);

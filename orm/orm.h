@@ -14,6 +14,9 @@
  * another table do not compile. Conditions, orders and changes live in the fiber's arena, and so
  * does everything that is returned.
  *
+ * Statements are counted and logged by the table and what is done: "notes.find", "notes.insert"
+ * (see PG_NAMED).
+ *
  * Columns are named as the fields are; a field of type opt_X is a column that may be NULL. What the
  * database sends that a field cannot hold is PG_TYPE_MISMATCH. */
 #ifndef ORM_ORM_H
@@ -44,7 +47,8 @@ extern const error_kind ORM_BAD_CURSOR; /* INVALID: not a cursor of this list */
         const orm_change *node; /* NULL: none */                                                   \
     } name_##_change;                                                                              \
     UNUSED static const orm_table name_##_table = { { table_, sizeof(table_) - 1 },                \
-                                                    name_##_shape };                               \
+                                                    name_##_shape,                                 \
+                                                    ORM_STATEMENTS_(table_) };                     \
     UNUSED static name_##_filter name_##_join(orm_operator op_, const name_##_filter *items_,      \
                                               size_t count_)                                       \
     {                                                                                              \
@@ -189,10 +193,30 @@ extern const error_kind ORM_BAD_CURSOR; /* INVALID: not a cursor of this list */
 
 /* --- what the macros expand to ---------------------------------------------------------------- */
 
+/* What statements are counted and logged by. */
+typedef enum orm_operation {
+    ORM_FIND = 0, /* orm_get, too */
+    ORM_LIST,
+    ORM_PAGE,
+    ORM_COUNT,
+    ORM_INSERT,
+    ORM_UPDATE,
+    ORM_UPDATE_ALL,
+    ORM_DELETE,
+    ORM_DELETE_ALL,
+    ORM_OPERATIONS
+} orm_operation;
+
 typedef struct orm_table {
     str name;
     shape_fn *shape;
+    const char *statements[ORM_OPERATIONS]; /* "notes.find": see PG_NAMED */
 } orm_table;
+#define ORM_STATEMENTS_(table_)                                                            \
+    {                                                                                      \
+        table_ ".find", table_ ".list", table_ ".page", table_ ".count", table_ ".insert", \
+            table_ ".update", table_ ".update_all", table_ ".delete", table_ ".delete_all" \
+    }
 
 typedef enum orm_operator {
     ORM_EQ = 1,

@@ -55,11 +55,12 @@ typedef struct pg_pool_stats {
 /* A copy of them, as of now. */
 pg_pool_stats pg_pool_stats_of(const pg_pool *pool);
 
-/* What the pools of a worker count: queries, connections, who waits. For http_app.metrics. */
+/* What the pools of a worker count: queries, connections, who waits; for each name of a statement
+ * time, rows and errors; errors by SQLSTATE. For http_app.metrics. */
 extern const metrics_table PG_METRICS;
 
 /* Environment variables of pg/: DATABASE_URL, PG_POOL_MAX, PG_READ_ONLY_MAX, PG_ACQUIRE_TIMEOUT,
- * PG_CONNECT_TIMEOUT. */
+ * PG_CONNECT_TIMEOUT, PG_SLOW_QUERY, PG_LOG_PARAMETERS. */
 extern const config_entry PG_SETTINGS[];
 
 /* --- queries --------------------------------------------------------------------------------- */
@@ -99,12 +100,36 @@ static inline pg_target pg_target_same(pg_target target)
              : pg_target_tx, pg_target \
              : pg_target_same)(on)
 
-/* SQL as a string literal, another NUL-terminated text, or a str. */
-#define PG_SQL(sql) _Generic((sql), str : pg_sql_str, default : str_from_c)(sql)
-static inline str pg_sql_str(str sql)
+/* A statement's text, and the name that metrics and logs have for it; NULL: none. The name is a
+ * constant, or lives as long as the program. */
+typedef struct pg_sql {
+    str text;
+    const char *name;
+} pg_sql;
+/* A statement with a name, both string literals, wherever SQL is taken:
+ *
+ *   TRY(pg_query(db, &rows, PG_NAMED("notes.list", "select id, title from notes"), id));
+ *
+ * Time, rows and errors are counted for each name (see PG_METRICS). 256 of them are told apart in a
+ * program; what comes later counts as "other". */
+#define PG_NAMED(name_, text_) ((pg_sql){ { "" text_, sizeof(text_) - 1 }, "" name_ })
+
+/* What PG_SQL expands to. */
+static inline pg_sql pg_sql_of_c(const char *text)
+{
+    return (pg_sql){ str_from_c(text), NULL };
+}
+static inline pg_sql pg_sql_of_str(str text)
+{
+    return (pg_sql){ text, NULL };
+}
+static inline pg_sql pg_sql_same(pg_sql sql)
 {
     return sql;
 }
+/* SQL as a string literal, another NUL-terminated text, a str, or a pg_sql. */
+#define PG_SQL(sql) \
+    _Generic((sql), str : pg_sql_of_str, pg_sql : pg_sql_same, default : pg_sql_of_c)(sql)
 
 /* Parameters of a statement, in order. */
 typedef struct pg_values {
@@ -143,11 +168,11 @@ typedef struct pg_rows {
  *   owns    rows live in the fiber's arena */
 #define pg_query(on, rows, sql, ...) \
     pg_query_values(PG_TARGET(on), PG_SQL(sql), PG_VALUES(__VA_ARGS__), (rows))
-YIELDS error pg_query_values(pg_target on, str sql, pg_values values, pg_rows *rows);
+YIELDS error pg_query_values(pg_target on, pg_sql sql, pg_values values, pg_rows *rows);
 /* The same for statements without rows of interest. `affected` (may be NULL): rows changed. */
 #define pg_execute(on, affected, sql, ...) \
     pg_execute_values(PG_TARGET(on), PG_SQL(sql), PG_VALUES(__VA_ARGS__), (affected))
-YIELDS error pg_execute_values(pg_target on, str sql, pg_values values, uint64_t *affected);
+YIELDS error pg_execute_values(pg_target on, pg_sql sql, pg_values values, uint64_t *affected);
 /* Several statements in one text, as psql would run them: for migrations. No parameters, no rows.
  * Only in a transaction, so that all of it happens or nothing.
  *   fails  as pg_query; PG_INVALID_ARGUMENT when the text itself ended the transaction, whatever
@@ -176,7 +201,7 @@ pg_batch *pg_batch_new(void);
     pg_batch_add((batch), PG_SQL(sql), PG_VALUES(__VA_ARGS__), (rows), NULL)
 #define pg_batch_execute(batch, affected, sql, ...) \
     pg_batch_add((batch), PG_SQL(sql), PG_VALUES(__VA_ARGS__), NULL, (affected))
-void pg_batch_add(pg_batch *batch, str sql, pg_values values, pg_rows *rows, uint64_t *affected);
+void pg_batch_add(pg_batch *batch, pg_sql sql, pg_values values, pg_rows *rows, uint64_t *affected);
 /* How many were added. */
 size_t pg_batch_count(const pg_batch *batch);
 
@@ -229,7 +254,7 @@ typedef struct pg_cursor pg_cursor;
  *   fails   as pg_query */
 #define pg_cursor_open(on, cursor, sql, ...) \
     pg_cursor_open_values(PG_TARGET(on), PG_SQL(sql), PG_VALUES(__VA_ARGS__), (cursor))
-YIELDS error pg_cursor_open_values(pg_target on, str sql, pg_values values, pg_cursor **out);
+YIELDS error pg_cursor_open_values(pg_target on, pg_sql sql, pg_values values, pg_cursor **out);
 /* The next rows, some hundred KiB of them, and none at the end. They live until the next call or
  * the cursor's end.
  *   yields  until they are there
@@ -259,8 +284,8 @@ typedef struct pg_copy pg_copy;
  *   fails   as pg_query; PG_INVALID_ARGUMENT when the statement is another one */
 #define pg_copy_in(on, copy, sql)  pg_copy_in_sql(PG_TARGET(on), PG_SQL(sql), (copy))
 #define pg_copy_out(on, copy, sql) pg_copy_out_sql(PG_TARGET(on), PG_SQL(sql), (copy))
-YIELDS error pg_copy_in_sql(pg_target on, str sql, pg_copy **out);
-YIELDS error pg_copy_out_sql(pg_target on, str sql, pg_copy **out);
+YIELDS error pg_copy_in_sql(pg_target on, pg_sql sql, pg_copy **out);
+YIELDS error pg_copy_out_sql(pg_target on, pg_sql sql, pg_copy **out);
 /* Sends bytes of the COPY's format; rows may begin and end anywhere in them.
  *   yields  while the server has not taken what came before
  *   fails   as pg_query: what the server has found wrong so far */

@@ -202,7 +202,7 @@ error orm_page_rows(pg_target on, const orm_table *table, page_query query, orm_
     *next = (opt_text){ .is_null = true };
     TRY(query.invalid);
     invariant(query.limit > 0 && query.limit <= PAGE_LIMIT_MAX);
-    orm_sql_init(&sql, table);
+    orm_sql_init(&sql, table, ORM_PAGE);
     order = total_order(sql.shape, order);
     TRY(put_page(&sql, query, order, filter));
     TRY(orm_sql_query(&sql, on, &rows));

@@ -10,9 +10,10 @@
 #define TEXT_BYTES_MAX ((size_t)1 << 20)
 #define VALUES_FIRST   16
 
-void orm_sql_init(orm_sql *sql, const orm_table *table)
+void orm_sql_init(orm_sql *sql, const orm_table *table, orm_operation operation)
 {
-    *sql = (orm_sql){ .table = table, .shape = table->shape() };
+    *sql =
+        (orm_sql){ .table = table, .shape = table->shape(), .name = table->statements[operation] };
     buf_init_arena(&sql->text, fiber_arena(), TEXT_BYTES_MAX);
 }
 
@@ -168,15 +169,15 @@ static error check(const orm_sql *sql)
 error orm_sql_query(const orm_sql *sql, pg_target on, pg_rows *rows)
 {
     TRY(check(sql));
-    return pg_query_values(on, buf_str(&sql->text), (pg_values){ sql->values, sql->value_count },
-                           rows);
+    return pg_query_values(on, (pg_sql){ buf_str(&sql->text), sql->name },
+                           (pg_values){ sql->values, sql->value_count }, rows);
 }
 
 error orm_sql_execute(const orm_sql *sql, pg_target on, uint64_t *affected)
 {
     TRY(check(sql));
-    return pg_execute_values(on, buf_str(&sql->text), (pg_values){ sql->values, sql->value_count },
-                             affected);
+    return pg_execute_values(on, (pg_sql){ buf_str(&sql->text), sql->name },
+                             (pg_values){ sql->values, sql->value_count }, affected);
 }
 
 const shape_field *orm_field(const shape *of, uint32_t offset)

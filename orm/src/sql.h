@@ -9,6 +9,7 @@
 typedef struct orm_sql {
     const orm_table *table;
     const shape *shape;
+    const char *name; /* of the statement */
     buf text;
     pg_value *values;
     size_t value_count;
@@ -16,7 +17,7 @@ typedef struct orm_sql {
     bool too_deep; /* a filter is nested deeper than ORM_FILTER_DEPTH_MAX: it will not run */
 } orm_sql;
 
-void orm_sql_init(orm_sql *sql, const orm_table *table);
+void orm_sql_init(orm_sql *sql, const orm_table *table, orm_operation operation);
 void orm_sql_put(orm_sql *sql, str text);
 /* A name in double quotes; "schema.table" is two. */
 void orm_sql_put_name(orm_sql *sql, str name);

@@ -34,7 +34,7 @@ error orm_find_row(pg_target on, const orm_table *table, void *out, bool *known,
     orm_sql sql;
     pg_rows rows;
     *known = false;
-    orm_sql_init(&sql, table);
+    orm_sql_init(&sql, table, ORM_FIND);
     put_select(&sql);
     orm_sql_put_where(&sql, filter);
     orm_sql_put_limit(&sql, 2);
@@ -62,7 +62,7 @@ error orm_list_rows(pg_target on, const orm_table *table, orm_order order, uint3
     pg_rows rows;
     *count = 0;
     *items = NULL;
-    orm_sql_init(&sql, table);
+    orm_sql_init(&sql, table, ORM_LIST);
     put_select(&sql);
     orm_sql_put_where(&sql, filter);
     orm_sql_put_order(&sql, order);
@@ -80,7 +80,7 @@ error orm_count_rows(pg_target on, const orm_table *table, const orm_filter *fil
 {
     orm_sql sql;
     pg_rows rows;
-    orm_sql_init(&sql, table);
+    orm_sql_init(&sql, table, ORM_COUNT);
     orm_sql_put(&sql, STR("select count(*) from "));
     orm_sql_put_table(&sql);
     orm_sql_put_where(&sql, filter);
@@ -138,7 +138,7 @@ error orm_insert_row(pg_target on, const orm_table *table, void *row)
 {
     orm_sql sql;
     pg_rows rows;
-    orm_sql_init(&sql, table);
+    orm_sql_init(&sql, table, ORM_INSERT);
     put_insert(&sql, row);
     put_returning(&sql);
     TRY(orm_sql_query(&sql, on, &rows));
@@ -219,7 +219,7 @@ error orm_update_row(pg_target on, const orm_table *table, void *out, const orm_
 {
     orm_sql sql;
     pg_rows rows;
-    orm_sql_init(&sql, table);
+    orm_sql_init(&sql, table, ORM_UPDATE);
     TRY(check_one_row(&sql, filter));
     if (!changes)
         return orm_get_row(on, table, out, filter);
@@ -237,7 +237,7 @@ error orm_update_rows(pg_target on, const orm_table *table, uint64_t *affected,
         *affected = 0;
     if (!changes)
         return OK;
-    orm_sql_init(&sql, table);
+    orm_sql_init(&sql, table, ORM_UPDATE_ALL);
     put_update(&sql, filter, changes);
     return orm_sql_execute(&sql, on, affected);
 }
@@ -253,7 +253,7 @@ error orm_delete_row(pg_target on, const orm_table *table, const orm_filter *fil
 {
     orm_sql sql;
     uint64_t affected;
-    orm_sql_init(&sql, table);
+    orm_sql_init(&sql, table, ORM_DELETE);
     TRY(check_one_row(&sql, filter));
     put_delete(&sql, filter);
     TRY(orm_sql_execute(&sql, on, &affected));
@@ -264,7 +264,7 @@ error orm_delete_rows(pg_target on, const orm_table *table, uint64_t *affected,
                       const orm_filter *filter)
 {
     orm_sql sql;
-    orm_sql_init(&sql, table);
+    orm_sql_init(&sql, table, ORM_DELETE_ALL);
     put_delete(&sql, filter);
     return orm_sql_execute(&sql, on, affected);
 }

@@ -3,8 +3,10 @@
  * tell any more whose answer is whose. */
 #include "hub.h"
 #include "pool.h"
+#include "watch.h"
 
 #include "core/log.h"
+#include "core/loop.h"
 
 #include <string.h>
 
@@ -42,6 +44,7 @@ static void add_row(pg_conn *c, const pg_request *r, str body)
         result->first = row;
     result->last = row;
     result->count++;
+    result->bytes += body.len;
 }
 
 static void statement_described(pg_conn *c, pg_request *r, str body, bool has_columns)
@@ -118,6 +121,7 @@ static void server_error(pg_conn *c, pg_request *r, str body)
         pg_conn_violation(c, "a malformed error");
         return;
     }
+    pg_watch_server_error(&report);
     if (pg_report_is_fatal(&report))
         pg_report_text(&report, c->why, sizeof c->why);
     if (!r)
@@ -157,12 +161,24 @@ static void ready_for_query(pg_conn *c, pg_request *r, str body)
         pg_pool_serve(c->pool);
 }
 
-static void notice(str body)
+/* Warnings are logged, and what is less with the details of everything. */
+static void notice(pg_conn *c, str body)
 {
     pg_report report;
-    if (pg_report_read(body, &report) && str_eq(report.severity, STR("WARNING")))
-        log_warn("pg notice", LOG_STR("sqlstate", report.sqlstate),
-                 LOG_STR("text", report.message));
+    uint64_t kept_back;
+    pg_pool *pool = c->pool;
+    pg_pool_count(pool, PG_METRIC_NOTICES, 1);
+    if (!pg_report_read(body, &report))
+        return;
+    const log_level level = str_eq(report.severity, STR("WARNING")) ? LOG_WARN : LOG_DEBUG;
+    if (!log_enabled(level) || !pg_pace_take(&pool->notices, loop_now_ms(pool->loop), &kept_back))
+        return;
+    const log_field fields[] = {
+        LOG_STR("severity", report.severity),   LOG_STR("sqlstate", report.sqlstate),
+        LOG_STR("text", report.message),        LOG_STR("host", pg_host_text(c->host)),
+        LOG_UINT("process", c->cancel.process), LOG_UINT("kept_back", kept_back)
+    };
+    log_write(level, "pg notice", fields, ARRAY_LEN(fields) - (kept_back == 0));
 }
 
 static void parameter_status(pg_conn *c, str body)
@@ -355,7 +371,7 @@ void pg_conn_answer(pg_conn *c, const pg_message *m)
     pg_request *r = pg_request_oldest(c);
     switch (m->type) {
     case PG_MSG_NOTICE:
-        notice(m->body);
+        notice(c, m->body);
         break;
     case PG_MSG_PARAMETER_STATUS:
         parameter_status(c, m->body);

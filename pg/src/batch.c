@@ -1,5 +1,6 @@
 /* Several statements of one fiber at once: collected first, then sent together. */
 #include "query.h"
+#include "watch.h"
 
 #include "core/arena.h"
 
@@ -15,7 +16,7 @@ pg_batch *pg_batch_new(void)
     return ARENA_NEW(fiber_arena(), pg_batch);
 }
 
-void pg_batch_add(pg_batch *b, str sql, pg_values values, pg_rows *rows, uint64_t *affected)
+void pg_batch_add(pg_batch *b, pg_sql sql, pg_values values, pg_rows *rows, uint64_t *affected)
 {
     arena *a = fiber_arena();
     if (b->count == b->capacity) {
@@ -28,7 +29,7 @@ void pg_batch_add(pg_batch *b, str sql, pg_values values, pg_rows *rows, uint64_
     for (size_t i = 0; i < values.count; i++)
         copies[i] = values.items[i];
     pg_call *call = &b->calls[b->count++];
-    *call = (pg_call){ .sql = sql, .values = { copies, values.count } };
+    *call = (pg_call){ .sql = sql.text, .name = sql.name, .values = { copies, values.count } };
     call->rows = rows;
     call->affected = affected;
 }
@@ -51,14 +52,32 @@ static error check(const pg_batch *b)
     return OK;
 }
 
+static bool has_names(const pg_batch *b)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->calls[i].name)
+            return true;
+    }
+    return false;
+}
+
+static error run_all(pg_target on, const pg_run *run, pg_batch *b)
+{
+    pg_watch w;
+    pg_watch_begin(&w, on.pool, b->calls, has_names(b));
+    const error e = on.tx ? pg_tx_run(on.tx, run->sync_each, b->calls, b->count)
+                          : pg_run_on_pool(on.pool, run, b->calls, b->count);
+    b->calls[0].watch = NULL;
+    pg_watch_end(&w, b->calls, b->count, e);
+    return e;
+}
+
 error pg_batch_run_on(pg_target on, pg_batch *b)
 {
     TRY(check(b));
     if (b->count == 0)
         return OK;
-    const pg_run run = { .lane = pg_lane_of(on) };
-    const error e = on.tx ? pg_tx_run(on.tx, false, b->calls, b->count)
-                          : pg_run_on_pool(on.pool, &run, b->calls, b->count);
+    const error e = run_all(on, &(pg_run){ .lane = pg_lane_of(on) }, b);
     b->undone = e.kind != NULL;
     return e;
 }
@@ -84,9 +103,9 @@ error pg_pipeline_run_on(pg_target on, pg_batch *b)
     TRY(check(b));
     if (b->count == 0)
         return OK;
+    const error e = run_all(on, &run, b);
     if (on.tx)
-        return pg_tx_run(on.tx, true, b->calls, b->count);
-    const error e = pg_run_on_pool(on.pool, &run, b->calls, b->count);
+        return e;
     if (!run_stale_again(on.pool, &run, b))
         return e;
     for (size_t i = 0; i < b->count; i++)

@@ -143,6 +143,7 @@ static bool send_cancel(pg_conn *c)
         stream_connect(c->pool->loop, &to, &CANCEL_STREAM, &options, c, &c->cancel.stream).kind)
         return false;
     pg_conn_keep(c);
+    pg_pool_count(c->pool, PG_METRIC_CANCELS, 1);
     c->cancel.tls = c->stream && stream_is_tls(c->stream);
     if (c->cancel.tls && c->pool->info.ssl.direct && !start_tls(c))
         stream_abort(c->cancel.stream);

@@ -168,10 +168,13 @@ static size_t on_data(stream *s, str bytes)
 {
     pg_conn *c = stream_owner(s);
     size_t used = bytes.len;
+    if (bytes.len > c->unused_bytes)
+        pg_pool_count(c->pool, PG_METRIC_BYTES_RECEIVED, (int64_t)(bytes.len - c->unused_bytes));
     if (c->state == PG_CONN_OPENING)
         used = opening_data(c, bytes);
     else if (c->state == PG_CONN_READY)
         used = ready_data(c, bytes);
+    c->unused_bytes = bytes.len - used;
     if (!stream_at_end(s))
         return used;
     c->all_read = used == bytes.len;
@@ -274,6 +277,7 @@ void pg_conn_restart(pg_conn *c)
     c->all_read = c->auth_begun = false;
     c->in_hot_standby = c->begins_read_only = PG_KNOWN_NOT;
     c->cancel.process = c->cancel.key_bytes = 0;
+    c->unused_bytes = 0;
 }
 
 void pg_conn_start(pg_conn *c)
@@ -297,6 +301,7 @@ error pg_conn_write_sized(pg_conn *c, size_t bytes, pg_write_fn *write, const vo
     pg_writer w = { .at = at };
     write(&w, arg);
     invariant(w.bytes == bytes);
+    pg_pool_count(c->pool, PG_METRIC_BYTES_SENT, (int64_t)bytes);
     if (big)
         stream_write_block(c->stream, big, (str){ at, bytes });
     else

@@ -47,6 +47,7 @@ struct pg_conn {
     list held;           /* to be sent in batches, see request.c */
     loop_task dispatch;
     uint32_t batches;   /* sent, and not yet answered */
+    uint32_t in_flight; /* requests that are */
     uint32_t load;      /* fibers that use it now */
     uint32_t abandoned; /* requests whose fibers have stopped waiting: the server still works */
     pg_cancel cancel;
@@ -55,8 +56,9 @@ struct pg_conn {
     pg_statement_cache statements;
     uint32_t portals; /* made so far, for their names */
     char tx_status;
-    size_t skip_bytes; /* of a row too long to keep */
-    char why[256];     /* what the server said before it closed */
+    size_t skip_bytes;   /* of a row too long to keep */
+    size_t unused_bytes; /* received and counted, and not yet a whole message */
+    char why[256];       /* what the server said before it closed */
     /* opening */
     fiber *opener; /* NULL when it has ended */
     fiber *reader; /* the opener, while it waits for a message or for the stream */

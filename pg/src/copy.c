@@ -8,6 +8,9 @@
  * it at once, and is what the next call says. A copy whose scope ends before it is finished is
  * refused to the server (CopyFail), or dropped: it leaves no trace, and its connection is good. */
 #include "query.h"
+#include "watch.h"
+
+#include "core/loop.h"
 
 #define WRITE_BYTES_MAX ((size_t)32 << 10)  /* of one message */
 #define READ_BYTES_HIGH ((size_t)256 << 10) /* kept for the reader, past which the server waits */
@@ -17,6 +20,8 @@ struct pg_copy {
     pg_tx *tx;
     pg_tx *own; /* the same, begun for it; NULL: somebody else's */
     fiber *waiter;
+    const char *name; /* of the statement; NULL: none */
+    uint64_t began_us;
     pg_result result;
     bool opened;
     bool takes_data;
@@ -178,17 +183,26 @@ static error start(pg_copy *c, pg_target on, str sql)
     return c->ended ? end_error(c) : OK;
 }
 
-static error open_copy(pg_target on, str sql, bool takes_data, pg_copy **out)
+static void count(const pg_copy *c, error e)
+{
+    const pg_call call = { .name = c->name, .result = c->result };
+    if (c->tx)
+        pg_watch_count(c->tx->pool, &call, c->began_us, e);
+}
+
+static error open_copy(pg_target on, pg_sql sql, bool takes_data, pg_copy **out)
 {
     *out = NULL;
-    TRY(pg_check_call(sql, (pg_values){ 0 }));
+    TRY(pg_check_call(sql.text, (pg_values){ 0 }));
     pg_copy *c = ARENA_NEW(fiber_arena(), pg_copy);
     c->tx = on.tx;
+    c->name = sql.name;
+    c->began_us = loop_now_us(loop_self());
     c->ended = true;
     c->result.arena = fiber_arena();
     buf_init(&c->came, READ_BYTES_MAX);
     buf_init(&c->given, READ_BYTES_MAX);
-    error e = start(c, on, sql);
+    error e = start(c, on, sql.text);
     if (!e.kind && c->takes_data != takes_data)
         e = error_set(&PG_INVALID_ARGUMENT, "a COPY in the other direction");
     if (!e.kind) {
@@ -196,18 +210,19 @@ static error open_copy(pg_target on, str sql, bool takes_data, pg_copy **out)
         *out = c;
         return OK;
     }
+    count(c, e);
     if (c->tx)
         give_up(c);
     const error undone = pg_rollback(&c->own);
     return e.kind ? e : undone;
 }
 
-error pg_copy_in_sql(pg_target on, str sql, pg_copy **out)
+error pg_copy_in_sql(pg_target on, pg_sql sql, pg_copy **out)
 {
     return open_copy(on, sql, true, out);
 }
 
-error pg_copy_out_sql(pg_target on, str sql, pg_copy **out)
+error pg_copy_out_sql(pg_target on, pg_sql sql, pg_copy **out)
 {
     return open_copy(on, sql, false, out);
 }
@@ -313,6 +328,7 @@ error pg_copy_finish(pg_copy **owner, uint64_t *affected)
     pg_tx_note(c->tx, &c->result);
     const error e = end_error(c);
     pg_tx *own = c->own;
+    count(c, e);
     if (!e.kind && affected)
         *affected = c->result.affected;
     scope_disarm(&c->left);

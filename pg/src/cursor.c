@@ -3,6 +3,7 @@
  *
  * How many rows a piece has follows from the size of those before it. */
 #include "query.h"
+#include "watch.h"
 
 #include <stdio.h>
 
@@ -15,6 +16,7 @@ struct pg_cursor {
     pg_tx *tx;
     pg_tx *own; /* the same, begun for it; NULL: somebody else's */
     pg_statement *statement;
+    const char *name; /* of the statement; NULL: none */
     char portal[24];
     arena arena;   /* of the rows given out */
     pg_rows first; /* fetched when it was opened */
@@ -81,24 +83,38 @@ static void learn(pg_cursor *c, const pg_rows *rows)
     c->rows_max = fits < PIECE_ROWS_MAX ? (uint32_t)fits : PIECE_ROWS_MAX;
 }
 
-static error fetch_rows(pg_cursor *c, const pg_values *bind, pg_rows *rows)
+static error fetch_piece(pg_cursor *c, const pg_values *bind, pg_result *result, pg_rows *rows)
 {
-    pg_result result = { .arena = &c->arena };
     const pg_request request = { .kind = PG_REQUEST_QUERY,
-                                 .result = &result,
+                                 .result = result,
                                  .statement = c->statement,
                                  .leased = true,
                                  .partly = true,
                                  .bound = !bind };
     arena_reset(&c->arena);
     const error e = pg_conn_ask(c->tx->conn, write_fetch, &(fetch){ c, bind }, &request);
-    pg_tx_note(c->tx, &result);
-    c->done = e.kind || !result.suspended;
+    pg_tx_note(c->tx, result);
+    c->done = e.kind || !result->suspended;
     TRY(e);
-    TRY(pg_result_error(&result));
-    TRY(pg_result_rows(&result, c->statement, rows));
+    TRY(pg_result_error(result));
+    TRY(pg_result_rows(result, c->statement, rows));
     learn(c, rows);
     return OK;
+}
+
+/* Each piece is watched as a statement of its own: between them the time is the caller's. */
+static error fetch_rows(pg_cursor *c, const pg_values *bind, pg_rows *rows)
+{
+    pg_watch w;
+    pg_call call = { .sql = c->statement->sql, .name = c->name };
+    call.result.arena = &c->arena;
+    if (bind)
+        call.values = *bind;
+    pg_watch_begin(&w, c->tx->pool, &call, c->name != NULL);
+    pg_watch_conn(&w, c->tx->conn);
+    const error e = fetch_piece(c, bind, &call.result, rows);
+    pg_watch_end(&w, &call, 1, e);
+    return e;
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -117,16 +133,17 @@ static error open_portal(pg_cursor *c, pg_target on, str sql, pg_values values)
     return fetch_rows(c, &values, &c->first);
 }
 
-error pg_cursor_open_values(pg_target on, str sql, pg_values values, pg_cursor **out)
+error pg_cursor_open_values(pg_target on, pg_sql sql, pg_values values, pg_cursor **out)
 {
     *out = NULL;
-    TRY(pg_check_call(sql, values));
+    TRY(pg_check_call(sql.text, values));
     pg_cursor *c = ARENA_NEW(fiber_arena(), pg_cursor);
     c->tx = on.tx;
+    c->name = sql.name;
     c->rows_max = PIECE_ROWS;
     arena_init(&c->arena, ARENA_BYTES_MAX);
     c->left = scope_defer(&CURSOR_LEFT, c);
-    const error e = open_portal(c, on, sql, values);
+    const error e = open_portal(c, on, sql.text, values);
     if (!e.kind) {
         *out = c;
         return OK;

@@ -5,6 +5,7 @@
 #include "encryption.h"
 #include "hub.h"
 #include "opener.h"
+#include "watch.h"
 
 #include "core/log.h"
 #include "core/memory.h"
@@ -19,6 +20,8 @@ typedef struct pg_settings {
     int64_t read_only_max;
     int64_t acquire_timeout_ms;
     int64_t connect_timeout_ms;
+    int64_t slow_query_ms;
+    bool log_parameters;
 } pg_settings;
 
 const config_entry PG_SETTINGS[] = {
@@ -38,6 +41,12 @@ const config_entry PG_SETTINGS[] = {
     { "PG_CONNECT_TIMEOUT", CONFIG_DURATION, "5s", .min = 1, .max = 3600000,
       .meaning = "how long connecting to one address may take",
       .offset = offsetof(pg_settings, connect_timeout_ms) },
+    { "PG_SLOW_QUERY", CONFIG_DURATION, "1s", .max = 86400000,
+      .meaning = "statements that take as long are logged; 0: none",
+      .offset = offsetof(pg_settings, slow_query_ms) },
+    { "PG_LOG_PARAMETERS", CONFIG_BOOL, "off",
+      .meaning = "whether the log of slow statements has the values of their parameters",
+      .offset = offsetof(pg_settings, log_parameters) },
     { 0 },
 };
 
@@ -54,9 +63,33 @@ static const metric METRICS[PG_METRIC_COUNT] = {
                                      "Attempts to connect that failed." },
     [PG_METRIC_CONNECTIONS_LOST] = { "pg_connections_lost_total", NULL, METRIC_COUNTER,
                                      "Connections that ended otherwise than by us." },
+    [PG_METRIC_PARSES] = { "pg_parses_total", NULL, METRIC_COUNTER,
+                           "Statements that servers were asked to prepare." },
+    [PG_METRIC_REQUEUES] = { "pg_requeues_total", NULL, METRIC_COUNTER,
+                             "Statements that were sent again, not having run: out of date, or "
+                             "skipped with their batch." },
+    [PG_METRIC_ABANDONED] = { "pg_abandoned_total", NULL, METRIC_COUNTER,
+                              "Statements whose fiber stopped waiting before the answer." },
+    [PG_METRIC_CANCELS] = { "pg_cancels_total", NULL, METRIC_COUNTER,
+                            "Requests to servers to cancel a statement." },
+    [PG_METRIC_SLOW_QUERIES] = { "pg_slow_queries_total", NULL, METRIC_COUNTER,
+                                 "Statements that took PG_SLOW_QUERY or longer." },
+    [PG_METRIC_NOTICES] = { "pg_notices_total", NULL, METRIC_COUNTER,
+                            "Notices and warnings of servers." },
+    [PG_METRIC_COMMITS] = { "pg_transactions_total", "end=\"commit\"", METRIC_COUNTER,
+                            "Transactions by how they ended; those that were begun by pg_begin." },
+    [PG_METRIC_ROLLBACKS] = { "pg_transactions_total", "end=\"rollback\"", METRIC_COUNTER, "" },
+    [PG_METRIC_BYTES_SENT] = { "pg_sent_bytes_total", NULL, METRIC_COUNTER,
+                               "Bytes of messages to servers." },
+    [PG_METRIC_BYTES_RECEIVED] = { "pg_received_bytes_total", NULL, METRIC_COUNTER,
+                                   "Bytes of messages from servers." },
+    [PG_METRIC_PIPELINE_DEPTH] = { "pg_pipeline_depth", NULL, METRIC_DISTRIBUTION,
+                                   "Requests under way on a connection when one more is sent." },
+    [PG_METRIC_BATCH_SIZE] = { "pg_batch_size", NULL, METRIC_DISTRIBUTION,
+                               "Statements of a batch on a read-only connection." },
 };
 
-const metrics_table PG_METRICS = { METRICS, PG_METRIC_COUNT };
+const metrics_table PG_METRICS = { METRICS, PG_METRIC_COUNT, .next = &PG_SQLSTATE_METRICS };
 
 /* --- requests --------------------------------------------------------------------------------- */
 
@@ -160,6 +193,9 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
     pool->connections_max =
         o->connections_max ? o->connections_max : (uint32_t)settings.connections_max;
     pool->read_only_max = (uint32_t)settings.read_only_max;
+    pool->slow.from_us =
+        settings.slow_query_ms ? (uint64_t)settings.slow_query_ms * 1000 : INT64_MAX;
+    pool->slow.parameters = settings.log_parameters;
     pool->acquire_timeout_ms =
         o->acquire_timeout_ms ? o->acquire_timeout_ms : (uint32_t)settings.acquire_timeout_ms;
     pg_pool_open_another(pool,
@@ -214,6 +250,7 @@ void pg_pool_unref(pg_pool **owner)
         pool->request_chunks = chunk->next;
         memory_free(chunk);
     }
+    memory_free(pool->names);
     pg_scram_cache_wipe(&pool->scram_keys);
     tls_config_free(&pool->tls);
     arena_deinit(&pool->arena);

@@ -17,6 +17,7 @@
 
 #include "conn.h"
 #include "conninfo.h"
+#include "pace.h"
 #include "scram_cache.h"
 
 #include "core/scope.h"
@@ -35,6 +36,18 @@ enum {
     PG_METRIC_ACQUIRE_TIMEOUTS,
     PG_METRIC_CONNECT_FAILURES,
     PG_METRIC_CONNECTIONS_LOST,
+    PG_METRIC_PARSES,
+    PG_METRIC_REQUEUES,
+    PG_METRIC_ABANDONED,
+    PG_METRIC_CANCELS,
+    PG_METRIC_SLOW_QUERIES,
+    PG_METRIC_NOTICES,
+    PG_METRIC_COMMITS,
+    PG_METRIC_ROLLBACKS,
+    PG_METRIC_BYTES_SENT,
+    PG_METRIC_BYTES_RECEIVED,
+    PG_METRIC_PIPELINE_DEPTH,
+    PG_METRIC_BATCH_SIZE,
     PG_METRIC_COUNT,
 };
 
@@ -76,6 +89,13 @@ struct pg_pool {
     uint32_t listening; /* connections that the hub has, beside connections_max */
     uint64_t queries;
     metrics_cells metrics;
+    struct pg_names *names; /* NULL: no statement with a name yet; see watch.c */
+    struct {
+        uint64_t from_us; /* what takes as long is logged */
+        bool parameters;  /* with their values */
+        pg_pace pace;
+    } slow;
+    pg_pace notices;
 };
 
 struct pg_tx {

@@ -8,6 +8,9 @@
 #include "query.h"
 
 #include "value.h"
+#include "watch.h"
+
+#include "core/loop.h"
 
 #include <string.h>
 
@@ -110,6 +113,7 @@ static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values)
                                  .statement = s,
                                  .leased = lane == PG_LANE_LEASED };
     pg_statement_keep(s);
+    pg_pool_count(c->pool, PG_METRIC_PARSES, 1);
     const error e = pg_conn_ask(c, write_prepare, &p, &request);
     if (e.kind && s->references == 2 && !s->ready)
         pg_statement_evict(&c->statements, s); /* it was never sent */
@@ -278,6 +282,8 @@ static void forget_statements(pg_call *calls, size_t count)
 error pg_run_on(pg_conn *c, const pg_run *run, pg_call *calls, size_t count)
 {
     pg_statement *begin = NULL;
+    if (calls[0].watch)
+        pg_watch_conn(calls[0].watch, c);
     for (size_t i = 0; i < count; i++) {
         calls[i].result = (pg_result){ .arena = fiber_arena() };
         calls[i].statement = NULL;
@@ -324,12 +330,17 @@ error pg_run_on_pool(pg_pool *pool, const pg_run *how, pg_call *calls, size_t co
     bool was_stale = false;
     for (;;) {
         pg_conn *c;
+        const uint64_t from_us = loop_now_us(pool->loop);
         TRY(pg_pool_acquire(pool, how->lane, &c));
+        if (calls[0].watch)
+            calls[0].watch->waited_us += loop_now_us(pool->loop) - from_us;
         const error e = pg_run_on(c, &run, calls, count);
         const bool closed = pool->closed; /* and with the connection it may go */
         pg_pool_release(&c, false);
-        if (!closed && again(&run, calls, count, &was_stale))
+        if (!closed && again(&run, calls, count, &was_stale)) {
+            pg_pool_count(pool, PG_METRIC_REQUEUES, 1);
             continue;
+        }
         return calls->result.skipped && count == 1
                    ? error_set(&PG_POOL_CLOSED, "the pool was closed")
                    : e;
@@ -338,22 +349,25 @@ error pg_run_on_pool(pg_pool *pool, const pg_run *how, pg_call *calls, size_t co
 
 static error run(pg_target on, pg_call *call)
 {
+    pg_watch w;
     TRY(pg_check_call(call->sql, call->values));
-    if (on.tx)
-        return pg_tx_run(on.tx, false, call, 1);
-    return pg_run_on_pool(on.pool, &(pg_run){ .lane = pg_lane_of(on) }, call, 1);
+    pg_watch_begin(&w, on.pool, call, call->name != NULL);
+    const error e = on.tx ? pg_tx_run(on.tx, false, call, 1)
+                          : pg_run_on_pool(on.pool, &(pg_run){ .lane = pg_lane_of(on) }, call, 1);
+    pg_watch_end(&w, call, 1, e);
+    return e;
 }
 
-error pg_query_values(pg_target on, str sql, pg_values values, pg_rows *rows)
+error pg_query_values(pg_target on, pg_sql sql, pg_values values, pg_rows *rows)
 {
-    pg_call call = { .sql = sql, .values = values, .rows = rows };
+    pg_call call = { .sql = sql.text, .name = sql.name, .values = values, .rows = rows };
     *rows = (pg_rows){ 0 };
     return run(on, &call);
 }
 
-error pg_execute_values(pg_target on, str sql, pg_values values, uint64_t *affected)
+error pg_execute_values(pg_target on, pg_sql sql, pg_values values, uint64_t *affected)
 {
-    pg_call call = { .sql = sql, .values = values };
+    pg_call call = { .sql = sql.text, .name = sql.name, .values = values };
     call.affected = affected;
     return run(on, &call);
 }

@@ -7,9 +7,11 @@
 /* One statement: what is asked, where the answer goes, and the answer. */
 typedef struct pg_call {
     str sql;
+    const char *name; /* NULL: none */
     pg_values values;
     pg_rows *rows;           /* NULL: not wanted */
     uint64_t *affected;      /* NULL: not wanted */
+    struct pg_watch *watch;  /* of the first call: who watches all of them; NULL: nobody */
     pg_statement *statement; /* its prepared form while it runs */
     pg_result result;
 } pg_call;

@@ -47,11 +47,14 @@ static void end(pg_request *r, const error_kind *lost, const char *text)
         wake_preparing(r->statement);
     }
     pg_statement_release(&r->statement);
+    if (!r->write)
+        c->in_flight--;
     if (!r->fiber) {
         c->abandoned--;
         pg_cancel_go_on(c);
     } else if (!lost) {
         r->result->answered = !r->result->skipped;
+        r->result->ended_us = loop_now_us(c->pool->loop);
         r->result->tx_status = r->syncs ? c->tx_status : 0;
     }
     if (r->sink)
@@ -113,6 +116,13 @@ static void drop_all(list *requests)
         drop(r);
 }
 
+/* They have left. */
+static void count_sent(pg_conn *c, size_t count)
+{
+    c->in_flight += (uint32_t)count;
+    metrics_record(c->pool->metrics, PG_METRIC_PIPELINE_DEPTH, c->in_flight);
+}
+
 /* The fiber stops waiting: for this request, and for those of its own before it. */
 static void forgotten(void *arg)
 {
@@ -125,6 +135,7 @@ static void forgotten(void *arg)
         r->fiber = NULL;
         r->result = NULL;
         c->abandoned++;
+        pg_pool_count(c->pool, PG_METRIC_ABANDONED, 1);
     }
     pg_cancel_consider(c);
 }
@@ -154,6 +165,7 @@ error pg_conn_ask_all(pg_conn *c, pg_write_fn *write, const void *arg, const pg_
     for (size_t i = 0; i < count; i++)
         requests[i].result->sent = true;
     list_append_all(&c->requests, &made);
+    count_sent(c, count);
     return fiber_park("pg answer", forgotten, last);
 }
 
@@ -186,6 +198,7 @@ error pg_conn_copy(pg_conn *c, str sql, const pg_request *request)
     r->leased = r->syncs = true;
     r->result->sent = true;
     list_append(&c->requests, &r->node);
+    count_sent(c, 1);
     return OK;
 }
 
@@ -277,6 +290,8 @@ static void send_batch(pg_conn *c)
         list_append(&c->requests, &r->node);
     }
     c->batches++;
+    count_sent(c, b.count);
+    metrics_record(c->pool->metrics, PG_METRIC_BATCH_SIZE, b.count);
 }
 
 static void dispatch(loop_task *task)

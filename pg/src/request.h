@@ -30,6 +30,8 @@ typedef struct pg_result {
     pg_row_node *last;
     size_t count;
     uint64_t affected;
+    uint64_t bytes;            /* of its rows */
+    uint64_t ended_us;         /* when it was answered, by the loop's clock */
     const error_kind *failure; /* found here, not by the server; NULL: none */
     const char *failure_text;
     str report;       /* the server's ErrorResponse, in the arena; STR_NONE: none */

@@ -9,6 +9,7 @@
  * A transaction in a transaction is a savepoint, which is set at once: a first statement that the
  * server refuses must not fail what is around it. Only the innermost one is used. */
 #include "query.h"
+#include "watch.h"
 
 #include <stdio.h>
 #include <sys/random.h>
@@ -21,7 +22,10 @@
 static error run_word(const pg_tx *tx, str sql, pg_result *result)
 {
     pg_call call = { .sql = sql };
+    pg_watch w;
+    pg_watch_begin(&w, tx->pool, &call, false);
     const error e = pg_run_on(tx->conn, &(pg_run){ .lane = PG_LANE_LEASED }, &call, 1);
+    pg_watch_end(&w, &call, 1, e);
     *result = call.result;
     return e;
 }
@@ -69,6 +73,8 @@ static error roll_back(pg_tx *tx, bool last)
     pg_result result;
     if (is_open(tx)) {
         e = tx->parent ? undo(tx, &result) : run_word(tx, STR("rollback"), &result);
+        if (!tx->parent && result.answered)
+            pg_pool_count(tx->pool, PG_METRIC_ROLLBACKS, 1);
         if (!last && !result.sent && is_open(tx))
             return e; /* a fuse: clean-ups have time of their own */
         if (result.tx_status != (tx->parent ? 'T' : 'I'))
@@ -261,6 +267,8 @@ error pg_commit(pg_tx **owner)
         return commit_nested(tx);
     const error e = run_word(tx, STR("commit"), &result);
     if (result.tx_status == 'I') {
+        pg_pool_count(tx->pool,
+                      e.kind || result.rolled_back ? PG_METRIC_ROLLBACKS : PG_METRIC_COMMITS, 1);
         end(tx);
         return !e.kind && result.rolled_back
                    ? error_set(&PG_ROLLED_BACK, "the server answered COMMIT with ROLLBACK: an "

@@ -128,7 +128,7 @@ static void test_batch_that_cannot_be_sent_is_refused_whole(void **state)
     (void)state;
     pg_batch *b = pg_batch_new();
     add_insert(b, 1, NULL);
-    pg_batch_add(b, STR("select '\0'"), (pg_values){ 0 }, NULL, NULL);
+    pg_batch_add(b, PG_SQL(STR("select '\0'")), (pg_values){ 0 }, NULL, NULL);
     assert_fails(PG_INVALID_ARGUMENT, pg_batch_run(db, b));
     assert_fails(PG_INVALID_ARGUMENT, pg_pipeline_run(db, b));
     b = pg_batch_new();

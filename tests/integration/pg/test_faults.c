@@ -409,13 +409,13 @@ static void test_query_takes_as_many_parameters_as_the_protocol(void **state)
     int64_t sum = 0;
     const str sql =
         list_of("select sum(n)::bigint from unnest(array[", "$%d", PG_VALUES_MAX, "]::bigint[]) n");
-    assert_ok(
-        pg_query_values(pg_target_pool(db), sql, (pg_values){ values, PG_VALUES_MAX }, &rows));
+    assert_ok(pg_query_values(pg_target_pool(db), PG_SQL(sql), (pg_values){ values, PG_VALUES_MAX },
+                              &rows));
     assert_ok(pg_get(&rows, 0, 0, &sum));
     assert_int_equal(sum, 65535LL * 65536 / 2);
-    assert_fails(
-        PG_INVALID_ARGUMENT,
-        pg_query_values(pg_target_pool(db), sql, (pg_values){ values, PG_VALUES_MAX + 1 }, &rows));
+    assert_fails(PG_INVALID_ARGUMENT,
+                 pg_query_values(pg_target_pool(db), PG_SQL(sql),
+                                 (pg_values){ values, PG_VALUES_MAX + 1 }, &rows));
     /* More than the statement uses; fewer than it has: the server says so, and nothing hangs. */
     assert_ok(pg_query(db, &rows, "select 1", sum));
     const error e = pg_query(db, &rows, "select $1::int + $2::int", sum);

@@ -262,14 +262,15 @@ static void test_query_many_parameters_arrive_and_too_many_are_refused(void **st
     for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
         int32_t first, last;
         const str sql = str_format(fiber_arena(), "select $1, $%zu", counts[i]);
-        assert_ok(pg_query_values(PG_TARGET(db), sql, (pg_values){ numbers, counts[i] }, &rows));
+        assert_ok(
+            pg_query_values(PG_TARGET(db), PG_SQL(sql), (pg_values){ numbers, counts[i] }, &rows));
         assert_ok(pg_get(&rows, 0, 0, &first));
         assert_ok(pg_get(&rows, 0, 1, &last));
         assert_int_equal(first, 0);
         assert_int_equal(last, counts[i] - 1);
     }
     assert_fails(PG_INVALID_ARGUMENT,
-                 pg_query_values(PG_TARGET(db), STR("select 1"),
+                 pg_query_values(PG_TARGET(db), PG_SQL("select 1"),
                                  (pg_values){ numbers, PG_VALUES_MAX + 1 }, &rows));
     assert_ok(pg_query(db, &rows, "select 1"));
 }

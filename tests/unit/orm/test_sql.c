@@ -16,7 +16,7 @@ ORM_TABLE(word, "public.order", WORD_FIELDS)
 static orm_sql empty(void)
 {
     orm_sql sql;
-    orm_sql_init(&sql, &word_table);
+    orm_sql_init(&sql, &word_table, ORM_FIND);
     return sql;
 }
 
@@ -203,9 +203,25 @@ static void test_sql_one_row_is_told_by_its_filter(void **state)
     }
 }
 
+static void test_sql_is_named_by_table_and_operation(void **state)
+{
+    static const char *const names[ORM_OPERATIONS] = {
+        "public.order.find",       "public.order.list",   "public.order.page",
+        "public.order.count",      "public.order.insert", "public.order.update",
+        "public.order.update_all", "public.order.delete", "public.order.delete_all",
+    };
+    (void)state;
+    for (orm_operation i = ORM_FIND; i < ORM_OPERATIONS; i++) {
+        orm_sql sql;
+        orm_sql_init(&sql, &word_table, i);
+        assert_string_equal(sql.name, names[i]);
+    }
+}
+
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sql_is_named_by_table_and_operation),
         cmocka_unit_test(test_sql_names_are_quoted),
         cmocka_unit_test(test_sql_comparisons),
         cmocka_unit_test(test_sql_value_never_stands_in_the_text),

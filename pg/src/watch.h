@@ -1,0 +1,54 @@
+/* What is seen of statements, from the moment they are asked for to their answers: metrics of those
+ * that have a name, a line in the log for those that are slow.
+ *
+ * The time is that of the loop: the turn that had the answer, less the moment of asking; of what
+ * has no name less the turn of asking, which costs no look at the clock and counts what the turn
+ * did before it. */
+#ifndef PG_SRC_WATCH_H
+#define PG_SRC_WATCH_H
+
+#include "query.h"
+
+/* Of a call of pg_query or its like; on its stack. */
+typedef struct pg_watch {
+    pg_pool *pool; /* a reference */
+    uint64_t began_us;
+    uint64_t waited_us;         /* of that for a connection */
+    const struct pg_host *host; /* where it ran; NULL: nowhere yet */
+    uint32_t process;           /* the server's */
+} pg_watch;
+
+/* Begins to watch what is about to run. Each is ended, whatever becomes of the statements.
+ *   exact  they have names, whose time is kept: it begins now, and not with the loop's turn */
+void pg_watch_begin(pg_watch *w, pg_pool *pool, pg_call *calls, bool exact);
+/* They run on this connection. */
+void pg_watch_conn(pg_watch *w, const pg_conn *c);
+/* They have ended with `e`; each call has its own result. */
+void pg_watch_end(pg_watch *w, const pg_call *calls, size_t count, error e);
+
+/* How many rows an answer has, or a statement changed; of a piece of a result its own. */
+static inline uint64_t pg_watch_rows(const pg_result *result)
+{
+    return result->affected > result->count ? result->affected : result->count;
+}
+/* Counts one that was not watched, if it has a name. */
+void pg_watch_count(pg_pool *pool, const pg_call *call, uint64_t began_us, error e);
+
+/* Metrics of one statement: PG_STATEMENT_METRICS has these for each name. */
+enum {
+    PG_STATEMENT_DURATION,
+    PG_STATEMENT_ROWS,
+    PG_STATEMENT_ERRORS, /* one for each class, from ERROR_INVALID */
+    PG_STATEMENT_METRIC_COUNT = PG_STATEMENT_ERRORS + ERROR_INTERNAL,
+};
+extern const metrics_table PG_STATEMENT_METRICS;
+/* Errors that servers have sent, one metric for each class of SQLSTATE. */
+extern const metrics_table PG_SQLSTATE_METRICS;
+
+/* Where a pool finds the cells of a name again. */
+typedef struct pg_names pg_names;
+
+/* A server has sent an error. */
+void pg_watch_server_error(const pg_report *report);
+
+#endif

@@ -387,7 +387,9 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
                PG_DECODER_OF_(pg_timestamp), PG_DECODER_OF_(pg_interval), PG_DECODER_OF_(pg_inet), \
  PG_DECODER_OF_(pg_macaddr), PG_DECODER_OF_(pg_macaddr8), \
  PG_DECODER_OF_(pg_timetz), PG_DECODER_OF_(pg_bits), PG_DECODER_OF_(pg_xid8), \
- PG_DECODER_OF_(pg_lsn), PG_DECODER_OF_(pg_tid), PG_DECODER_OF_(pg_money))
+ PG_DECODER_OF_(pg_lsn), PG_DECODER_OF_(pg_tid), PG_DECODER_OF_(pg_money), \
+ PG_DECODER_OF_(pg_point), PG_DECODER_OF_(pg_line), PG_DECODER_OF_(pg_lseg), PG_DECODER_OF_(pg_box), \
+ PG_DECODER_OF_(pg_circle), PG_DECODER_OF_(pg_path), PG_DECODER_OF_(pg_polygon))
 #define PG_DECODER_OF_(name)                      \
     name * : pg_decode_##name,                    \
              opt_##name * : pg_decode_opt_##name, \

@@ -17,6 +17,7 @@
 #include "pg/bits.h"
 #include "pg/date.h"
 #include "pg/error.h"
+#include "pg/geometry.h"
 #include "pg/identifier.h"
 #include "pg/network.h"
 #include "pg/numeric.h"
@@ -45,10 +46,17 @@ SCALAR_LIST(float4, float);
 #define PG_OID_OIDVECTOR     30
 #define PG_OID_JSON          114
 #define PG_OID_XML           142
+#define PG_OID_POINT         600
+#define PG_OID_LSEG          601
+#define PG_OID_PATH          602
+#define PG_OID_BOX           603
+#define PG_OID_POLYGON       604
+#define PG_OID_LINE          628
 #define PG_OID_CIDR          650
 #define PG_OID_FLOAT4        700
 #define PG_OID_FLOAT8        701
 #define PG_OID_UNKNOWN       705
+#define PG_OID_CIRCLE        718
 #define PG_OID_MACADDR8      774
 #define PG_OID_MONEY         790
 #define PG_OID_MACADDR       829
@@ -84,7 +92,9 @@ SCALAR_LIST(float4, float);
 #define PG_OID_XML_ARRAY           143
 #define PG_OID_JSON_ARRAY          199
 #define PG_OID_XID8_ARRAY          271
+#define PG_OID_LINE_ARRAY          629
 #define PG_OID_CIDR_ARRAY          651
+#define PG_OID_CIRCLE_ARRAY        719
 #define PG_OID_MACADDR8_ARRAY      775
 #define PG_OID_MONEY_ARRAY         791
 #define PG_OID_BOOL_ARRAY          1000
@@ -103,8 +113,13 @@ SCALAR_LIST(float4, float);
 #define PG_OID_BPCHAR_ARRAY        1014
 #define PG_OID_VARCHAR_ARRAY       1015
 #define PG_OID_INT8_ARRAY          1016
+#define PG_OID_POINT_ARRAY         1017
+#define PG_OID_LSEG_ARRAY          1018
+#define PG_OID_PATH_ARRAY          1019
+#define PG_OID_BOX_ARRAY           1020
 #define PG_OID_FLOAT4_ARRAY        1021
 #define PG_OID_FLOAT8_ARRAY        1022
+#define PG_OID_POLYGON_ARRAY       1027
 #define PG_OID_OID_ARRAY           1028
 #define PG_OID_MACADDR_ARRAY       1040
 #define PG_OID_INET_ARRAY          1041
@@ -174,6 +189,13 @@ typedef struct pg_value {
         pg_timetz timetz;
         pg_bits bits;
         pg_tid tid;
+        pg_point point;
+        pg_line line;
+        pg_lseg lseg;
+        pg_box box;
+        pg_circle circle;
+        pg_path path;
+        pg_polygon polygon;
         struct {
             const void *items; /* of the element's C type */
             size_t count;
@@ -232,7 +254,10 @@ typedef struct pg_value {
                PG_PARAM_OF_(pg_time), PG_PARAM_OF_(pg_timestamp), PG_PARAM_OF_(pg_interval), \
                PG_PARAM_OF_(pg_inet), PG_PARAM_OF_(pg_macaddr), PG_PARAM_OF_(pg_macaddr8),   \
                PG_PARAM_OF_(pg_timetz), PG_PARAM_OF_(pg_bits), PG_PARAM_OF_(pg_xid8),        \
-               PG_PARAM_OF_(pg_lsn), PG_PARAM_OF_(pg_tid), PG_PARAM_OF_(pg_money), pg_value  \
+               PG_PARAM_OF_(pg_lsn), PG_PARAM_OF_(pg_tid), PG_PARAM_OF_(pg_money),           \
+               PG_PARAM_OF_(pg_point), PG_PARAM_OF_(pg_line), PG_PARAM_OF_(pg_lseg),         \
+               PG_PARAM_OF_(pg_box), PG_PARAM_OF_(pg_circle), PG_PARAM_OF_(pg_path),         \
+               PG_PARAM_OF_(pg_polygon), pg_value                                            \
              : pg_param_value)(value)
 
 /* NULL of a type. */
@@ -290,6 +315,13 @@ PG_PARAM(pg_xid8, pg_xid8, PG_OID_XID8, int8, (int64_t)value.value, false)
 PG_PARAM(pg_lsn, pg_lsn, PG_OID_LSN, int8, (int64_t)value.position, false)
 PG_PARAM(pg_tid, pg_tid, PG_OID_TID, tid, value, false)
 PG_PARAM(pg_money, pg_money, PG_OID_MONEY, int8, value.cents, false)
+PG_PARAM(pg_point, pg_point, PG_OID_POINT, point, value, false)
+PG_PARAM(pg_line, pg_line, PG_OID_LINE, line, value, false)
+PG_PARAM(pg_lseg, pg_lseg, PG_OID_LSEG, lseg, value, false)
+PG_PARAM(pg_box, pg_box, PG_OID_BOX, box, value, false)
+PG_PARAM(pg_circle, pg_circle, PG_OID_CIRCLE, circle, value, false)
+PG_PARAM(pg_path, pg_path, PG_OID_PATH, path, value, false)
+PG_PARAM(pg_polygon, pg_polygon, PG_OID_POLYGON, polygon, value, false)
 
 /* Numbers of 32 bits in types to which an integer is not converted, or not in a COPY. */
 static inline pg_value pg_param_oid(uint32_t oid)
@@ -330,7 +362,7 @@ typedef struct pg_cell {
 
 /* Three decoders a type: pg_decode_int8, pg_decode_opt_int8, pg_decode_int8_list, and so on.
  *   arena   holds a list's items, and what a pg_X consists of where that is no view: a numeric's
- *           digits, bits of a text; NULL is good for all others
+ *           digits, bits of a text, a path's points; NULL is good for all others
  *   out     text, bytes and JSON are views of the cell's bytes; left alone on failure
  *   accepts the type of its name (float4: real, float8: double precision), and
  *           int4: int2
@@ -374,6 +406,13 @@ PG_DECODE(pg_xid8, pg_xid8)
 PG_DECODE(pg_lsn, pg_lsn)
 PG_DECODE(pg_tid, pg_tid)
 PG_DECODE(pg_money, pg_money)
+PG_DECODE(pg_point, pg_point)
+PG_DECODE(pg_line, pg_line)
+PG_DECODE(pg_lseg, pg_lseg)
+PG_DECODE(pg_box, pg_box)
+PG_DECODE(pg_circle, pg_circle)
+PG_DECODE(pg_path, pg_path)
+PG_DECODE(pg_polygon, pg_polygon)
 
 /* An array of up to six dimensions, with NULLs in it, as cells for the decoders above: those of an
  * array of integers are binary, of numeric, of an enum and of any other type text. */

@@ -6,8 +6,6 @@
 
 #include "pg/type.h"
 
-#define PG_OID_BOX_ARRAY 1020 /* the one type whose items stand behind semicolons */
-
 COLD static error mismatch(const pg_cell *cell)
 {
     if (!cell->bytes.ptr)
@@ -198,7 +196,7 @@ static bool take_braces(text_reader *r, pg_oid element, pg_array *out)
 static error read_text(arena *a, const pg_cell *cell, pg_array *out)
 {
     text_reader r = { .a = a, .rest = cell->bytes };
-    r.separator = cell->oid == PG_OID_BOX_ARRAY ? ';' : ',';
+    r.separator = cell->oid == PG_OID_BOX_ARRAY ? ';' : ','; /* the only one */
     if (str_eq(r.rest, STR("{}")))
         return OK;
     for (size_t i = 0; i < PG_ARRAY_DIMENSIONS_MAX; i++)

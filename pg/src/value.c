@@ -9,6 +9,7 @@
 
 #include "big_endian.h"
 #include "bits.h"
+#include "geometry.h"
 #include "network.h"
 #include "numeric.h"
 #include "wire.h"
@@ -74,6 +75,48 @@ static char *put_tid(const void *value, char *at)
     return pg_put16(pg_put32(at, tid->block), tid->offset);
 }
 
+static char *put_eights(const char *value, size_t count, char *at)
+{
+    for (size_t i = 0; i < count; i++)
+        at = put_eight(value + i * 8, at);
+    return at;
+}
+
+static char *put_two_eights(const void *value, char *at)
+{
+    return put_eights(value, 2, at);
+}
+
+static char *put_three_eights(const void *value, char *at)
+{
+    return put_eights(value, 3, at);
+}
+
+static char *put_four_eights(const void *value, char *at)
+{
+    return put_eights(value, 4, at);
+}
+
+static size_t path_size(const void *value)
+{
+    return pg_path_size(value);
+}
+
+static char *put_path(const void *value, char *at)
+{
+    return pg_path_put(value, at);
+}
+
+static size_t polygon_size(const void *value)
+{
+    return pg_polygon_size(value);
+}
+
+static char *put_polygon(const void *value, char *at)
+{
+    return pg_polygon_put(value, at);
+}
+
 static size_t numeric_size(const void *value)
 {
     return pg_numeric_size(value);
@@ -123,6 +166,13 @@ static const encoding *find_encoding(pg_oid oid)
         { PG_OID_XID8, sizeof(pg_xid8), 8, NULL, put_eight },
         { PG_OID_LSN, sizeof(pg_lsn), 8, NULL, put_eight },
         { PG_OID_TID, sizeof(pg_tid), 6, NULL, put_tid },
+        { PG_OID_POINT, sizeof(pg_point), 16, NULL, put_two_eights },
+        { PG_OID_LINE, sizeof(pg_line), 24, NULL, put_three_eights },
+        { PG_OID_LSEG, sizeof(pg_lseg), 32, NULL, put_four_eights },
+        { PG_OID_BOX, sizeof(pg_box), 32, NULL, put_four_eights },
+        { PG_OID_CIRCLE, sizeof(pg_circle), 24, NULL, put_three_eights },
+        { PG_OID_PATH, sizeof(pg_path), 0, path_size, put_path },
+        { PG_OID_POLYGON, sizeof(pg_polygon), 0, polygon_size, put_polygon },
         { PG_OID_OID, sizeof(uint32_t), 4, NULL, put_four },
         { PG_OID_XID, sizeof(uint32_t), 4, NULL, put_four },
         { PG_OID_CID, sizeof(uint32_t), 4, NULL, put_four },

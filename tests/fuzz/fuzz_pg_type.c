@@ -29,7 +29,7 @@ static const pg_oid OIDS[] = {
     PG_OID_OID_ARRAY,     PG_OID_TIMESTAMPTZ_ARRAY,
     PG_OID_JSON_ARRAY,    PG_OID_UUID_ARRAY,
     PG_OID_JSONB_ARRAY,   PG_OID_NUMERIC,
-    PG_OID_NUMERIC_ARRAY, 600,
+    PG_OID_NUMERIC_ARRAY, 60000,
     PG_OID_DATE,          PG_OID_DATE_ARRAY,
     PG_OID_TIME,          PG_OID_TIME_ARRAY,
     PG_OID_TIMESTAMP,     PG_OID_TIMESTAMP_ARRAY,
@@ -47,7 +47,14 @@ static const pg_oid OIDS[] = {
     PG_OID_MONEY,         PG_OID_MONEY_ARRAY,
     PG_OID_XID,           PG_OID_REGCLASS,
     PG_OID_XML,           PG_OID_JSONPATH,
-    PG_OID_CHAR,
+    PG_OID_CHAR,          PG_OID_POINT,
+    PG_OID_POINT_ARRAY,   PG_OID_LINE,
+    PG_OID_LINE_ARRAY,    PG_OID_LSEG,
+    PG_OID_LSEG_ARRAY,    PG_OID_BOX,
+    PG_OID_BOX_ARRAY,     PG_OID_CIRCLE,
+    PG_OID_CIRCLE_ARRAY,  PG_OID_PATH,
+    PG_OID_PATH_ARRAY,    PG_OID_POLYGON,
+    PG_OID_POLYGON_ARRAY,
 };
 
 #define READERS_OF(name) &shape_type_##name, &shape_type_opt_##name, &shape_type_##name##_list
@@ -133,6 +140,13 @@ READ_AS(pg_bits)
 READ_AS(pg_xid8)
 READ_AS(pg_lsn)
 READ_AS(pg_tid)
+READ_AS(pg_point)
+READ_AS(pg_line)
+READ_AS(pg_lseg)
+READ_AS(pg_box)
+READ_AS(pg_circle)
+READ_AS(pg_path)
+READ_AS(pg_polygon)
 
 static void read_as_plain(arena *a, const pg_cell *cell)
 {
@@ -169,7 +183,9 @@ static void (*const OTHER_READERS[])(arena *a, const pg_cell *cell) = {
     read_as_array,        read_as_pg_numeric,  read_as_pg_date, read_as_pg_time,
     read_as_pg_timestamp, read_as_pg_interval, read_as_pg_inet, read_as_pg_macaddr,
     read_as_pg_macaddr8,  read_as_pg_timetz,   read_as_pg_bits, read_as_pg_xid8,
-    read_as_pg_lsn,       read_as_pg_tid,      read_as_plain,
+    read_as_pg_lsn,       read_as_pg_tid,      read_as_plain,   read_as_pg_point,
+    read_as_pg_line,      read_as_pg_lseg,     read_as_pg_box,  read_as_pg_circle,
+    read_as_pg_path,      read_as_pg_polygon,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -57,8 +57,9 @@ UNUSED static int close_pool(void **state)
         assert_str_equal(name##_format(fiber_arena(), &list_.items[1]), server_);              \
         pg_rows again_;                                                                        \
         bool same_;                                                                            \
-        assert_ok(                                                                             \
-            pg_query(db, &again_, "select $1::" sql_type "[] = array[$2, $2]", list_, sent_)); \
+        assert_ok(pg_query(db, &again_,                                                        \
+                           "select ($1::" sql_type "[])::text = (array[$2, $2])::text", list_, \
+                           sent_));                                                            \
         assert_ok(pg_get(&again_, 0, 0, &same_));                                              \
         assert_true(same_);                                                                    \
     } while (0)

@@ -16,6 +16,19 @@
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
+/* What the server said, as long as the error that points to it: rows may live shorter. NULL without
+ * memory. */
+static const char *lasting_report(const pg_result *result)
+{
+    arena *a = fiber_arena();
+    if (result->arena == a)
+        return result->report.ptr;
+    char *copy = arena_try_alloc(a, result->report.len + 1, 1);
+    if (copy)
+        memcpy(copy, result->report.ptr, result->report.len);
+    return copy;
+}
+
 error pg_result_error(const pg_result *result)
 {
     if (result->failure)
@@ -23,7 +36,10 @@ error pg_result_error(const pg_result *result)
     if (!result->report.ptr)
         return OK;
     pg_report report;
-    if (!pg_report_read(result->report, &report))
+    const str body = { lasting_report(result), result->report.len };
+    if (!body.ptr)
+        return error_set(&ARENA_FULL, "no room for the answer");
+    if (!pg_report_read(body, &report))
         unreachable(); /* the connection has read it already */
     return pg_report_error(&report);
 }
@@ -285,7 +301,7 @@ error pg_run_on(pg_conn *c, const pg_run *run, pg_call *calls, size_t count)
     if (calls[0].watch)
         pg_watch_conn(calls[0].watch, c);
     for (size_t i = 0; i < count; i++) {
-        calls[i].result = (pg_result){ .arena = fiber_arena() };
+        calls[i].result = (pg_result){ .arena = calls[i].arena ? calls[i].arena : fiber_arena() };
         calls[i].statement = NULL;
     }
     error e = run->begin.ptr ? pg_prepared(c, run->lane, run->begin, (pg_values){ 0 }, &begin) : OK;

@@ -170,6 +170,28 @@ static void test_cursor_error_comes_with_its_row(void **state)
     assert_int_equal(pg_pool_stats_of(db).leased, 0);
 }
 
+static error read_up_to_an_error(void *arg)
+{
+    pg_cursor *c;
+    pg_rows rows;
+    (void)arg;
+    TRY(pg_cursor_open(db, &c, "select 1 / (500 - n) from generate_series(1, 1000) n"));
+    for (;;)
+        TRY(pg_cursor_next(c, &rows));
+}
+
+static void test_cursor_report_outlives_its_cursor(void **state)
+{
+    (void)state;
+    const error e = scope_call(NULL, read_up_to_an_error, NULL);
+    const pg_report *report = pg_error_report(e);
+    pg_rows rows; /* takes the memory that the cursor had */
+    assert_ok(pg_query(db, &rows, "select repeat('x', 500) from generate_series(1, 5000)"));
+    assert_non_null(report);
+    assert_str_equal(report->message, STR("division by zero"));
+    assert_str_equal(report->sqlstate, STR("22012"));
+}
+
 static void test_cursor_of_a_change_returns_its_rows_and_commits(void **state)
 {
     (void)state;
@@ -199,6 +221,7 @@ static int run(void)
         cmocka_unit_test(test_cursor_left_by_a_return_is_closed),
         cmocka_unit_test(test_cursors_of_one_transaction_do_not_mix),
         cmocka_unit_test(test_cursor_error_comes_with_its_row),
+        cmocka_unit_test(test_cursor_report_outlives_its_cursor),
         cmocka_unit_test(test_cursor_of_a_change_returns_its_rows_and_commits),
     };
     return cmocka_run_group_tests(tests, open_pool, close_pool);

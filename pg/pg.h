@@ -421,6 +421,7 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
 #define PG_15_(a, ...) , pg_param(a) PG_14_(__VA_ARGS__)
 #define PG_16_(a, ...) , pg_param(a) PG_15_(__VA_ARGS__)
 
-#include "pg/listen.h" // IWYU pragma: export
+#include "pg/large_object.h" // IWYU pragma: export
+#include "pg/listen.h"       // IWYU pragma: export
 
 #endif

@@ -363,7 +363,7 @@ error pg_run_on_pool(pg_pool *pool, const pg_run *how, pg_call *calls, size_t co
     }
 }
 
-static error run(pg_target on, pg_call *call)
+error pg_run_call(pg_target on, pg_call *call)
 {
     pg_watch w;
     TRY(pg_check_call(call->sql, call->values));
@@ -378,14 +378,14 @@ error pg_query_values(pg_target on, pg_sql sql, pg_values values, pg_rows *rows)
 {
     pg_call call = { .sql = sql.text, .name = sql.name, .values = values, .rows = rows };
     *rows = (pg_rows){ 0 };
-    return run(on, &call);
+    return pg_run_call(on, &call);
 }
 
 error pg_execute_values(pg_target on, pg_sql sql, pg_values values, uint64_t *affected)
 {
     pg_call call = { .sql = sql.text, .name = sql.name, .values = values };
     call.affected = affected;
-    return run(on, &call);
+    return pg_run_call(on, &call);
 }
 
 pg_cell pg_cell_of(const pg_rows *rows, size_t row, size_t column)

@@ -12,6 +12,7 @@ typedef struct pg_call {
     pg_rows *rows;           /* NULL: not wanted */
     uint64_t *affected;      /* NULL: not wanted */
     struct pg_watch *watch;  /* of the first call: who watches all of them; NULL: nobody */
+    arena *arena;            /* of the rows; NULL: the fiber's */
     pg_statement *statement; /* its prepared form while it runs */
     pg_result result;
 } pg_call;
@@ -49,6 +50,8 @@ error pg_result_rows(const pg_result *result, const pg_statement *s, pg_rows *ou
 YIELDS error pg_run_on(pg_conn *c, const pg_run *run, pg_call *calls, size_t count);
 /* The same on a connection of the pool, and again where that is right. */
 YIELDS error pg_run_on_pool(pg_pool *pool, const pg_run *how, pg_call *calls, size_t count);
+/* Runs one statement, as pg_query. */
+YIELDS error pg_run_call(pg_target on, pg_call *call);
 /* Runs a text of several statements by the simple protocol. */
 YIELDS error pg_run_script(pg_conn *c, str sql, pg_result *result);
 

@@ -42,6 +42,9 @@ typedef struct stream_handler {
     /* Everything written was handed to the kernel, after more than the high watermark was queued.
      */
     void (*drained)(stream *s);
+    /* The peer has ended its side while the stream does not read: `data` will tell so behind what
+     * came before it. NULL: no matter. */
+    void (*ended)(stream *s);
     /* stream_set_timeout's time passed. */
     void (*timeout)(stream *s);
     /* The end: `why` is OK after stream_close, else what happened. The stream is freed after it. */
@@ -124,6 +127,8 @@ address stream_peer(const stream *s);
 bool stream_peer_uid(const stream *s, uint32_t *uid);
 /* Whether the peer has ended its side. */
 bool stream_at_end(const stream *s);
+/* The same, known before `data` has come to it: as `ended` tells. */
+bool stream_peer_has_ended(const stream *s);
 /* Whether bytes of the peer wait in the socket that `data` has not been lent yet. Asks the kernel.
  */
 bool stream_has_arrived(const stream *s);

@@ -32,6 +32,15 @@ typedef enum http_priority {
     HTTP_PRIORITY_HIGH,       /* never */
 } http_priority;
 
+/* What becomes of a handler whose client has left before the answer. "Ends" is: its waits fail with
+ * HTTP_CLIENT_GONE, and a statement that it waits for is canceled. */
+typedef enum http_on_disconnect {
+    HTTP_ENDS_IF_BROKEN = 0, /* ends when the connection breaks; one that is closed in good order
+                                looks like that of a client that waits for its answer */
+    HTTP_ENDS,               /* ends; what of the two it is will be found out, see docs/http.md */
+    HTTP_FINISHES,           /* goes on, but for reading a body and writing an answer in pieces */
+} http_on_disconnect;
+
 /* One route. Every one names its guard; http_public is the guard that lets everybody in. */
 struct http_route {
     http_method method;
@@ -47,6 +56,7 @@ struct http_route {
     http_priority priority;
     bool uncompressed; /* whatever layers say: a secret in its answers stands beside what others can
                           make a client send, and must not be told by a length (BREACH) */
+    http_on_disconnect on_disconnect;
     const char *files; /* of http_files: the directory. HTTP_FILES sets it */
 };
 

@@ -123,7 +123,8 @@ void http_test_end(http_test_conn *c);
 /* Breaks it off. */
 void http_test_reset(http_test_conn *c);
 /* Closes and frees it. A handler that has not answered yet goes on, as for any client that has only
- * ended its side. Nulls the pointer; NULL is allowed. */
+ * ended its side, unless its route says HTTP_ENDS. Nulls the pointer; NULL is allowed.
+ */
 void http_test_disconnect(http_test_conn **owner);
 
 #endif

@@ -104,6 +104,8 @@ void stream_read_later(loop *l, stream *s);
 /* Delivers what was not consumed, and reads on. */
 void stream_read_again(stream *s);
 stream *stream_of_unread(list_node *n);
+/* The peer has ended its side, and reading has not come so far (`peer_ended` says so too). */
+void stream_peer_ended(stream *s);
 /* The connection broke. */
 void stream_failed(stream *s, int system_errno);
 /* An open stream with a transport that stream_begin starts; until then `free` ends it. NULL without

@@ -262,6 +262,7 @@ static void hung_up(stream *s)
 static void deliver(loop *l, stream *s, uint32_t events)
 {
     stream_io_flags *flags = stream_flags(s);
+    const bool had_ended = flags->peer_ended;
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         flags->peer_ended = true;
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
@@ -279,6 +280,8 @@ static void deliver(loop *l, stream *s, uint32_t events)
         hung_up(s);
     else
         epoll_receive(l, s);
+    if (flags->peer_ended && !had_ended)
+        stream_peer_ended(s);
 }
 
 static void epoll_wait_and_deliver(loop *l, int timeout_ms)

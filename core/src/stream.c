@@ -121,6 +121,11 @@ bool stream_at_end(const stream *s)
     return s->at_end;
 }
 
+bool stream_peer_has_ended(const stream *s)
+{
+    return s->at_end || s->io.peer_ended;
+}
+
 bool stream_has_arrived(const stream *s)
 {
     char first;
@@ -287,6 +292,12 @@ static void finish(stream *s, const error_kind *why, int system_errno, const cha
 static void finish_well(stream *s)
 {
     finish(s, s->why, s->why_errno, s->why_text);
+}
+
+void stream_peer_ended(stream *s)
+{
+    if (s->state == STREAM_OPEN && !s->at_end && s->handler->ended)
+        s->handler->ended(s);
 }
 
 void stream_failed(stream *s, int system_errno)

@@ -125,6 +125,8 @@ static void memory_look(loop_task *task)
     memory *m = CONTAINER_OF(task, memory, look);
     loop *l = m->loop;
     stream *s = m->stream;
+    const bool had_ended = stream_flags(s)->peer_ended;
+    stream_flags(s)->peer_ended = m->end->other_ended;
     stream_flags(s)->readable = true;
     if (!stream_flags(s)->writable) {
         stream_flags(s)->writable = true;
@@ -136,6 +138,8 @@ static void memory_look(loop_task *task)
         memory_receive(l, s);
     else if (m->end->broken || stream_at_end(s)) /* nobody reads who would find it out */
         stream_failed(s, m->end->broken ? ECONNRESET : 0);
+    if (!stream_is_gone(s) && stream_flags(s)->peer_ended && !had_ended)
+        stream_peer_ended(s);
 }
 
 static error memory_start(loop *l, stream *s)

@@ -4,7 +4,7 @@
  * A client that pauses for HTTP_BODY_TIMEOUT is late, and so is one that trickles: with that time
  * in hand, it must have sent HTTP_BODY_RATE_MIN bytes for each second that it was waited for. What
  * a handler does between two pieces is not the client's time. */
-#include "conn.h"
+#include "departure.h"
 
 #include "core/clock.h"
 
@@ -147,8 +147,7 @@ size_t http_body_take(http_request *req, str bytes)
 
 void http_body_late(http_request *req)
 {
-    if (req->body_waiter)
-        settled(req, BODY_LATE);
+    settled(req, BODY_LATE);
 }
 
 /* --- on the fiber ----------------------------------------------------------------------------- */
@@ -173,8 +172,10 @@ static error body_wait(http_request *req)
     stream_resume(c->stream);
     const error e = fiber_park("request body", body_forgotten, req);
     req->body_waited_ms += clock_ms() - req->body_waits_since_ms;
-    if (c->stream)
+    if (c->stream) {
         stream_set_timeout(c->stream, 0);
+        http_departure_consider(req);
+    }
     return e;
 }
 

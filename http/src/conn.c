@@ -3,6 +3,7 @@
  *
  * Invariant: a connection is freed when its stream is gone and no fiber works for it, whichever
  * comes last. */
+#include "departure.h"
 #include "entrance.h"
 #include "file.h"
 #include "room.h"
@@ -74,7 +75,7 @@ static void conn_closed(stream *s, error why)
     if (error_is(why, &STREAM_FILE_FAILED)) /* else, how a client goes is its own affair */
         log_error("response broken off", LOG_ERR(why));
     c->stream = NULL;
-    if (c->request && c->request->fiber)
+    if (c->request && c->request->fiber && http_departure_ends(c->request))
         fiber_cancel(c->request->fiber,
                      error_is(why, &STREAM_STALLED) ? &HTTP_CLIENT_SLOW : &HTTP_CLIENT_GONE);
     conn_free_if_done(c);
@@ -462,9 +463,18 @@ static void conn_timeout(stream *s)
         conn_close(c);
     } else if (!c->request->fiber) {
         refuse(c, 408, "the request did not arrive in time");
-    } else {
+    } else if (c->request->body_waiter) {
         http_body_late(c->request);
+    } else {
+        http_departure_probe(c->request);
     }
+}
+
+static void conn_ended(stream *s)
+{
+    const http_conn *c = stream_owner(s);
+    if (c->request)
+        http_departure_consider(c->request);
 }
 
 static void conn_drained(stream *s)
@@ -483,6 +493,7 @@ static void conn_opened(stream *s)
 static const stream_handler CONN_HANDLER = {
     .data = conn_data,
     .opened = conn_opened,
+    .ended = conn_ended,
     .timeout = conn_timeout,
     .drained = conn_drained,
     .closed = conn_closed,

@@ -211,6 +211,7 @@ struct http_request {
     block *head_block; /* keeps the head's bytes, and the body's when it came along */
     fiber *fiber;      /* NULL before and after */
     uint64_t started_us;
+    uint8_t probes; /* see departure.c */
     char id[16];
     str shown_id; /* what the log and the client know it by: `id`, or one that came along */
 
@@ -302,7 +303,7 @@ error http_pairs_bind(arena *a, str text, const shape *of, void *out);
 error http_request_run(void *arg);
 /* Takes body bytes; returns how many. */
 size_t http_body_take(http_request *req, str bytes);
-/* Gives up on a body that does not come. */
+/* Gives up on a body that is waited for and does not come. */
 void http_body_late(http_request *req);
 extern const error_kind HTTP_BODY_LATE; /* TIMED_OUT: 408 */
 

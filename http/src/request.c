@@ -1,5 +1,6 @@
 /* A request on its fiber: routed, guarded, handled, and every error made into an answer. Also what
  * handlers ask of a request. */
+#include "departure.h"
 #include "file.h"
 #include "method.h"
 #include "route_metrics.h"
@@ -89,6 +90,8 @@ static error route_and_handle(http_request *req)
     req->body_bytes_max = (size_t)settings->body_bytes_max;
     if (e)
         http_route_metrics_begin(req->conn->server, e);
+    if (e && e->route->on_disconnect == HTTP_ENDS)
+        http_departure_consider(req);
     if (e && e->limits.body_bytes_max)
         req->body_bytes_max = e->limits.body_bytes_max;
     if (e && e->limits.timeout_ms)

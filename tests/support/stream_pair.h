@@ -47,6 +47,7 @@ struct side {
     bool closed;
     uint32_t data_calls;
     uint32_t drained;
+    uint32_t ended; /* told while it did not read */
     uint32_t timeouts;
     uint32_t calls_after_closed; /* must stay 0 */
     error why;
@@ -90,6 +91,12 @@ static inline void side_drained(stream *st)
     s->drained++;
     side_note(s, SIDE_DRAINED);
 }
+static inline void side_ended(stream *st)
+{
+    side *s = stream_owner(st);
+    s->ended++;
+    side_note(s, SIDE_NOTHING);
+}
 static inline void side_timeout(stream *st)
 {
     side *s = stream_owner(st);
@@ -112,6 +119,7 @@ static const stream_handler SIDE_HANDLER = {
     .data = side_data,
     .opened = side_opened,
     .drained = side_drained,
+    .ended = side_ended,
     .timeout = side_timeout,
     .closed = side_closed,
 };

@@ -87,6 +87,42 @@ static void close_a(void)
     assert_ok(a.why);
 }
 
+/* --- the peer's end --------------------------------------------------------------------------- */
+
+static void test_stream_that_is_paused_is_told_of_the_end_once(void **state)
+{
+    (void)state;
+    open_a(NULL);
+    stream_pause(a.stream);
+    assert_ok(fiber_yield());
+    assert_false(stream_peer_has_ended(a.stream));
+    peer_send(peer, pattern(0, 100));
+    shutdown(peer, SHUT_WR);
+    eventually(a.ended == 1);
+    assert_true(stream_peer_has_ended(a.stream));
+    assert_false(stream_at_end(a.stream));
+    assert_int_equal(a.got.len, 0);
+    stream_resume(a.stream);
+    eventually(a.at_end);
+    assert_int_equal(a.got.len, 100);
+    assert_int_equal(a.ended, 1);
+    stream_write(a.stream, pattern(0, 100)); /* the peer still reads */
+    peer_receive(peer, &heard, 100);
+    close_a();
+}
+
+static void test_stream_that_reads_is_told_of_the_end_by_data_only(void **state)
+{
+    (void)state;
+    open_a(NULL);
+    peer_send(peer, pattern(0, 100));
+    shutdown(peer, SHUT_WR);
+    eventually(a.at_end);
+    assert_true(stream_peer_has_ended(a.stream));
+    assert_int_equal(a.ended, 0);
+    close_a();
+}
+
 /* --- bytes ----------------------------------------------------------------------------------- */
 
 static void test_stream_one_byte_writes_arrive_in_order(void **state)
@@ -1051,6 +1087,8 @@ static void test_stream_send_that_fails_closes(void **state)
 static int run_kind(void)
 {
     const struct CMUnitTest tests[] = {
+        STREAM_TEST(test_stream_that_is_paused_is_told_of_the_end_once),
+        STREAM_TEST(test_stream_that_reads_is_told_of_the_end_by_data_only),
         STREAM_TEST(test_stream_one_byte_writes_arrive_in_order),
         STREAM_TEST(test_stream_writes_of_a_turn_leave_in_one_call),
         STREAM_TEST(test_stream_reserve_and_blocks_are_sent_in_order),

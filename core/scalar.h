@@ -32,13 +32,21 @@ typedef struct jsonb {
     str text;
 } jsonb;
 
-/* Values that may be absent (or NULL in SQL): `value` counts only when `has`. */
+/* Values in a row, in the arena. */
+#define SCALAR_LIST(name, c_type) \
+    typedef struct name##_list {  \
+        c_type *items;            \
+        size_t count;             \
+    } name##_list
+
+/* Values that may be absent (or NULL in SQL): `value` counts only when `has`; and such in a row. */
 #define SCALAR_OPTIONAL(name, c_type)                                       \
     typedef struct opt_##name {                                             \
         bool has;                                                           \
         bool is_null; /* an explicit null was given; then `has` is false */ \
         c_type value;                                                       \
-    } opt_##name
+    } opt_##name;                                                           \
+    SCALAR_LIST(opt_##name, opt_##name)
 SCALAR_OPTIONAL(bool, bool);
 SCALAR_OPTIONAL(int2, int16_t);
 SCALAR_OPTIONAL(int4, int32_t);
@@ -50,12 +58,6 @@ SCALAR_OPTIONAL(timestamptz, timestamptz);
 SCALAR_OPTIONAL(uuid, uuid);
 SCALAR_OPTIONAL(jsonb, jsonb);
 
-/* Values in a row, in the arena. */
-#define SCALAR_LIST(name, c_type) \
-    typedef struct name##_list {  \
-        c_type *items;            \
-        size_t count;             \
-    } name##_list
 SCALAR_LIST(bool, bool);
 SCALAR_LIST(int2, int16_t);
 SCALAR_LIST(int4, int32_t);

@@ -371,18 +371,11 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
              : pg_decode_opt_bytea, opt_timestamptz *\
              : pg_decode_opt_timestamptz, opt_uuid * \
              : pg_decode_opt_uuid, opt_jsonb *       \
-             : pg_decode_opt_jsonb, bool_list *      \
-             : pg_decode_bool_list, int2_list *      \
-             : pg_decode_int2_list, int4_list *      \
-             : pg_decode_int4_list, int8_list *      \
-             : pg_decode_int8_list, float4_list *    \
-             : pg_decode_float4_list, float8_list *  \
-             : pg_decode_float8_list, text_list *    \
-             : pg_decode_text_list, bytea_list *     \
-             : pg_decode_bytea_list, timestamptz_list *\
-             : pg_decode_timestamptz_list, uuid_list * \
-             : pg_decode_uuid_list, jsonb_list *     \
-             : pg_decode_jsonb_list,                \
+             : pg_decode_opt_jsonb, PG_DECODER_LISTS_OF_(bool), PG_DECODER_LISTS_OF_(int2), \
+               PG_DECODER_LISTS_OF_(int4), PG_DECODER_LISTS_OF_(int8), PG_DECODER_LISTS_OF_(float4), \
+               PG_DECODER_LISTS_OF_(float8), PG_DECODER_LISTS_OF_(text), PG_DECODER_LISTS_OF_(bytea), \
+               PG_DECODER_LISTS_OF_(timestamptz), PG_DECODER_LISTS_OF_(uuid), \
+               PG_DECODER_LISTS_OF_(jsonb), \
                pg_array * : pg_decode_pg_array, opt_pg_array * : pg_decode_opt_pg_array, PG_DECODER_OF_(pg_numeric), PG_DECODER_OF_(pg_date), PG_DECODER_OF_(pg_time), \
                PG_DECODER_OF_(pg_timestamp), PG_DECODER_OF_(pg_interval), PG_DECODER_OF_(pg_inet), \
  PG_DECODER_OF_(pg_macaddr), PG_DECODER_OF_(pg_macaddr8), \
@@ -390,10 +383,10 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
  PG_DECODER_OF_(pg_lsn), PG_DECODER_OF_(pg_tid), PG_DECODER_OF_(pg_money), \
  PG_DECODER_OF_(pg_point), PG_DECODER_OF_(pg_line), PG_DECODER_OF_(pg_lseg), PG_DECODER_OF_(pg_box), \
  PG_DECODER_OF_(pg_circle), PG_DECODER_OF_(pg_path), PG_DECODER_OF_(pg_polygon))
-#define PG_DECODER_OF_(name)                      \
-    name * : pg_decode_##name,                    \
-             opt_##name * : pg_decode_opt_##name, \
-                            name##_list * : pg_decode_##name##_list
+#define PG_DECODER_OF_(name) \
+    name * : pg_decode_##name, opt_##name * : pg_decode_opt_##name, PG_DECODER_LISTS_OF_(name)
+#define PG_DECODER_LISTS_OF_(name) \
+    name##_list * : pg_decode_##name##_list, opt_##name##_list * : pg_decode_opt_##name##_list
 
 /* ", pg_param(argument)" for each of 0 to 16 arguments. */
 #define PG_EACH_(...)                                                                         \

@@ -170,6 +170,7 @@ pg_oid pg_type_of_shape(const shape_type *type);
 typedef struct pg_value {
     pg_oid oid; /* 0: the server decides, and `text` is written as in a quoted literal */
     bool is_null;
+    bool of_optional; /* a list whose items are opt_X */
     union {
         bool boolean;
         int16_t int2;
@@ -197,67 +198,63 @@ typedef struct pg_value {
         pg_path path;
         pg_polygon polygon;
         struct {
-            const void *items; /* of the element's C type */
+            const void *items; /* of the element's C type, or its opt_X */
             size_t count;
         } list;
     } as;
 } pg_value;
 
 /* The parameter that stands for a C value, by its type: bool, short, int, long, float, double, str,
- * bytea, timestamptz, uuid, jsonb, every type pg_X of pg/, their opt_X (NULL unless `has`) and
- * X_list; a pg_value is handed on. Anything else, a char * or an unsigned long say, does not
- * compile. Mind that in C `a == b` and `!a` are ints: write (bool)(a == b). */
-/* The three C types of a type of pg/, and what makes a parameter of each. */
+ * bytea, timestamptz, uuid, jsonb, every type pg_X of pg/, their opt_X (NULL unless `has`),
+ * and the arrays X_list and opt_X_list; a pg_value is handed on. Anything else, a char * or an
+ * unsigned long say, does not compile. Mind that in C `a == b` and `!a` are ints: write (bool)(a ==
+ * b). */
+/* The four C types of a type of pg/, and what makes a parameter of each. */
 #define PG_PARAM_OF_(name) \
     name:                  \
-    pg_param_##name, opt_##name : pg_param_opt_##name, name##_list : pg_param_##name##_list
-#define pg_param(value)                                                                      \
-    _Generic((value), bool                                                                   \
-             : pg_param_bool, signed char                                                    \
-             : pg_param_int2, unsigned char                                                  \
-             : pg_param_int2, short                                                          \
-             : pg_param_int2, unsigned short                                                 \
-             : pg_param_int4, int                                                            \
-             : pg_param_int4, unsigned int                                                   \
-             : pg_param_int8, long                                                           \
-             : pg_param_int8, long long                                                      \
-             : pg_param_int8, float                                                          \
-             : pg_param_float4, double                                                       \
-             : pg_param_float8, str                                                          \
-             : pg_param_text, bytea                                                          \
-             : pg_param_bytea, timestamptz                                                   \
-             : pg_param_timestamptz, uuid                                                    \
-             : pg_param_uuid, jsonb                                                          \
-             : pg_param_jsonb, opt_bool                                                      \
-             : pg_param_opt_bool, opt_int2                                                   \
-             : pg_param_opt_int2, opt_int4                                                   \
-             : pg_param_opt_int4, opt_int8                                                   \
-             : pg_param_opt_int8, opt_float4                                                 \
-             : pg_param_opt_float4, opt_float8                                               \
-             : pg_param_opt_float8, opt_text                                                 \
-             : pg_param_opt_text, opt_bytea                                                  \
-             : pg_param_opt_bytea, opt_timestamptz                                           \
-             : pg_param_opt_timestamptz, opt_uuid                                            \
-             : pg_param_opt_uuid, opt_jsonb                                                  \
-             : pg_param_opt_jsonb, bool_list                                                 \
-             : pg_param_bool_list, int2_list                                                 \
-             : pg_param_int2_list, int4_list                                                 \
-             : pg_param_int4_list, int8_list                                                 \
-             : pg_param_int8_list, float4_list                                               \
-             : pg_param_float4_list, float8_list                                             \
-             : pg_param_float8_list, text_list                                               \
-             : pg_param_text_list, bytea_list                                                \
-             : pg_param_bytea_list, timestamptz_list                                         \
-             : pg_param_timestamptz_list, uuid_list                                          \
-             : pg_param_uuid_list, jsonb_list                                                \
-             : pg_param_jsonb_list, PG_PARAM_OF_(pg_numeric), PG_PARAM_OF_(pg_date),         \
-               PG_PARAM_OF_(pg_time), PG_PARAM_OF_(pg_timestamp), PG_PARAM_OF_(pg_interval), \
-               PG_PARAM_OF_(pg_inet), PG_PARAM_OF_(pg_macaddr), PG_PARAM_OF_(pg_macaddr8),   \
-               PG_PARAM_OF_(pg_timetz), PG_PARAM_OF_(pg_bits), PG_PARAM_OF_(pg_xid8),        \
-               PG_PARAM_OF_(pg_lsn), PG_PARAM_OF_(pg_tid), PG_PARAM_OF_(pg_money),           \
-               PG_PARAM_OF_(pg_point), PG_PARAM_OF_(pg_line), PG_PARAM_OF_(pg_lseg),         \
-               PG_PARAM_OF_(pg_box), PG_PARAM_OF_(pg_circle), PG_PARAM_OF_(pg_path),         \
-               PG_PARAM_OF_(pg_polygon), pg_value                                            \
+    pg_param_##name, opt_##name : pg_param_opt_##name, PG_PARAM_LISTS_OF_(name)
+#define PG_PARAM_LISTS_OF_(name) \
+    name##_list : pg_param_##name##_list, opt_##name##_list : pg_param_opt_##name##_list
+#define pg_param(value)                                                                         \
+    _Generic((value), bool                                                                      \
+             : pg_param_bool, signed char                                                       \
+             : pg_param_int2, unsigned char                                                     \
+             : pg_param_int2, short                                                             \
+             : pg_param_int2, unsigned short                                                    \
+             : pg_param_int4, int                                                               \
+             : pg_param_int4, unsigned int                                                      \
+             : pg_param_int8, long                                                              \
+             : pg_param_int8, long long                                                         \
+             : pg_param_int8, float                                                             \
+             : pg_param_float4, double                                                          \
+             : pg_param_float8, str                                                             \
+             : pg_param_text, bytea                                                             \
+             : pg_param_bytea, timestamptz                                                      \
+             : pg_param_timestamptz, uuid                                                       \
+             : pg_param_uuid, jsonb                                                             \
+             : pg_param_jsonb, opt_bool                                                         \
+             : pg_param_opt_bool, opt_int2                                                      \
+             : pg_param_opt_int2, opt_int4                                                      \
+             : pg_param_opt_int4, opt_int8                                                      \
+             : pg_param_opt_int8, opt_float4                                                    \
+             : pg_param_opt_float4, opt_float8                                                  \
+             : pg_param_opt_float8, opt_text                                                    \
+             : pg_param_opt_text, opt_bytea                                                     \
+             : pg_param_opt_bytea, opt_timestamptz                                              \
+             : pg_param_opt_timestamptz, opt_uuid                                               \
+             : pg_param_opt_uuid, opt_jsonb                                                     \
+             : pg_param_opt_jsonb, PG_PARAM_LISTS_OF_(bool), PG_PARAM_LISTS_OF_(int2),          \
+               PG_PARAM_LISTS_OF_(int4), PG_PARAM_LISTS_OF_(int8), PG_PARAM_LISTS_OF_(float4),  \
+               PG_PARAM_LISTS_OF_(float8), PG_PARAM_LISTS_OF_(text), PG_PARAM_LISTS_OF_(bytea), \
+               PG_PARAM_LISTS_OF_(timestamptz), PG_PARAM_LISTS_OF_(uuid),                       \
+               PG_PARAM_LISTS_OF_(jsonb), PG_PARAM_OF_(pg_numeric), PG_PARAM_OF_(pg_date),      \
+               PG_PARAM_OF_(pg_time), PG_PARAM_OF_(pg_timestamp), PG_PARAM_OF_(pg_interval),    \
+               PG_PARAM_OF_(pg_inet), PG_PARAM_OF_(pg_macaddr), PG_PARAM_OF_(pg_macaddr8),      \
+               PG_PARAM_OF_(pg_timetz), PG_PARAM_OF_(pg_bits), PG_PARAM_OF_(pg_xid8),           \
+               PG_PARAM_OF_(pg_lsn), PG_PARAM_OF_(pg_tid), PG_PARAM_OF_(pg_money),              \
+               PG_PARAM_OF_(pg_point), PG_PARAM_OF_(pg_line), PG_PARAM_OF_(pg_lseg),            \
+               PG_PARAM_OF_(pg_box), PG_PARAM_OF_(pg_circle), PG_PARAM_OF_(pg_path),            \
+               PG_PARAM_OF_(pg_polygon), pg_value                                               \
              : pg_param_value)(value)
 
 /* NULL of a type. */
@@ -276,7 +273,7 @@ static inline pg_value pg_param_value(pg_value value)
     return value;
 }
 
-/* Three constructors a type. Text and JSON without a pointer (STR_NONE) are NULL. */
+/* Four constructors a type. Text and JSON without a pointer (STR_NONE) are NULL. */
 #define PG_PARAM(name, c_type, oid_, member, value_, is_null_)                             \
     static inline pg_value pg_param_##name(c_type value)                                   \
     {                                                                                      \
@@ -289,6 +286,12 @@ static inline pg_value pg_param_value(pg_value value)
     static inline pg_value pg_param_##name##_list(name##_list value)                       \
     {                                                                                      \
         return (pg_value){ .oid = oid_##_ARRAY, .as.list = { value.items, value.count } }; \
+    }                                                                                      \
+    static inline pg_value pg_param_opt_##name##_list(opt_##name##_list value)             \
+    {                                                                                      \
+        return (pg_value){ .oid = oid_##_ARRAY,                                            \
+                           .of_optional = true,                                            \
+                           .as.list = { value.items, value.count } };                      \
     }
 PG_PARAM(bool, bool, PG_OID_BOOL, boolean, value, false)
 PG_PARAM(int2, int16_t, PG_OID_INT2, int2, value, false)
@@ -355,14 +358,15 @@ typedef struct pg_column {
 
 /* One column of one row. */
 typedef struct pg_cell {
-    pg_oid oid;
+    pg_oid oid; /* 0: nobody said; a field of a composite that came as text */
     pg_format format;
     str bytes; /* as received; STR_NONE is NULL */
 } pg_cell;
 
-/* Three decoders a type: pg_decode_int8, pg_decode_opt_int8, pg_decode_int8_list, and so on.
- *   arena   holds a list's items, and what a pg_X consists of where that is no view: a numeric's
- *           digits, bits of a text, a path's points; NULL is good for all others
+/* Four decoders a type: pg_decode_int8, pg_decode_opt_int8, pg_decode_int8_list,
+ * pg_decode_opt_int8_list, and so on.
+ *   arena   holds a list's items, and what a value consists of where that is no view: a numeric's
+ *           digits, bits and bytea of a text, a path's points; NULL is good for all others
  *   out     text, bytes and JSON are views of the cell's bytes; left alone on failure
  *   accepts the type of its name (float4: real, float8: double precision), and
  *           int4: int2
@@ -373,14 +377,16 @@ typedef struct pg_cell {
  *           jsonb: json
  *           pg_inet: cidr
  *           pg_bits: bit, varbit
- * The pg_X take either format (pg_money: binary only), as text that of DateStyle ISO and
- * IntervalStyle postgres. A list: arrays of these, of one dimension and without NULLs.
+ * Either format is taken (of pg_money binary only), as text that of DateStyle ISO and IntervalStyle
+ * postgres, and text of no type (oid 0). A list: arrays of these of one dimension; as text also
+ * those of types that have no name here, an enum's or a domain's. NULLs are for opt_X_list.
  *   fails   PG_TYPE_MISMATCH: another type, NULL for what is not opt_X, bytes of a wrong length
  *           OUT_OF_MEMORY: no room for a list */
-#define PG_DECODE(name, c_type)                                                 \
-    error pg_decode_##name(arena *a, const pg_cell *cell, c_type *out);         \
-    error pg_decode_opt_##name(arena *a, const pg_cell *cell, opt_##name *out); \
-    error pg_decode_##name##_list(arena *a, const pg_cell *cell, name##_list *out);
+#define PG_DECODE(name, c_type)                                                     \
+    error pg_decode_##name(arena *a, const pg_cell *cell, c_type *out);             \
+    error pg_decode_opt_##name(arena *a, const pg_cell *cell, opt_##name *out);     \
+    error pg_decode_##name##_list(arena *a, const pg_cell *cell, name##_list *out); \
+    error pg_decode_opt_##name##_list(arena *a, const pg_cell *cell, opt_##name##_list *out);
 PG_DECODE(bool, bool)
 PG_DECODE(int2, int16_t)
 PG_DECODE(int4, int32_t)

@@ -1,8 +1,9 @@
 /* NULL and lists around the readers of types.
  *
  * Lengths are checked against the bytes received before anything is read or allocated: a list takes
- * at most thirty times the bytes it came in. A list that came as text is read as any array is
- * (array.c) and its items then each by the type's reader. */
+ * at most forty times the bytes it came in. An array of a type without a name here (an enum, a
+ * domain) comes as text, and so do its items, of no type. A list that came as text is read as any
+ * array is (array.c) and its items then each by the type's reader. */
 #include "decoder.h"
 
 #include "reader.h"
@@ -19,7 +20,9 @@ COLD static error mismatch(const pg_cell *cell, const char *wanted)
 
 error pg_decode_one(const pg_decoder *d, arena *a, const pg_cell *cell, void *out)
 {
-    if (UNLIKELY(!cell->bytes.ptr || !d->read(a, cell, out)))
+    const pg_cell untyped = { d->elements[0], PG_TEXT, cell->bytes };
+    const bool is_untyped = cell->oid == 0 && cell->format == PG_TEXT;
+    if (UNLIKELY(!cell->bytes.ptr || !d->read(a, is_untyped ? &untyped : cell, out)))
         return mismatch(cell, d->name);
     return OK;
 }
@@ -50,76 +53,88 @@ static bool read_array_header(pg_reader *r, pg_oid element, uint32_t *count)
     return !r->failed && *count <= pg_reader_left(r) / 4;
 }
 
-static error list_room(arena *a, size_t count, const pg_decoder *d, char **out)
+/* A list on its way: items of the C type, or of its opt_X. */
+typedef struct list {
+    const pg_decoder *decoder;
+    bool optional;
+    size_t item_bytes;
+    char *items;
+} list;
+
+static error list_room(arena *a, size_t count, list *out)
 {
-    *out = NULL;
+    out->items = NULL;
+    out->item_bytes = out->optional ? out->decoder->optional_bytes : out->decoder->bytes;
     if (count == 0)
         return OK;
     invariant(a != NULL);
-    *out = arena_try_alloc(a, count * d->bytes, d->align);
-    return *out ? OK : error_set(&OUT_OF_MEMORY, "a list of %zu items", count);
+    out->items = arena_try_alloc(a, count * out->item_bytes, out->decoder->align);
+    return out->items ? OK : error_set(&OUT_OF_MEMORY, "a list of %zu items", count);
 }
 
-COLD static error null_in_list(const pg_decoder *d)
+static error take_item(const list *l, arena *a, const pg_cell *cell, size_t index)
 {
-    return error_set(&PG_TYPE_MISMATCH, "NULL in an array that is read as %s", d->list_name);
+    const pg_decoder *d = l->decoder;
+    char *item = l->items + index * l->item_bytes;
+    if (!l->optional) {
+        if (!cell->bytes.ptr)
+            return error_set(&PG_TYPE_MISMATCH, "NULL in an array that is read as %s",
+                             d->list_name);
+        return pg_decode_one(d, a, cell, item);
+    }
+    const pg_optional head = { .has = cell->bytes.ptr, .is_null = !cell->bytes.ptr };
+    memset(item, 0, l->item_bytes);
+    memcpy(item, &head, sizeof head);
+    return head.has ? pg_decode_one(d, a, cell, item + d->optional_offset) : OK;
 }
 
-static error decode_text_items(const pg_decoder *d, arena *a, const pg_cell *cell, void **items,
-                               size_t *count)
+static error decode_text_items(list *l, arena *a, const pg_cell *cell, size_t *count)
 {
     pg_array array;
     TRY(pg_decode_pg_array(a, cell, &array));
     if (array.dimensions > 1)
-        return mismatch(cell, d->list_name);
-    char *to;
-    TRY(list_room(a, array.count, d, &to));
-    for (size_t i = 0; i < array.count; i++) {
-        if (!array.cells[i].bytes.ptr)
-            return null_in_list(d);
-        TRY(pg_decode_one(d, a, &array.cells[i], to + i * d->bytes));
-    }
-    *items = to;
+        return mismatch(cell, l->decoder->list_name);
+    TRY(list_room(a, array.count, l));
+    for (size_t i = 0; i < array.count; i++)
+        TRY(take_item(l, a, &array.cells[i], i));
     *count = array.count;
     return OK;
 }
 
-static error decode_binary_items(const pg_decoder *d, arena *a, const pg_cell *cell, void **items,
-                                 size_t *item_count)
+static error decode_binary_items(list *l, arena *a, const pg_cell *cell, size_t *item_count)
 {
     const pg_oid element = pg_type_element(cell->oid);
     pg_reader r = pg_reader_of(cell->bytes);
     uint32_t count;
     if (!read_array_header(&r, element, &count))
-        return mismatch(cell, d->list_name);
-    char *to;
-    TRY(list_room(a, count, d, &to));
+        return mismatch(cell, l->decoder->list_name);
+    TRY(list_room(a, count, l));
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t len = pg_reader_u32(&r);
-        if (len == UINT32_MAX)
-            return null_in_list(d);
-        const pg_cell item = { element, PG_BINARY, pg_reader_bytes(&r, len) };
+        const str bytes = len == UINT32_MAX ? STR_NONE : pg_reader_bytes(&r, len);
         if (r.failed)
-            return mismatch(cell, d->list_name);
-        TRY(pg_decode_one(d, a, &item, to + (size_t)i * d->bytes));
+            return mismatch(cell, l->decoder->list_name);
+        TRY(take_item(l, a, &(pg_cell){ element, PG_BINARY, bytes }, i));
     }
     if (!pg_reader_done(&r))
-        return mismatch(cell, d->list_name);
-    *items = to;
+        return mismatch(cell, l->decoder->list_name);
     *item_count = count;
     return OK;
 }
 
-error pg_decode_items(const pg_decoder *d, arena *a, const pg_cell *cell, void **items,
-                      size_t *count)
+error pg_decode_items(const pg_decoder *d, arena *a, const pg_cell *cell, bool optional,
+                      void **items, size_t *count)
 {
+    list l = { .decoder = d, .optional = optional };
     const pg_oid element = pg_type_element(cell->oid);
-    if (!cell->bytes.ptr || !element || !takes_element(d, element))
+    const bool taken = element ? takes_element(d, element)
+                               : cell->format == PG_TEXT && !pg_type_is_known(cell->oid);
+    if (!cell->bytes.ptr || !taken)
         return mismatch(cell, d->list_name);
     if (cell->format == PG_BINARY)
-        return decode_binary_items(d, a, cell, items, count);
-    /* a type that is asked for in binary has no reader of its text */
-    if (pg_type_format(cell->oid) == PG_BINARY)
-        return mismatch(cell, d->list_name);
-    return decode_text_items(d, a, cell, items, count);
+        TRY(decode_binary_items(&l, a, cell, count));
+    else
+        TRY(decode_text_items(&l, a, cell, count));
+    *items = l.items;
+    return OK;
 }

@@ -1,4 +1,4 @@
-/* What every type's three decoders are made of: a small reader of bytes that are there, and around
+/* What every type's four decoders are made of: a small reader of bytes that are there, and around
  * it NULL, opt_X and lists, which see it through a descriptor. A type of a noun of its own is read
  * in that noun's file:
  *
@@ -17,16 +17,27 @@ typedef struct pg_decoder {
     const char *list_name;
     uint32_t bytes; /* of the C type */
     uint32_t align;
+    uint32_t optional_bytes;  /* of its opt_X */
+    uint32_t optional_offset; /* of the value in that */
     /* The cell is not NULL; false: it does not fit, and `out` was left alone. */
     bool (*read)(arena *a, const pg_cell *cell, void *out);
     pg_oid elements[6]; /* of arrays that a list takes */
 } pg_decoder;
 
-/* One value, which must be there. */
+/* What opt_X begins with, whatever X is. */
+typedef struct pg_optional {
+    bool has;
+    bool is_null;
+} pg_optional;
+
+/* One value, which must be there. Text of no type is read as that of the first of `elements`. */
 error pg_decode_one(const pg_decoder *d, arena *a, const pg_cell *cell, void *out);
-/* All items of an array of at most one dimension, none of them NULL. */
-error pg_decode_items(const pg_decoder *d, arena *a, const pg_cell *cell, void **items,
-                      size_t *count);
+/* All items of an array of at most one dimension: opt_X, or X and then none of them NULL. */
+error pg_decode_items(const pg_decoder *d, arena *a, const pg_cell *cell, bool optional,
+                      void **items, size_t *count);
+
+/* Whether `oid` is in the list of pg/type.h, also as an array. */
+bool pg_type_is_known(pg_oid oid);
 
 /* Whether the cell is binary, of this type and of this many bytes. */
 static inline bool pg_cell_is(const pg_cell *cell, pg_oid oid, size_t len)
@@ -34,33 +45,42 @@ static inline bool pg_cell_is(const pg_cell *cell, pg_oid oid, size_t len)
     return cell->oid == oid && cell->format == PG_BINARY && cell->bytes.len == len;
 }
 
-/* name_##_decoder, and the public pg_decode_name, pg_decode_opt_name, pg_decode_name_list of a type
- * that read_name reads; behind the C type the elements of arrays that a list takes. */
-#define PG_DECODERS(name_, c_type, ...)                                                         \
-    static const pg_decoder name_##_decoder = {                                                 \
-        #name_, #name_ "_list", sizeof(c_type), _Alignof(c_type), read_##name_, { __VA_ARGS__ } \
-    };                                                                                          \
-    error pg_decode_##name_(arena *a, const pg_cell *cell, c_type *out)                         \
-    {                                                                                           \
-        return pg_decode_one(&name_##_decoder, a, cell, out);                                   \
-    }                                                                                           \
-    error pg_decode_opt_##name_(arena *a, const pg_cell *cell, opt_##name_ *out)                \
-    {                                                                                           \
-        if (!cell->bytes.ptr) {                                                                 \
-            *out = (opt_##name_){ .is_null = true };                                            \
-            return OK;                                                                          \
-        }                                                                                       \
-        TRY(pg_decode_one(&name_##_decoder, a, cell, &out->value));                             \
-        out->has = true;                                                                        \
-        out->is_null = false;                                                                   \
-        return OK;                                                                              \
-    }                                                                                           \
-    error pg_decode_##name_##_list(arena *a, const pg_cell *cell, name_##_list *out)            \
-    {                                                                                           \
-        void *items = NULL;                                                                     \
-        TRY(pg_decode_items(&name_##_decoder, a, cell, &items, &out->count));                   \
-        out->items = items;                                                                     \
-        return OK;                                                                              \
+/* name_##_decoder, and the four public decoders of a type that read_name reads; behind the C type
+ * the elements of arrays that a list takes. */
+#define PG_DECODERS(name_, c_type, ...)                                                        \
+    static const pg_decoder name_##_decoder = {                                                \
+        #name_,           #name_ "_list",      sizeof(c_type),                                 \
+        _Alignof(c_type), sizeof(opt_##name_), offsetof(opt_##name_, value),                   \
+        read_##name_,     { __VA_ARGS__ }                                                      \
+    };                                                                                         \
+    error pg_decode_##name_(arena *a, const pg_cell *cell, c_type *out)                        \
+    {                                                                                          \
+        return pg_decode_one(&name_##_decoder, a, cell, out);                                  \
+    }                                                                                          \
+    error pg_decode_opt_##name_(arena *a, const pg_cell *cell, opt_##name_ *out)               \
+    {                                                                                          \
+        if (!cell->bytes.ptr) {                                                                \
+            *out = (opt_##name_){ .is_null = true };                                           \
+            return OK;                                                                         \
+        }                                                                                      \
+        TRY(pg_decode_one(&name_##_decoder, a, cell, &out->value));                            \
+        out->has = true;                                                                       \
+        out->is_null = false;                                                                  \
+        return OK;                                                                             \
+    }                                                                                          \
+    error pg_decode_##name_##_list(arena *a, const pg_cell *cell, name_##_list *out)           \
+    {                                                                                          \
+        void *items = NULL;                                                                    \
+        TRY(pg_decode_items(&name_##_decoder, a, cell, false, &items, &out->count));           \
+        out->items = items;                                                                    \
+        return OK;                                                                             \
+    }                                                                                          \
+    error pg_decode_opt_##name_##_list(arena *a, const pg_cell *cell, opt_##name_##_list *out) \
+    {                                                                                          \
+        void *items = NULL;                                                                    \
+        TRY(pg_decode_items(&name_##_decoder, a, cell, true, &items, &out->count));            \
+        out->items = items;                                                                    \
+        return OK;                                                                             \
     }
 
 #endif

@@ -11,6 +11,7 @@
 #include "decoder.h"
 #include "network.h"
 #include "numeric.h"
+#include "text.h"
 
 #include <assert.h>
 
@@ -105,6 +106,11 @@ pg_format pg_type_format(pg_oid oid)
     return row && !row->as_text ? PG_BINARY : PG_TEXT;
 }
 
+bool pg_type_is_known(pg_oid oid)
+{
+    return find_row(oid) != NULL;
+}
+
 const char *pg_type_name(pg_oid oid)
 {
     const type_row *row = find_row(oid);
@@ -136,9 +142,17 @@ pg_oid pg_type_element(pg_oid oid)
 
 /* --- one value -------------------------------------------------------------------------------- */
 
+/* Whether the cell is text of this type. */
+static bool is_text_of(const pg_cell *cell, pg_oid oid)
+{
+    return cell->format == PG_TEXT && cell->oid == oid;
+}
+
 static bool read_bool(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
+    if (is_text_of(cell, PG_OID_BOOL))
+        return pg_bool_parse(cell->bytes, out);
     if (!pg_cell_is(cell, PG_OID_BOOL, 1) || (unsigned char)cell->bytes.ptr[0] > 1)
         return false;
     *(bool *)out = cell->bytes.ptr[0] == 1;
@@ -148,6 +162,13 @@ static bool read_bool(arena *a, const pg_cell *cell, void *out)
 static bool read_int2(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
+    if (cell->format == PG_TEXT) {
+        int64_t value;
+        if (cell->oid != PG_OID_INT2 || !pg_int_parse(cell->bytes, INT16_MIN, INT16_MAX, &value))
+            return false;
+        *(int16_t *)out = (int16_t)value;
+        return true;
+    }
     if (!pg_cell_is(cell, PG_OID_INT2, 2))
         return false;
     *(int16_t *)out = (int16_t)pg_get16(cell->bytes.ptr);
@@ -157,6 +178,14 @@ static bool read_int2(arena *a, const pg_cell *cell, void *out)
 static bool read_int4(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
+    if (cell->format == PG_TEXT) {
+        int64_t value;
+        if ((cell->oid != PG_OID_INT4 && cell->oid != PG_OID_INT2) ||
+            !pg_int_parse(cell->bytes, INT32_MIN, INT32_MAX, &value))
+            return false;
+        *(int32_t *)out = (int32_t)value;
+        return true;
+    }
     if (pg_cell_is(cell, PG_OID_INT4, 4))
         *(int32_t *)out = (int32_t)pg_get32(cell->bytes.ptr);
     else if (pg_cell_is(cell, PG_OID_INT2, 2))
@@ -190,9 +219,27 @@ static bool is_oid(pg_oid oid)
     }
 }
 
+/* The types that an int8 reads from text, in which those of reg… are names. */
+static bool is_whole_number(pg_oid oid)
+{
+    switch (oid) {
+    case PG_OID_INT8:
+    case PG_OID_INT4:
+    case PG_OID_INT2:
+    case PG_OID_OID:
+    case PG_OID_XID:
+    case PG_OID_CID:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static bool read_int8(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
+    if (cell->format == PG_TEXT)
+        return is_whole_number(cell->oid) && str_to_int64(cell->bytes, out);
     if (pg_cell_is(cell, PG_OID_INT8, 8))
         *(int64_t *)out = (int64_t)pg_get64(cell->bytes.ptr);
     else if (pg_cell_is(cell, PG_OID_INT4, 4))
@@ -209,6 +256,8 @@ static bool read_int8(arena *a, const pg_cell *cell, void *out)
 static bool read_float4(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
+    if (is_text_of(cell, PG_OID_FLOAT4))
+        return pg_float4_parse(cell->bytes, out);
     if (!pg_cell_is(cell, PG_OID_FLOAT4, 4))
         return false;
     const uint32_t bits = pg_get32(cell->bytes.ptr);
@@ -219,6 +268,8 @@ static bool read_float4(arena *a, const pg_cell *cell, void *out)
 static bool read_float8(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
+    if (is_text_of(cell, PG_OID_FLOAT8))
+        return pg_float8_parse(cell->bytes, out);
     if (pg_cell_is(cell, PG_OID_FLOAT8, 8)) {
         const uint64_t bits = pg_get64(cell->bytes.ptr);
         memcpy(out, &bits, sizeof bits);
@@ -269,7 +320,8 @@ static bool read_text(arena *a, const pg_cell *cell, void *out)
 
 static bool read_bytea(arena *a, const pg_cell *cell, void *out)
 {
-    (void)a;
+    if (is_text_of(cell, PG_OID_BYTEA))
+        return pg_bytea_parse(a, cell->bytes, out);
     if (cell->oid != PG_OID_BYTEA || cell->format != PG_BINARY)
         return false;
     *(bytea *)out = (bytea){ (const uint8_t *)cell->bytes.ptr, cell->bytes.len };
@@ -279,6 +331,8 @@ static bool read_bytea(arena *a, const pg_cell *cell, void *out)
 static bool read_timestamptz(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
+    if (is_text_of(cell, PG_OID_TIMESTAMPTZ))
+        return pg_timestamptz_parse(cell->bytes, out);
     if (!pg_cell_is(cell, PG_OID_TIMESTAMPTZ, 8))
         return false;
     *(timestamptz *)out = (timestamptz){ (int64_t)pg_get64(cell->bytes.ptr) };
@@ -288,6 +342,8 @@ static bool read_timestamptz(arena *a, const pg_cell *cell, void *out)
 static bool read_uuid(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
+    if (is_text_of(cell, PG_OID_UUID))
+        return uuid_parse(cell->bytes, out);
     if (!pg_cell_is(cell, PG_OID_UUID, 16))
         return false;
     memcpy(((uuid *)out)->bytes, cell->bytes.ptr, 16);
@@ -298,7 +354,7 @@ static bool read_jsonb(arena *a, const pg_cell *cell, void *out)
 {
     (void)a;
     jsonb *json = out;
-    if (cell->oid != PG_OID_JSON)
+    if (cell->oid != PG_OID_JSON && !is_text_of(cell, PG_OID_JSONB))
         return read_versioned(cell, PG_OID_JSONB, &json->text);
     json->text = cell->bytes;
     return true;
@@ -477,19 +533,14 @@ pg_oid pg_type_of_shape(const shape_type *type)
     return type->arity == SHAPE_LIST ? row->array : row->oid;
 }
 
-/* What opt_X and X_list begin with, whatever X is. */
-typedef struct optional_head {
-    bool has;
-    bool is_null;
-} optional_head;
-
+/* What X_list begins with, whatever X is. */
 typedef struct list_head {
     void *items;
     size_t count;
 } list_head;
 
-static_assert(offsetof(opt_uuid, has) == offsetof(optional_head, has) &&
-                  offsetof(opt_uuid, is_null) == offsetof(optional_head, is_null) &&
+static_assert(offsetof(opt_uuid, has) == offsetof(pg_optional, has) &&
+                  offsetof(opt_uuid, is_null) == offsetof(pg_optional, is_null) &&
                   offsetof(uuid_list, items) == offsetof(list_head, items) &&
                   offsetof(uuid_list, count) == offsetof(list_head, count),
               "members are read through these heads");
@@ -532,7 +583,7 @@ pg_value pg_param_member(const shape_type *type, const void *member)
         return (pg_value){ .oid = row->array, .as.list = { head.items, head.count } };
     }
     if (type->arity == SHAPE_OPTIONAL) {
-        optional_head head;
+        pg_optional head;
         memcpy(&head, member, sizeof head);
         if (!head.has)
             return pg_param_null(row->oid);
@@ -545,13 +596,13 @@ error pg_decode_member(arena *a, const pg_cell *cell, const shape_type *type, vo
     const pg_decoder *d = row_of_shape(type->kind)->decoder;
     if (type->arity == SHAPE_LIST) {
         list_head head;
-        TRY(pg_decode_items(d, a, cell, &head.items, &head.count));
+        TRY(pg_decode_items(d, a, cell, false, &head.items, &head.count));
         memcpy(member, &head, sizeof head);
         return OK;
     }
     if (type->arity == SHAPE_ONE)
         return pg_decode_one(d, a, cell, member);
-    optional_head head = { .has = cell->bytes.ptr != NULL, .is_null = cell->bytes.ptr == NULL };
+    pg_optional head = { .has = cell->bytes.ptr != NULL, .is_null = cell->bytes.ptr == NULL };
     if (head.has)
         TRY(pg_decode_one(d, a, cell, (char *)member + type->value_offset));
     memcpy(member, &head, sizeof head);

@@ -7,8 +7,8 @@
  * Invariant: pg_value_put writes exactly pg_value_size bytes. */
 #include "value.h"
 
-#include "big_endian.h"
 #include "bits.h"
+#include "decoder.h"
 #include "geometry.h"
 #include "network.h"
 #include "numeric.h"
@@ -17,13 +17,24 @@
 #define ARRAY_HEADER_BYTES 20
 #define ARRAY_EMPTY_BYTES  12
 
+/* A C type, and where it stands in its opt_X. */
+typedef struct c_layout {
+    uint32_t bytes;
+    uint32_t optional_bytes;
+    uint32_t offset;
+} c_layout;
+#define C_LAYOUT(name, c_type)                                          \
+    {                                                                   \
+        sizeof(c_type), sizeof(opt_##name), offsetof(opt_##name, value) \
+    }
+
 /* --- types of pg/ ----------------------------------------------------------------------------- */
 
 /* How a type is written that stands in no switch below. `value` points to its C value, which a
  * pg_value and a list hold alike. */
 typedef struct encoding {
     pg_oid oid;
-    uint32_t c_bytes;
+    c_layout c;
     uint32_t wire_bytes;               /* 0: it varies */
     size_t (*size)(const void *value); /* when it varies */
     char *(*put)(const void *value, char *at);
@@ -151,31 +162,31 @@ static char *put_bits(const void *value, char *at)
 static const encoding *find_encoding(pg_oid oid)
 {
     static const encoding ENCODINGS[] = {
-        { PG_OID_NUMERIC, sizeof(pg_numeric), 0, numeric_size, put_numeric },
-        { PG_OID_DATE, sizeof(pg_date), 4, NULL, put_four },
-        { PG_OID_TIMESTAMP, sizeof(pg_timestamp), 8, NULL, put_eight },
-        { PG_OID_TIME, sizeof(pg_time), 8, NULL, put_eight },
-        { PG_OID_INTERVAL, sizeof(pg_interval), 16, NULL, put_interval },
-        { PG_OID_FLOAT4, sizeof(float), 4, NULL, put_four },
-        { PG_OID_INET, sizeof(pg_inet), 0, inet_size, put_inet },
-        { PG_OID_MACADDR, sizeof(pg_macaddr), 6, NULL, put_macaddr },
-        { PG_OID_MACADDR8, sizeof(pg_macaddr8), 8, NULL, put_macaddr8 },
-        { PG_OID_TIMETZ, sizeof(pg_timetz), 12, NULL, put_timetz },
-        { PG_OID_VARBIT, sizeof(pg_bits), 0, bits_size, put_bits },
-        { PG_OID_MONEY, sizeof(pg_money), 8, NULL, put_eight },
-        { PG_OID_XID8, sizeof(pg_xid8), 8, NULL, put_eight },
-        { PG_OID_LSN, sizeof(pg_lsn), 8, NULL, put_eight },
-        { PG_OID_TID, sizeof(pg_tid), 6, NULL, put_tid },
-        { PG_OID_POINT, sizeof(pg_point), 16, NULL, put_two_eights },
-        { PG_OID_LINE, sizeof(pg_line), 24, NULL, put_three_eights },
-        { PG_OID_LSEG, sizeof(pg_lseg), 32, NULL, put_four_eights },
-        { PG_OID_BOX, sizeof(pg_box), 32, NULL, put_four_eights },
-        { PG_OID_CIRCLE, sizeof(pg_circle), 24, NULL, put_three_eights },
-        { PG_OID_PATH, sizeof(pg_path), 0, path_size, put_path },
-        { PG_OID_POLYGON, sizeof(pg_polygon), 0, polygon_size, put_polygon },
-        { PG_OID_OID, sizeof(uint32_t), 4, NULL, put_four },
-        { PG_OID_XID, sizeof(uint32_t), 4, NULL, put_four },
-        { PG_OID_CID, sizeof(uint32_t), 4, NULL, put_four },
+        { PG_OID_NUMERIC, C_LAYOUT(pg_numeric, pg_numeric), 0, numeric_size, put_numeric },
+        { PG_OID_DATE, C_LAYOUT(pg_date, pg_date), 4, NULL, put_four },
+        { PG_OID_TIMESTAMP, C_LAYOUT(pg_timestamp, pg_timestamp), 8, NULL, put_eight },
+        { PG_OID_TIME, C_LAYOUT(pg_time, pg_time), 8, NULL, put_eight },
+        { PG_OID_INTERVAL, C_LAYOUT(pg_interval, pg_interval), 16, NULL, put_interval },
+        { PG_OID_FLOAT4, C_LAYOUT(float4, float), 4, NULL, put_four },
+        { PG_OID_INET, C_LAYOUT(pg_inet, pg_inet), 0, inet_size, put_inet },
+        { PG_OID_MACADDR, C_LAYOUT(pg_macaddr, pg_macaddr), 6, NULL, put_macaddr },
+        { PG_OID_MACADDR8, C_LAYOUT(pg_macaddr8, pg_macaddr8), 8, NULL, put_macaddr8 },
+        { PG_OID_TIMETZ, C_LAYOUT(pg_timetz, pg_timetz), 12, NULL, put_timetz },
+        { PG_OID_VARBIT, C_LAYOUT(pg_bits, pg_bits), 0, bits_size, put_bits },
+        { PG_OID_MONEY, C_LAYOUT(pg_money, pg_money), 8, NULL, put_eight },
+        { PG_OID_XID8, C_LAYOUT(pg_xid8, pg_xid8), 8, NULL, put_eight },
+        { PG_OID_LSN, C_LAYOUT(pg_lsn, pg_lsn), 8, NULL, put_eight },
+        { PG_OID_TID, C_LAYOUT(pg_tid, pg_tid), 6, NULL, put_tid },
+        { PG_OID_POINT, C_LAYOUT(pg_point, pg_point), 16, NULL, put_two_eights },
+        { PG_OID_LINE, C_LAYOUT(pg_line, pg_line), 24, NULL, put_three_eights },
+        { PG_OID_LSEG, C_LAYOUT(pg_lseg, pg_lseg), 32, NULL, put_four_eights },
+        { PG_OID_BOX, C_LAYOUT(pg_box, pg_box), 32, NULL, put_four_eights },
+        { PG_OID_CIRCLE, C_LAYOUT(pg_circle, pg_circle), 24, NULL, put_three_eights },
+        { PG_OID_PATH, C_LAYOUT(pg_path, pg_path), 0, path_size, put_path },
+        { PG_OID_POLYGON, C_LAYOUT(pg_polygon, pg_polygon), 0, polygon_size, put_polygon },
+        { PG_OID_OID, { 0 }, 4, NULL, put_four },
+        { PG_OID_XID, { 0 }, 4, NULL, put_four },
+        { PG_OID_CID, { 0 }, 4, NULL, put_four },
     };
     for (size_t i = 0; i < ARRAY_LEN(ENCODINGS); i++) {
         if (ENCODINGS[i].oid == oid)
@@ -275,55 +286,51 @@ static char *put_scalar(const pg_value *value, char *at)
 
 /* --- lists ------------------------------------------------------------------------------------ */
 
-/* The item at `index` of a list, as a value of its own. */
-static pg_value list_item(const pg_value *list, pg_oid element, size_t index)
+static c_layout layout_of(pg_oid element)
 {
-    pg_value v = { .oid = element };
-    const void *items = list->as.list.items;
-    switch (element) {
-    case PG_OID_BOOL:
-        v.as.boolean = ((const bool *)items)[index];
-        return v;
-    case PG_OID_INT2:
-        v.as.int2 = ((const int16_t *)items)[index];
-        return v;
-    case PG_OID_INT4:
-        v.as.int4 = ((const int32_t *)items)[index];
-        return v;
-    case PG_OID_INT8:
-        v.as.int8 = ((const int64_t *)items)[index];
-        return v;
-    case PG_OID_FLOAT8:
-        v.as.float8 = ((const double *)items)[index];
-        return v;
-    case PG_OID_TIMESTAMPTZ:
-        v.as.instant = ((const timestamptz *)items)[index];
-        return v;
-    case PG_OID_UUID:
-        v.as.uuid = ((const uuid *)items)[index];
-        return v;
-    case PG_OID_TEXT:
-        v.as.text = ((const str *)items)[index];
-        return v;
-    case PG_OID_JSONB:
-        v.as.text = ((const jsonb *)items)[index].text;
-        return v;
-    case PG_OID_BYTEA:
-        v.as.bytes = ((const bytea *)items)[index];
-        return v;
-    default:
-        break;
+    static const struct {
+        pg_oid oid;
+        c_layout c;
+    } LAYOUTS[] = {
+        { PG_OID_BOOL, C_LAYOUT(bool, bool) },
+        { PG_OID_INT2, C_LAYOUT(int2, int16_t) },
+        { PG_OID_INT4, C_LAYOUT(int4, int32_t) },
+        { PG_OID_INT8, C_LAYOUT(int8, int64_t) },
+        { PG_OID_FLOAT8, C_LAYOUT(float8, double) },
+        { PG_OID_TEXT, C_LAYOUT(text, str) },
+        { PG_OID_BYTEA, C_LAYOUT(bytea, bytea) },
+        { PG_OID_TIMESTAMPTZ, C_LAYOUT(timestamptz, timestamptz) },
+        { PG_OID_UUID, C_LAYOUT(uuid, uuid) },
+        { PG_OID_JSONB, C_LAYOUT(jsonb, jsonb) },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(LAYOUTS); i++) {
+        if (LAYOUTS[i].oid == element)
+            return LAYOUTS[i].c;
     }
     const encoding *e = find_encoding(element);
-    invariant(e != NULL && e->c_bytes <= sizeof v.as);
-    memcpy(&v.as, (const char *)items + index * e->c_bytes, e->c_bytes);
-    return v;
+    invariant(e != NULL && e->c.bytes > 0);
+    return e->c;
 }
 
-/* Text without a pointer is NULL. */
-static bool item_is_null(const pg_value *item)
+/* The item at `index` of a list, as a value of its own. Text without a pointer is NULL. */
+static pg_value list_item(const pg_value *list, c_layout c, pg_oid element, size_t index)
 {
-    return (item->oid == PG_OID_TEXT || item->oid == PG_OID_JSONB) && !item->as.text.ptr;
+    pg_value v = { .oid = element };
+    const char *item = list->as.list.items;
+    item += index * (list->of_optional ? c.optional_bytes : c.bytes);
+    if (list->of_optional) {
+        pg_optional head;
+        memcpy(&head, item, sizeof head);
+        v.is_null = !head.has;
+        item += c.offset;
+    }
+    if (!v.is_null) {
+        invariant(c.bytes <= sizeof v.as);
+        memcpy(&v.as, item, c.bytes);
+    }
+    if (element == PG_OID_TEXT || element == PG_OID_JSONB)
+        v.is_null = v.is_null || !v.as.text.ptr;
+    return v;
 }
 
 static size_t list_size(const pg_value *list, pg_oid element)
@@ -334,12 +341,13 @@ static size_t list_size(const pg_value *list, pg_oid element)
     if (count > PG_MESSAGE_BYTES_MAX / 4)
         return SIZE_MAX;
     const size_t fixed = fixed_size(element);
-    if (fixed)
+    if (fixed && !list->of_optional)
         return ARRAY_HEADER_BYTES + count * (4 + fixed);
+    const c_layout c = layout_of(element);
     size_t total = ARRAY_HEADER_BYTES;
     for (size_t i = 0; i < count; i++) {
-        const pg_value item = list_item(list, element, i);
-        total += 4 + (item_is_null(&item) ? 0 : scalar_size(&item));
+        const pg_value item = list_item(list, c, element, i);
+        total += 4 + (item.is_null ? 0 : scalar_size(&item));
         if (total > PG_MESSAGE_BYTES_MAX)
             return SIZE_MAX;
     }
@@ -366,9 +374,10 @@ static char *put_list(const pg_value *list, pg_oid element, char *at)
         return at;
     at = pg_put32(at, (uint32_t)count);
     at = pg_put32(at, 1); /* the lower bound */
+    const c_layout c = layout_of(element);
     for (size_t i = 0; i < count; i++) {
-        const pg_value item = list_item(list, element, i);
-        if (item_is_null(&item)) {
+        const pg_value item = list_item(list, c, element, i);
+        if (item.is_null) {
             pg_put32(has_null, 1);
             at = pg_put32(at, UINT32_MAX);
             continue;

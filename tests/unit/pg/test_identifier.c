@@ -113,7 +113,10 @@ static void test_identifier_of_32_bits_is_an_int8(void **state)
         assert_true(n == 4294967294);
         assert_fails(PG_TYPE_MISMATCH, pg_decode_int4(NULL, &cell, &narrow));
         const pg_cell text = { OIDS[i], PG_TEXT, STR("1234") };
-        assert_fails(PG_TYPE_MISMATCH, pg_decode_int8(NULL, &text, &n));
+        if (i < 3)
+            assert_ok(pg_decode_int8(NULL, &text, &n));
+        else /* the text of a reg… is a name */
+            assert_fails(PG_TYPE_MISMATCH, pg_decode_int8(NULL, &text, &n));
         const pg_cell wide = { OIDS[i], PG_BINARY, STR("\0\0\0\0\0\0\0\1") };
         assert_fails(PG_TYPE_MISMATCH, pg_decode_int8(NULL, &wide, &n));
     }

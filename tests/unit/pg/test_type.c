@@ -125,27 +125,164 @@ static void test_type_text_is_a_view_of_every_textual_column(void **state)
     assert_fails(PG_TYPE_MISMATCH, pg_decode_text(NULL, &integer, &value));
 }
 
-static void test_type_text_format_is_text_for_every_type_and_nothing_else(void **state)
+static void test_type_text_format_is_text_for_every_type(void **state)
 {
     (void)state;
-    const pg_cell numeric = { 1700, PG_TEXT, STR("12.50") };
-    const pg_cell int8_cell = { PG_OID_INT8, PG_TEXT, STR("12345678") };
-    str text;
-    assert_ok(pg_decode_text(NULL, &numeric, &text));
-    assert_str_equal(text, STR("12.50"));
-    assert_ok(pg_decode_text(NULL, &int8_cell, &text));
-    int64_t int8 = 7;
-    assert_fails(PG_TYPE_MISMATCH, pg_decode_int8(NULL, &int8_cell, &int8));
-    const pg_cell true_cell = { PG_OID_BOOL, PG_TEXT, STR("\1") };
-    bool boolean;
-    assert_fails(PG_TYPE_MISMATCH, pg_decode_bool(NULL, &true_cell, &boolean));
-    const pg_cell bytes_cell = { PG_OID_BYTEA, PG_TEXT, STR("\\x00") };
-    bytea bytes;
-    assert_fails(PG_TYPE_MISMATCH, pg_decode_bytea(NULL, &bytes_cell, &bytes));
-    const pg_cell list_cell = { PG_OID_INT4_ARRAY, PG_TEXT, STR("{1}") };
-    int4_list values;
-    assert_fails(PG_TYPE_MISMATCH, pg_decode_int4_list(&memory, &list_cell, &values));
-    assert_ok(pg_decode_text(NULL, &list_cell, &text));
+    static const pg_cell CELLS[] = {
+        { 1700, PG_TEXT, { "12.50", 5 } },
+        { PG_OID_INT8, PG_TEXT, { "12.50", 5 } },
+        { PG_OID_INT4_ARRAY, PG_TEXT, { "12.50", 5 } },
+        { 99999, PG_TEXT, { "12.50", 5 } },
+        { 0, PG_TEXT, { "12.50", 5 } },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(CELLS); i++) {
+        str text;
+        assert_ok(pg_decode_text(NULL, &CELLS[i], &text));
+        assert_str_equal(text, STR("12.50"));
+    }
+}
+
+/* As text in a cell of `oid`, and in one of no type. */
+#define ASSERT_TEXT(name, c_type, oid, text, same)                 \
+    do {                                                           \
+        const pg_oid oids_[] = { oid, 0 };                         \
+        for (size_t i_ = 0; i_ < ARRAY_LEN(oids_); i_++) {         \
+            c_type value;                                          \
+            const str copy_ = exact_copy(STR(text));               \
+            const pg_cell cell_ = { oids_[i_], PG_TEXT, copy_ };   \
+            assert_ok(pg_decode_##name(&memory, &cell_, &value));  \
+            if (!(same))                                           \
+                fail_msg("%s is read as another %s", text, #name); \
+            exact_free(copy_);                                     \
+        }                                                          \
+    } while (0)
+
+static void test_type_text_says_the_same_as_binary(void **state)
+{
+    (void)state;
+    ASSERT_TEXT(bool, bool, PG_OID_BOOL, "t", value);
+    ASSERT_TEXT(bool, bool, PG_OID_BOOL, "f", !value);
+    ASSERT_TEXT(int2, int16_t, PG_OID_INT2, "-32768", value == INT16_MIN);
+    ASSERT_TEXT(int4, int32_t, PG_OID_INT4, "2147483647", value == INT32_MAX);
+    ASSERT_TEXT(int4, int32_t, PG_OID_INT2, "-7", value == -7);
+    ASSERT_TEXT(int8, int64_t, PG_OID_INT8, "-9223372036854775808", value == INT64_MIN);
+    ASSERT_TEXT(int8, int64_t, PG_OID_OID, "4294967295", value == UINT32_MAX);
+    ASSERT_TEXT(float8, double, PG_OID_FLOAT8, "-1.5e-07", value == -1.5e-07);
+    ASSERT_TEXT(float8, double, PG_OID_FLOAT8, "NaN", isnan(value));
+    ASSERT_TEXT(float8, double, PG_OID_FLOAT8, "-Infinity", isinf(value) && value < 0);
+    ASSERT_TEXT(bytea, bytea, PG_OID_BYTEA, "\\x00ff10",
+                value.len == 3 && value.ptr[0] == 0 && value.ptr[1] == 255 && value.ptr[2] == 16);
+    ASSERT_TEXT(bytea, bytea, PG_OID_BYTEA, "\\x", value.len == 0);
+    ASSERT_TEXT(bytea, bytea, PG_OID_BYTEA, "a\\\\\\377\\000",
+                value.len == 4 && !memcmp(value.ptr, "a\\\xFF", 4));
+    ASSERT_TEXT(bytea, bytea, PG_OID_BYTEA, "", value.len == 0);
+    ASSERT_TEXT(timestamptz, timestamptz, PG_OID_TIMESTAMPTZ, "2000-01-01 00:00:01+00",
+                value.us == 1000000);
+    ASSERT_TEXT(timestamptz, timestamptz, PG_OID_TIMESTAMPTZ, "2000-01-01 01:30:00.5+01:30",
+                value.us == 500000);
+    ASSERT_TEXT(timestamptz, timestamptz, PG_OID_TIMESTAMPTZ, "1999-12-31 19:03:58-04:56:02",
+                value.us == 0);
+    ASSERT_TEXT(timestamptz, timestamptz, PG_OID_TIMESTAMPTZ, "0001-12-31 23:00:00-01 BC",
+                value.us == INT64_C(-63082281600000000));
+    ASSERT_TEXT(timestamptz, timestamptz, PG_OID_TIMESTAMPTZ, "-infinity", value.us == INT64_MIN);
+    ASSERT_TEXT(uuid, uuid, PG_OID_UUID, "00112233-4455-6677-8899-aabbccddeeff",
+                value.bytes[15] == 0xFF);
+    ASSERT_TEXT(jsonb, jsonb, PG_OID_JSONB, "{\"a\": 1}", value.text.len == 8);
+    ASSERT_TEXT(pg_numeric, pg_numeric, PG_OID_NUMERIC, "1.50", value.scale == 2);
+    ASSERT_TEXT(pg_date, pg_date, PG_OID_DATE, "2000-01-02", value.days == 1);
+    ASSERT_TEXT(pg_inet, pg_inet, PG_OID_INET, "10.0.0.1", value.prefix == 32);
+    ASSERT_TEXT(float4, float, PG_OID_FLOAT4, "-1.1754944e-38", value == -1.1754944e-38f);
+    ASSERT_TEXT(float4, float, PG_OID_FLOAT4, "NaN", isnan(value));
+    ASSERT_TEXT(float4, float, PG_OID_FLOAT4, "-Infinity", isinf(value) && value < 0);
+    /* the nearest double lies in the middle of two floats, the number itself does not */
+    ASSERT_TEXT(float4, float, PG_OID_FLOAT4, "1.00000005960464477539063", value == 1.00000012f);
+    ASSERT_TEXT(float4, float, PG_OID_FLOAT4, "1.00000005960464477539062", value == 1.0f);
+    const pg_cell float4 = { PG_OID_FLOAT4, PG_TEXT, STR("0.1") };
+    double wide;
+    assert_ok(pg_decode_float8(NULL, &float4, &wide));
+    assert_true(wide == (double)0.1f);
+}
+
+#define REFUSES_TEXT(name, c_type, oid_, ...)                                          \
+    do {                                                                               \
+        static const char *const TEXTS[] = { __VA_ARGS__ };                            \
+        for (size_t i_ = 0; i_ < ARRAY_LEN(TEXTS); i_++) {                             \
+            c_type value;                                                              \
+            const str copy_ = exact_copy(str_from_c(TEXTS[i_]));                       \
+            const error e_ =                                                           \
+                pg_decode_##name(&memory, &(pg_cell){ oid_, PG_TEXT, copy_ }, &value); \
+            exact_free(copy_);                                                         \
+            if (!error_is(e_, &PG_TYPE_MISMATCH))                                      \
+                fail_msg("\"%s\" is read as %s", TEXTS[i_], #name);                    \
+        }                                                                              \
+    } while (0)
+
+static void test_type_text_that_is_no_such_value_is_refused(void **state)
+{
+    (void)state;
+    REFUSES_TEXT(bool, bool, PG_OID_BOOL, "", "\1", "true", "1", "T");
+    REFUSES_TEXT(int2, int16_t, PG_OID_INT2, "", "32768", "-32769", " 1", "1 ", "+1", "1.0");
+    REFUSES_TEXT(int2, int16_t, PG_OID_INT4, "1");
+    REFUSES_TEXT(int4, int32_t, PG_OID_INT4, "2147483648", "-2147483649", "x");
+    REFUSES_TEXT(int4, int32_t, PG_OID_INT8, "1");
+    REFUSES_TEXT(int8, int64_t, PG_OID_INT8, "9223372036854775808", "12345678x", "0x1");
+    REFUSES_TEXT(int8, int64_t, PG_OID_NUMERIC, "1");
+    REFUSES_TEXT(float8, double, PG_OID_FLOAT8, "", "nan", "inf", "--Infinity", "-NaN", "1e999",
+                 "1,5");
+    REFUSES_TEXT(float8, double, PG_OID_FLOAT4, "1e39");
+    REFUSES_TEXT(float4, float, PG_OID_FLOAT4, "", "1e39", "x", "1e");
+    REFUSES_TEXT(float4, float, PG_OID_FLOAT8, "1");
+    REFUSES_TEXT(bytea, bytea, PG_OID_BYTEA, "\\x0", "\\x0g", "\\", "a\\00", "\\400", "\\18x");
+    REFUSES_TEXT(bytea, bytea, PG_OID_TEXT, "\\x00");
+    REFUSES_TEXT(timestamptz, timestamptz, PG_OID_TIMESTAMPTZ, "", "2000-01-01 00:00:00",
+                 "2000-01-01", "2000-01-01+00", "2000-01-01 00:00:00+", "2000-01-01 00:00:00+1",
+                 "2000-01-01 00:00:00+01:", "2000-01-01 00:00:00+01:60",
+                 "2000-01-01 00:00:00+01:00:00:00", "2000-01-01 00:00:00 UTC", "infinity+00",
+                 "2000-01-01 00:00:00+-1", "01/02/2000 00:00:00 CET", "+00", " BC",
+                 "2000-01-01 00:00:00+00 AD");
+    REFUSES_TEXT(timestamptz, timestamptz, PG_OID_TIMESTAMP, "2000-01-01 00:00:00+00");
+    REFUSES_TEXT(uuid, uuid, PG_OID_UUID, "", "00112233-4455-6677-8899-aabbccddeef");
+    REFUSES_TEXT(uuid, uuid, PG_OID_TEXT, "00112233-4455-6677-8899-aabbccddeeff");
+}
+
+static void test_type_lists_of_optionals_have_nulls(void **state)
+{
+    (void)state;
+    const pg_cell cells[] = {
+        { PG_OID_INT4_ARRAY, PG_BINARY,
+          STR("\0\0\0\1\0\0\0\1\0\0\0\x17\0\0\0\3\0\0\0\1\0\0\0\4\0\0\0\7"
+              "\xFF\xFF\xFF\xFF\0\0\0\4\xFF\xFF\xFF\xFF") },
+        { PG_OID_INT4_ARRAY, PG_TEXT, STR("{7,NULL,-1}") },
+        { 99999, PG_TEXT, STR("{7,NULL,-1}") }, /* of a domain */
+        { 0, PG_TEXT, STR("{7,NULL,-1}") },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cells); i++) {
+        opt_int8_list numbers;
+        assert_ok(pg_decode_opt_int8_list(&memory, &cells[i], &numbers));
+        assert_int_equal(numbers.count, 3);
+        assert_true(numbers.items[0].has && numbers.items[0].value == 7);
+        assert_true(!numbers.items[1].has && numbers.items[1].is_null);
+        assert_true(numbers.items[2].has && numbers.items[2].value == -1);
+        int8_list none;
+        assert_fails(PG_TYPE_MISMATCH, pg_decode_int8_list(&memory, &cells[i], &none));
+        opt_bool_list other;
+        assert_fails(PG_TYPE_MISMATCH, pg_decode_opt_bool_list(&memory, &cells[i], &other));
+    }
+    const pg_cell labels = { 99999, PG_TEXT, STR("{red,NULL,\"dark blue\"}") };
+    opt_text_list texts;
+    assert_ok(pg_decode_opt_text_list(&memory, &labels, &texts));
+    assert_int_equal(texts.count, 3);
+    assert_str_equal(texts.items[2].value, STR("dark blue"));
+    const pg_cell nulls = { PG_OID_NUMERIC_ARRAY, PG_TEXT, STR("{NULL,1.5}") };
+    opt_pg_numeric_list decimals;
+    assert_ok(pg_decode_opt_pg_numeric_list(&memory, &nulls, &decimals));
+    assert_true(decimals.items[0].is_null && decimals.items[1].value.scale == 1);
+    const pg_cell no_array = { 99999, PG_TEXT, STR("red") };
+    assert_fails(PG_TYPE_MISMATCH, pg_decode_opt_text_list(&memory, &no_array, &texts));
+    const pg_cell scalar = { PG_OID_TEXT, PG_TEXT, STR("{red}") };
+    assert_fails(PG_TYPE_MISMATCH, pg_decode_opt_text_list(&memory, &scalar, &texts));
+    const pg_cell bytes = { 99999, PG_BINARY, STR("\0\0\0\0\0\0\0\0\0\0\0\x17") };
+    assert_fails(PG_TYPE_MISMATCH, pg_decode_opt_int8_list(&memory, &bytes, &(opt_int8_list){ 0 }));
 }
 
 static void test_type_float4_takes_real_only(void **state)
@@ -567,7 +704,10 @@ int main(void)
         TEST(test_type_money_has_no_text),
         TEST(test_type_text_of_xml_and_jsonpath_is_read_from_binary),
         TEST(test_type_nobody_has_heard_of_is_text_or_a_mismatch),
-        TEST(test_type_text_format_is_text_for_every_type_and_nothing_else),
+        TEST(test_type_text_format_is_text_for_every_type),
+        TEST(test_type_text_says_the_same_as_binary),
+        TEST(test_type_text_that_is_no_such_value_is_refused),
+        TEST(test_type_lists_of_optionals_have_nulls),
         TEST(test_type_bytes_instants_uuids_and_json),
         TEST(test_type_every_column_fits_exactly_its_readers),
         TEST(test_type_cut_or_longer_bytes_are_mismatches),

@@ -188,6 +188,24 @@ static void test_value_missing_text_in_a_list_is_null(void **state)
                        "\0\0\0\1a\xFF\xFF\xFF\xFF"));
 }
 
+static void test_value_lists_of_optionals_have_nulls(void **state)
+{
+    (void)state;
+    opt_int2 int2s[] = { { .has = true, .value = 7 }, { .is_null = true, .value = 8 }, { 0 } };
+    assert_encodes(((opt_int2_list){ int2s, 3 }), PG_OID_INT2_ARRAY,
+                   STR("\0\0\0\1\0\0\0\1\0\0\0\x15\0\0\0\3\0\0\0\1"
+                       "\0\0\0\2\0\7\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"));
+    opt_text texts[] = { { .is_null = true }, { .has = true, .value = STR("a") } };
+    assert_encodes(((opt_text_list){ texts, 2 }), PG_OID_TEXT_ARRAY,
+                   STR("\0\0\0\1\0\0\0\1\0\0\0\x19\0\0\0\2\0\0\0\1"
+                       "\xFF\xFF\xFF\xFF\0\0\0\1a"));
+    opt_pg_date dates[] = { { .has = true, .value = { 1 } } };
+    assert_encodes(((opt_pg_date_list){ dates, 1 }), PG_OID_DATE_ARRAY,
+                   STR("\0\0\0\1\0\0\0\0\0\0\4\x3A\0\0\0\1\0\0\0\1\0\0\0\4\0\0\0\1"));
+    assert_encodes(((opt_bool_list){ NULL, 0 }), PG_OID_BOOL_ARRAY,
+                   STR("\0\0\0\0\0\0\0\0\0\0\0\x10"));
+}
+
 static void test_value_past_a_messages_size_is_refused_before_it_is_written(void **state)
 {
     (void)state;
@@ -329,6 +347,7 @@ int main(void)
         TEST(test_value_lists_are_arrays_of_one_dimension),
         TEST(test_value_empty_list_has_no_dimension),
         TEST(test_value_missing_text_in_a_list_is_null),
+        TEST(test_value_lists_of_optionals_have_nulls),
         TEST(test_value_past_a_messages_size_is_refused_before_it_is_written),
         TEST(test_value_members_of_a_shape_are_their_parameters),
         TEST(test_value_random_lists_come_back_as_they_went),

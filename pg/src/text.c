@@ -1,0 +1,188 @@
+/* Core's scalars from the server's text. Their binary form is what is asked for; text comes where a
+ * type around them has none that is known here, and says the same. */
+#include "text.h"
+
+#include "core/arena.h"
+#include "pg/date.h"
+
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool pg_bool_parse(str text, bool *out)
+{
+    if (text.len != 1 || (text.ptr[0] != 't' && text.ptr[0] != 'f'))
+        return false;
+    *out = text.ptr[0] == 't';
+    return true;
+}
+
+bool pg_int_parse(str text, int64_t least, int64_t most, int64_t *out)
+{
+    int64_t value;
+    if (!str_to_int64(text, &value) || value < least || value > most)
+        return false;
+    *out = value;
+    return true;
+}
+
+/* --- floats ----------------------------------------------------------------------------------- */
+
+static bool special_float(str text, double *out)
+{
+    const bool minus = str_starts_with(text, STR("-"));
+    if (str_eq(text, STR("NaN")))
+        *out = NAN;
+    else if (str_eq(str_slice(text, minus, text.len), STR("Infinity")))
+        *out = minus ? -INFINITY : INFINITY;
+    else
+        return false;
+    return true;
+}
+
+bool pg_float8_parse(str text, double *out)
+{
+    return special_float(text, out) || float8_parse(text, out);
+}
+
+/* Whether a double lies in the middle between two floats, one of which it is rounded to. */
+static bool is_midway(double value, float rounded)
+{
+    const float other = nextafterf(rounded, value > (double)rounded ? INFINITY : -INFINITY);
+    return value - (double)rounded == (double)other - value;
+}
+
+#define FLOAT_TEXT_MAX 120 /* what is longer is nobody's text of a float */
+
+/* The nearest double's nearest float is the text's too, unless that double lies midway: then the
+ * text may be a little more or less, which only the text tells. */
+bool pg_float4_parse(str text, float *out)
+{
+    double wide;
+    if (special_float(text, &wide)) {
+        *out = (float)wide;
+        return true;
+    }
+    if (!float8_parse(text, &wide) || isinf((float)wide))
+        return false;
+    *out = (float)wide;
+    if (!is_midway(wide, *out) || text.len >= FLOAT_TEXT_MAX)
+        return true;
+    char copy[FLOAT_TEXT_MAX];
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = 0;
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* glibc's constant one: no memory */
+    *out = strtof_l(copy, NULL, c);
+    freelocale(c);
+    return true;
+}
+
+/* --- bytes ------------------------------------------------------------------------------------ */
+
+static bool parse_hex(str digits, uint8_t *out)
+{
+    for (size_t i = 0; i + 1 < digits.len; i += 2) {
+        const int high = str_hex_digit(digits.ptr[i]);
+        const int low = str_hex_digit(digits.ptr[i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[i / 2] = (uint8_t)(high << 4 | low);
+    }
+    return digits.len % 2 == 0;
+}
+
+static bool is_octal(char c, char most)
+{
+    return c >= '0' && c <= most;
+}
+
+/* Bytes of which a backslash is two, and others that cannot be shown \ooo. */
+static bool parse_escapes(str text, uint8_t *out, size_t *len)
+{
+    *len = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        const char *at = text.ptr + i;
+        const size_t left = text.len - i;
+        if (at[0] != '\\') {
+            out[(*len)++] = (uint8_t)at[0];
+        } else if (left >= 2 && at[1] == '\\') {
+            out[(*len)++] = '\\';
+            i++;
+        } else if (left >= 4 && is_octal(at[1], '3') && is_octal(at[2], '7') &&
+                   is_octal(at[3], '7')) {
+            out[(*len)++] = (uint8_t)((at[1] - '0') << 6 | (at[2] - '0') << 3 | (at[3] - '0'));
+            i += 3;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool pg_bytea_parse(arena *a, str text, bytea *out)
+{
+    invariant(a != NULL);
+    uint8_t *bytes = arena_try_alloc(a, text.len + 1, 1);
+    if (!bytes)
+        return false;
+    size_t len = text.len / 2 - 1;
+    const bool hex = str_starts_with(text, STR("\\x"));
+    if (hex ? !parse_hex(str_slice(text, 2, text.len), bytes) : !parse_escapes(text, bytes, &len))
+        return false;
+    *out = (bytea){ bytes, len };
+    return true;
+}
+
+/* --- instants --------------------------------------------------------------------------------- */
+
+/* "+01", "-05:30", "+00:53:28": seconds east of UTC. */
+static bool parse_zone(str text, int64_t *seconds)
+{
+    int64_t total = 0;
+    static const int64_t UNITS[] = { 3600, 60, 1 };
+    str rest = str_slice(text, 1, text.len);
+    for (size_t i = 0; rest.ptr; i++) {
+        const str part = str_cut(&rest, ':');
+        int64_t value;
+        if (i == ARRAY_LEN(UNITS) || part.len != 2 || part.ptr[0] == '-' ||
+            !str_to_int64(part, &value) || value > 59)
+            return false;
+        total += value * UNITS[i];
+    }
+    *seconds = text.ptr[0] == '-' ? -total : total;
+    return true;
+}
+
+#define TIMESTAMP_TEXT_MAX 64
+#define ZONE_BEHIND        10 /* characters of a date at least: what signs come later are a zone's */
+
+bool pg_timestamptz_parse(str text, timestamptz *out)
+{
+    pg_timestamp local;
+    if (pg_timestamp_parse(text, &local) &&
+        (local.us == PG_TIMESTAMP_INFINITY.us || local.us == PG_TIMESTAMP_MINUS_INFINITY.us)) {
+        *out = (timestamptz){ local.us };
+        return true;
+    }
+    const str era = str_ends_with(text, STR(" BC")) ? STR(" BC") : STR("");
+    const str clock = str_slice(text, 0, text.len - era.len);
+    size_t sign = clock.len;
+    while (sign > ZONE_BEHIND && clock.ptr[sign - 1] != '+' && clock.ptr[sign - 1] != '-')
+        sign--;
+    int64_t seconds;
+    char buffer[TIMESTAMP_TEXT_MAX];
+    if (sign <= ZONE_BEHIND || sign + era.len > sizeof buffer ||
+        !parse_zone(str_slice(clock, sign - 1, clock.len), &seconds))
+        return false;
+    sign--;
+    memcpy(buffer, clock.ptr, sign);
+    memcpy(buffer + sign, era.ptr, era.len);
+    int64_t us;
+    if (!pg_timestamp_parse((str){ buffer, sign + era.len }, &local) ||
+        __builtin_sub_overflow(local.us, seconds * 1000000, &us) || us == TIMESTAMPTZ_INFINITY.us ||
+        us == TIMESTAMPTZ_MINUS_INFINITY.us)
+        return false;
+    *out = (timestamptz){ us };
+    return true;
+}

@@ -53,6 +53,10 @@ arena *fiber_arena(void);
 /* The arena of a fiber that has not ended. */
 arena *fiber_arena_of(fiber *f);
 const char *fiber_name(const fiber *f);
+/* What it works on, for logs and debuggers (a route's pattern); NULL: nobody has said. */
+const char *fiber_about(const fiber *f);
+/* Says it of the running fiber; the text must outlive it. */
+void fiber_set_about(const char *about);
 /* What a parked fiber waits for, as fiber_park was told; NULL while it does not. */
 const char *fiber_waits_for(const fiber *f);
 

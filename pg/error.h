@@ -53,9 +53,11 @@ extern const error_kind PG_CONNINFO_INVALID; /* INVALID: the connection string *
 extern const error_kind PG_TYPE_MISMATCH;    /* INTERNAL: a column is not what its reader expects */
 extern const error_kind PG_INVALID_ARGUMENT; /* INTERNAL: a NUL in SQL or a name, too many values */
 extern const error_kind PG_MESSAGE_TOO_LARGE; /* TOO_LARGE: more than a message may hold */
-extern const error_kind PG_NESTED_ACQUIRE; /* UNAVAILABLE: it holds a connection and wants more */
-extern const error_kind PG_POOL_TIMED_OUT; /* UNAVAILABLE: no connection came free in time */
-extern const error_kind PG_POOL_CLOSED;    /* UNAVAILABLE */
+extern const error_kind PG_NESTED_ACQUIRE;  /* UNAVAILABLE: it holds a connection and wants more */
+extern const error_kind PG_POOL_TIMED_OUT;  /* UNAVAILABLE: no connection came free in time */
+extern const error_kind PG_POOL_FULL;       /* UNAVAILABLE: PG_WAITING_MAX fibers wait already */
+extern const error_kind PG_POOL_OVERLOADED; /* UNAVAILABLE: dropped from an overloaded line */
+extern const error_kind PG_POOL_CLOSED;     /* UNAVAILABLE */
 
 /* The kind of a five-character SQLSTATE; PG_FAILED for everything unknown or malformed. */
 const error_kind *pg_error_kind(str sqlstate);

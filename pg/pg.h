@@ -46,11 +46,18 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out);
 YIELDS void pg_pool_close(pg_pool **owner);
 
 typedef struct pg_pool_stats {
-    uint32_t open; /* connections established */
+    uint32_t open;     /* connections established, those of pg_read_only and pg_listen among them */
+    uint32_t open_max; /* PG_POOL_MAX; those two come on top */
     uint32_t opening;
-    uint32_t leased;  /* of the open ones: by transactions */
-    uint32_t waiting; /* fibers waiting for a connection */
-    uint64_t queries; /* sent so far */
+    uint32_t leased;          /* of the open ones: by transactions, and the one that listens */
+    uint32_t idle;            /* of the open ones: nobody uses them */
+    uint32_t waiting;         /* fibers waiting for a connection */
+    uint64_t longest_wait_ms; /* of them, so far */
+    uint64_t queries;         /* sent so far */
+    uint64_t acquired;        /* connections given out so far */
+    uint64_t timed_out;       /* waits that ended with PG_POOL_TIMED_OUT */
+    uint64_t shed;            /* with PG_POOL_OVERLOADED */
+    uint64_t refused;         /* PG_POOL_FULL */
 } pg_pool_stats;
 /* A copy of them, as of now. */
 pg_pool_stats pg_pool_stats_of(const pg_pool *pool);
@@ -60,7 +67,8 @@ pg_pool_stats pg_pool_stats_of(const pg_pool *pool);
 extern const metrics_table PG_METRICS;
 
 /* Environment variables of pg/: DATABASE_URL, PG_POOL_MAX, PG_READ_ONLY_MAX, PG_ACQUIRE_TIMEOUT,
- * PG_CONNECT_TIMEOUT, PG_SLOW_QUERY, PG_LOG_PARAMETERS. */
+ * PG_WAITING_MAX, PG_QUEUE_TARGET, PG_QUEUE_INTERVAL, PG_CONNECT_TIMEOUT, PG_SLOW_QUERY,
+ * PG_LOG_PARAMETERS. */
 extern const config_entry PG_SETTINGS[];
 
 /* --- queries --------------------------------------------------------------------------------- */
@@ -163,8 +171,9 @@ typedef struct pg_rows {
  * one; it must not begin or end one itself.
  *   yields  until the server answered
  *   fails   PG_* by SQLSTATE; PG_CONNECT_FAILED, PG_CONNECTION_LOST, PG_POOL_TIMED_OUT,
- *           PG_INVALID_ARGUMENT, PG_MESSAGE_TOO_LARGE, ARENA_FULL; TIMED_OUT, CANCELED. A statement
- *           whose connection was lost, or whose wait ended early, may have been carried out
+ *           PG_POOL_FULL, PG_POOL_OVERLOADED, PG_NESTED_ACQUIRE, PG_INVALID_ARGUMENT,
+ *           PG_MESSAGE_TOO_LARGE, ARENA_FULL; TIMED_OUT, CANCELED. A statement whose connection was
+ *           lost, or whose wait ended early, may have been carried out
  *   owns    rows live in the fiber's arena */
 #define pg_query(on, rows, sql, ...) \
     pg_query_values(PG_TARGET(on), PG_SQL(sql), PG_VALUES(__VA_ARGS__), (rows))

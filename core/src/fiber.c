@@ -65,6 +65,17 @@ const char *fiber_name(const fiber *f)
     return f->name;
 }
 
+const char *fiber_about(const fiber *f)
+{
+    return f->about;
+}
+
+void fiber_set_about(const char *about)
+{
+    invariant(worker_self.fiber != NULL);
+    worker_self.fiber->about = about;
+}
+
 const char *fiber_waits_for(const fiber *f)
 {
     return f->state == FIBER_PARKED ? f->waits_for : NULL;

@@ -40,6 +40,7 @@ struct fiber {
     struct stack *stack;
     fiber_state state;
     const char *name;
+    const char *about;     /* NULL: not said */
     const char *waits_for; /* while parked */
     fiber_fn fn;
     void *arg;

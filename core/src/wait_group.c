@@ -78,6 +78,7 @@ error wait_group_start(wait_group *group, fiber_fn fn, void *arg)
     fiber *child;
     TRY(fiber_start(f->loop, &options, fn, arg, &child));
     child->log_request_id = worker_self.log_request_id;
+    child->about = f->about;
     if (f->canceled)
         fiber_cancel(child, f->canceled);
     group->fibers[group->count++] = child;

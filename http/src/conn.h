@@ -233,6 +233,7 @@ struct http_request {
     str reply;
     buf headers;     /* "Name: value\r\n"… */
     bool challenges; /* WWW-Authenticate is among them */
+    bool says_when;  /* Retry-After is */
     /* a response that is written in pieces: see reply_stream.c */
     bool streaming;
     uint64_t length;      /* of its body; HTTP_LENGTH_UNKNOWN: as long as it gets */

@@ -110,6 +110,8 @@ void http_problem_stage(http_request *req, error e)
     /* RFC 9110, 15.5.2: a 401 names a scheme. A guard that knows more has said so itself. */
     if (status == 401 && !req->challenges)
         buf_append(&req->headers, STR("WWW-Authenticate: Bearer\r\n"));
+    if (error_class_of(e) == ERROR_UNAVAILABLE && status == 503 && !req->says_when)
+        buf_append(&req->headers, STR("Retry-After: 1\r\n"));
     req->status = status;
     req->content_type = STR("application/problem+json");
     req->reply = buf_str(&out);

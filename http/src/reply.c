@@ -133,6 +133,7 @@ error http_set_header(http_request *req, str name, str value)
         return error_set(&HTTP_BAD_HEADER, "header fields of over %zu bytes", headers->bytes_max);
     }
     req->challenges = req->challenges || str_eq_nocase(name, STR("WWW-Authenticate"));
+    req->says_when = req->says_when || str_eq_nocase(name, STR("Retry-After"));
     return OK;
 }
 

@@ -85,6 +85,7 @@ static error route_and_handle(http_request *req)
     if (str_eq(req->target.path, STR("*"))) /* OPTIONS, of the server as a whole */
         return http_reply_empty(req, 204);
     http_router_find(req->conn->server->router, a, req->head.method, req->target.path, &req->match);
+    fiber_set_about(req->match.pattern);
     const router_endpoint *e = req->match.endpoint;
     scope_options options = { .deadline_ms = (uint32_t)settings->handler_timeout_ms };
     req->body_bytes_max = (size_t)settings->body_bytes_max;

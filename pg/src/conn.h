@@ -51,7 +51,8 @@ struct pg_conn {
     uint32_t load;      /* fibers that use it now */
     uint32_t abandoned; /* requests whose fibers have stopped waiting: the server still works */
     pg_cancel cancel;
-    fiber *lessee;  /* the one of them that has it alone, by a transaction; NULL: shared */
+    fiber *lessee; /* the one of them that has it alone, by a transaction; NULL: shared */
+    uint64_t leased_since_ms;
     bool read_only; /* its transactions are, unless they say otherwise */
     pg_statement_cache statements;
     uint32_t portals; /* made so far, for their names */

@@ -280,11 +280,16 @@ static error keep(void *arg)
     return OK;
 }
 
+bool pg_hub_has(const pg_conn *c)
+{
+    const pg_hub *hub = c->pool->hub;
+    return hub && hub->conn == c;
+}
+
 void pg_hub_conn_ended(const pg_conn *c)
 {
-    pg_hub *hub = c->pool->hub;
-    if (hub && hub->conn == c)
-        wake_hub(hub);
+    if (pg_hub_has(c))
+        wake_hub(c->pool->hub);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */

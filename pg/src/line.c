@@ -1,51 +1,107 @@
-/* The line: who is given a connection at once, who waits, first come first served, and how the wait
- * ends: served, timed out, forgotten, hopeless. */
+/* The lines: who is given a connection at once, who waits, and how the wait ends: served, timed
+ * out, dropped from an overloaded line, forgotten, hopeless. Every error says who has what the
+ * fiber did not get. */
+#include "line.h"
+
 #include "choice.h"
+#include "holder.h"
+
+#include "core/clock.h"
 
 typedef struct pg_waiter {
     list_node node;
     fiber *fiber;
     timer timer;
-    pg_pool *pool;
+    pg_waiting_line *line;
+    uint64_t since_us;
     pg_lane lane;
-    pg_conn *conn; /* what it was given */
+    pg_conn *conn;                  /* what it was given */
+    char holders[PG_HOLDERS_BYTES]; /* who had them when a fuse ended the wait */
 } pg_waiter;
 
-static list *line_of(pg_pool *pool, pg_lane lane)
+static void watch(timer *t);
+
+void pg_waiting_line_init(pg_waiting_line *line, pg_pool *pool, uint32_t target_ms,
+                          uint32_t interval_ms)
 {
-    return lane == PG_LANE_READ_ONLY ? &pool->read_only_waiters : &pool->waiters;
+    line->pool = pool;
+    line->watch.fire = watch;
+    list_init(&line->waiters);
+    pg_codel_init(&line->codel, target_ms, interval_ms);
 }
 
-static pg_conn *give(pg_conn *c, pg_lane lane, fiber *to)
+static pg_waiting_line *line_of(pg_pool *pool, pg_lane lane)
 {
-    c->load++;
-    if (lane == PG_LANE_LEASED) {
-        c->lessee = to;
-        c->pool->leased++;
-        pg_pool_count(c->pool, PG_METRIC_TRANSACTIONS, 1);
-    }
-    return pg_conn_keep(c);
+    return lane == PG_LANE_READ_ONLY ? &pool->read_only_line : &pool->line;
+}
+
+static pg_waiter *first_of(const pg_waiting_line *line)
+{
+    return list_is_empty(&line->waiters) ? NULL
+                                         : CONTAINER_OF(line->waiters.head.next, pg_waiter, node);
+}
+
+static uint64_t wait_ms(const pg_waiter *w)
+{
+    return (clock_us() - w->since_us) / 1000;
+}
+
+uint64_t pg_waiting_line_longest_ms(const pg_waiting_line *line)
+{
+    const pg_waiter *first = first_of(line);
+    return first ? wait_ms(first) : 0;
+}
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+static void arm_watch(pg_waiting_line *line)
+{
+    const pg_waiter *first = first_of(line);
+    const uint64_t now_ms = clock_us() / 1000,
+                   at_ms = pg_codel_next_ms(&line->codel, first->since_us / 1000);
+    if (at_ms != PG_CODEL_EVER)
+        loop_timer_arm(line->pool->loop, &line->watch,
+                       at_ms > now_ms ? (uint32_t)(at_ms - now_ms) : 0);
+}
+
+static void begin_wait(pg_waiter *w)
+{
+    pg_waiting_line *line = w->line;
+    pg_pool *pool = line->pool;
+    const bool is_first = list_is_empty(&line->waiters);
+    list_append(&line->waiters, &w->node);
+    pool->waiting++;
+    pg_pool_count(pool, PG_METRIC_WAITING, 1);
+    loop_timer_arm(pool->loop, &w->timer, pool->acquire_timeout_ms);
+    if (!is_first)
+        return;
+    (void)pg_codel_wait_max_ms(&line->codel, w->since_us / 1000, PG_CODEL_EVER);
+    arm_watch(line);
 }
 
 static void end_wait(pg_waiter *w)
 {
+    pg_waiting_line *line = w->line;
     list_remove(&w->node);
-    w->pool->waiting--;
-    pg_pool_count(w->pool, PG_METRIC_WAITING, -1);
-    loop_timer_cancel(w->pool->loop, &w->timer);
+    line->pool->waiting--;
+    pg_pool_count(line->pool, PG_METRIC_WAITING, -1);
+    loop_timer_cancel(line->pool->loop, &w->timer);
+    if (list_is_empty(&line->waiters))
+        loop_timer_cancel(line->pool->loop, &line->watch);
 }
 
 static void wait_timed_out(timer *t)
 {
     pg_waiter *w = CONTAINER_OF(t, pg_waiter, timer);
-    pg_pool *pool = w->pool;
+    pg_pool *pool = w->line->pool;
+    char holders[PG_HOLDERS_BYTES];
     end_wait(w);
+    pool->line_counts.timed_out++;
     pg_pool_count(pool, PG_METRIC_ACQUIRE_TIMEOUTS, 1);
+    pg_holders_describe(pool, holders);
     fiber_wake(w->fiber,
-               fiber_error_set(w->fiber, &PG_POOL_TIMED_OUT,
-                               "no connection in %u ms: %u open, %u of them in transactions, %u "
-                               "others waiting",
-                               pool->acquire_timeout_ms, pool->open, pool->leased, pool->waiting));
+               fiber_error_set(w->fiber, &PG_POOL_TIMED_OUT, "none came free in %u ms: %s",
+                               pool->acquire_timeout_ms, holders));
     pg_pool_serve(pool); /* it may have been the only one who could not be served */
 }
 
@@ -53,7 +109,57 @@ static void wait_forgotten(void *arg)
 {
     pg_waiter *w = arg;
     end_wait(w);
-    pg_pool_serve(w->pool);
+    pg_holders_describe(w->line->pool, w->holders);
+    pg_pool_serve(w->line->pool);
+}
+
+static void drop(pg_waiter *w)
+{
+    pg_pool *pool = w->line->pool;
+    const pg_codel *codel = &w->line->codel;
+    const uint64_t waited_ms = wait_ms(w);
+    char holders[PG_HOLDERS_BYTES];
+    end_wait(w);
+    pool->line_counts.shed++;
+    pg_pool_count(pool, PG_METRIC_ACQUIRE_SHED, 1);
+    pg_holders_describe(pool, holders);
+    fiber_wake(w->fiber, fiber_error_set(w->fiber, &PG_POOL_OVERLOADED,
+                                         "dropped after %llu ms, nobody waited less than %u: %s",
+                                         (unsigned long long)waited_ms, codel->target_ms, holders));
+}
+
+/* Drops those who have waited too long in an overloaded line. While there is no connection nobody
+ * waits for others' sake. */
+static void watch(timer *t)
+{
+    pg_waiting_line *line = CONTAINER_OF(t, pg_waiting_line, watch);
+    pg_pool *pool = line->pool;
+    pg_waiter *w = first_of(line);
+    if (pool->open == 0)
+        pg_codel_served_at_once(&line->codel);
+    const uint64_t max_ms = pg_codel_wait_max_ms(&line->codel, clock_us() / 1000, wait_ms(w));
+    for (; w && wait_ms(w) > max_ms; w = first_of(line))
+        drop(w);
+    pg_pool_serve(pool); /* those who could not be served may have been the only ones */
+    if (first_of(line))
+        arm_watch(line);
+}
+
+/* --- serving ---------------------------------------------------------------------------------- */
+
+static pg_conn *give(pg_conn *c, pg_lane lane, fiber *to, uint64_t wait_us)
+{
+    pg_pool *pool = c->pool;
+    c->load++;
+    if (lane == PG_LANE_LEASED) {
+        c->lessee = to;
+        c->leased_since_ms = loop_now_ms(pool->loop);
+        pool->leased++;
+        pg_pool_count(pool, PG_METRIC_TRANSACTIONS, 1);
+    }
+    pool->line_counts.acquired++;
+    metrics_record_us(pool->metrics, PG_METRIC_ACQUIRE_WAIT, wait_us);
+    return pg_conn_keep(c);
 }
 
 /* Why nobody can be served now or soon; NULL when they can. */
@@ -65,26 +171,32 @@ static const error_kind *hopeless(const pg_pool *pool, const char **text)
     return pool->open == 0 && pool->failures > 0 ? &PG_CONNECT_FAILED : NULL;
 }
 
-static void serve_line(pg_pool *pool, list *line)
+static void serve_line(pg_waiting_line *line)
 {
-    while (!list_is_empty(line)) {
-        pg_waiter *w = CONTAINER_OF(line->head.next, pg_waiter, node);
+    pg_pool *pool = line->pool;
+    for (pg_waiter *w; (w = first_of(line));) {
         const char *text;
         const error_kind *why = hopeless(pool, &text);
         pg_conn *c = why ? NULL : pg_choose(pool, w->lane);
         if (!why && !c)
             return;
+        const uint64_t now_us = clock_us(), wait_us = now_us - w->since_us;
         end_wait(w);
-        w->conn = c ? give(c, w->lane, w->fiber) : NULL;
+        if (c) {
+            pg_codel_served(&line->codel, now_us / 1000, wait_us / 1000);
+            w->conn = give(c, w->lane, w->fiber, wait_us);
+        }
         fiber_wake(w->fiber, why ? fiber_error_set(w->fiber, why, "%s", text) : OK);
     }
 }
 
 void pg_pool_serve(pg_pool *pool)
 {
-    serve_line(pool, &pool->waiters);
-    serve_line(pool, &pool->read_only_waiters);
+    serve_line(&pool->line);
+    serve_line(&pool->read_only_line);
 }
+
+/* --- asking ----------------------------------------------------------------------------------- */
 
 /* Whether the fiber is one of those that have everything, and would wait for what they give back
  * while they wait for it. */
@@ -101,31 +213,46 @@ static bool waits_for_itself(const pg_pool *pool, pg_lane lane, const fiber *f)
     return holds_one;
 }
 
+/* Why the running fiber is not to wait, or OK. */
+static error refuse(pg_pool *pool, pg_lane lane)
+{
+    char holders[PG_HOLDERS_BYTES];
+    const bool nested = waits_for_itself(pool, lane, fiber_self());
+    if (LIKELY(!nested && pool->waiting < pool->waiting_max))
+        return OK;
+    pg_holders_describe(pool, holders);
+    if (nested)
+        return error_set(&PG_NESTED_ACQUIRE,
+                         "this fiber has a connection, and would wait for itself: %s", holders);
+    pool->line_counts.refused++;
+    pg_pool_count(pool, PG_METRIC_ACQUIRE_REFUSED, 1);
+    return error_set(&PG_POOL_FULL, "too many wait already: %s", holders);
+}
+
 error pg_pool_acquire(pg_pool *pool, pg_lane lane, pg_conn **out)
 {
     const char *text;
     const error_kind *why = hopeless(pool, &text);
     if (why)
         return error_set(why, "%s", text);
-    list *line = line_of(pool, lane);
-    pg_conn *c = list_is_empty(line) ? pg_choose(pool, lane) : NULL;
+    pg_waiting_line *line = line_of(pool, lane);
+    pg_conn *c = list_is_empty(&line->waiters) ? pg_choose(pool, lane) : NULL;
     if (c) {
-        *out = give(c, lane, fiber_self());
+        pg_codel_served_at_once(&line->codel);
+        *out = give(c, lane, fiber_self(), 0);
         return OK;
     }
-    if (waits_for_itself(pool, lane, fiber_self()))
-        return error_set(&PG_NESTED_ACQUIRE,
-                         "all %u connections are leased, one of them by this fiber, which would "
-                         "wait for itself",
-                         pool->leased);
-    pg_waiter w = {
-        .fiber = fiber_self(), .timer.fire = wait_timed_out, .pool = pool, .lane = lane
-    };
-    list_append(line, &w.node);
-    pool->waiting++;
-    pg_pool_count(pool, PG_METRIC_WAITING, 1);
-    loop_timer_arm(pool->loop, &w.timer, pool->acquire_timeout_ms);
-    TRY(fiber_park("pg connection", wait_forgotten, &w));
+    TRY(refuse(pool, lane));
+    pg_waiter w = { .fiber = fiber_self(),
+                    .timer.fire = wait_timed_out,
+                    .line = line,
+                    .since_us = clock_us(),
+                    .lane = lane };
+    begin_wait(&w);
+    const error e = fiber_park("pg connection", wait_forgotten, &w);
+    if (error_is(e, &TIMED_OUT)) /* the fiber's own deadline */
+        return error_set(&TIMED_OUT, "while it waited for a connection: %s", w.holders);
+    TRY(e);
     *out = w.conn;
     return OK;
 }

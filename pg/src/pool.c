@@ -22,6 +22,9 @@ typedef struct pg_settings {
     int64_t connect_timeout_ms;
     int64_t slow_query_ms;
     bool log_parameters;
+    int64_t waiting_max;
+    int64_t queue_target_ms;
+    int64_t queue_interval_ms;
 } pg_settings;
 
 const config_entry PG_SETTINGS[] = {
@@ -38,6 +41,16 @@ const config_entry PG_SETTINGS[] = {
     { "PG_ACQUIRE_TIMEOUT", CONFIG_DURATION, "5s", .min = 1, .max = 3600000,
       .meaning = "how long a query may wait for a connection",
       .offset = offsetof(pg_settings, acquire_timeout_ms) },
+    { "PG_WAITING_MAX", CONFIG_INT, "1000", .min = 0, .max = 1000000,
+      .meaning = "how many fibers of a worker may wait for a connection; more are refused at once",
+      .offset = offsetof(pg_settings, waiting_max), .unit = "fibers" },
+    { "PG_QUEUE_TARGET", CONFIG_DURATION, "50ms", .min = 0, .max = 3600000,
+      .meaning = "how long one should wait for a connection at most; 0: no matter",
+      .offset = offsetof(pg_settings, queue_target_ms) },
+    { "PG_QUEUE_INTERVAL", CONFIG_DURATION, "1s", .min = 1, .max = 3600000,
+      .meaning = "when all have waited longer than that for so long, those who have waited over "
+                 "twice that are dropped",
+      .offset = offsetof(pg_settings, queue_interval_ms) },
     { "PG_CONNECT_TIMEOUT", CONFIG_DURATION, "5s", .min = 1, .max = 3600000,
       .meaning = "how long connecting to one address may take",
       .offset = offsetof(pg_settings, connect_timeout_ms) },
@@ -57,8 +70,14 @@ static const metric METRICS[PG_METRIC_COUNT] = {
                                  "Connections leased to a transaction." },
     [PG_METRIC_WAITING] = { "pg_waiting", NULL, METRIC_GAUGE,
                             "Fibers that wait for a connection." },
+    [PG_METRIC_ACQUIRE_WAIT] = { "pg_acquire_wait_seconds", NULL, METRIC_HISTOGRAM,
+                                 "Time that fibers waited until they got a connection." },
     [PG_METRIC_ACQUIRE_TIMEOUTS] = { "pg_acquire_timeouts_total", NULL, METRIC_COUNTER,
                                      "Waits for a connection that ended without one." },
+    [PG_METRIC_ACQUIRE_SHED] = { "pg_acquire_shed_total", NULL, METRIC_COUNTER,
+                                 "Fibers dropped from an overloaded line for connections." },
+    [PG_METRIC_ACQUIRE_REFUSED] = { "pg_acquire_refused_total", NULL, METRIC_COUNTER,
+                                    "Fibers refused because the line for connections was full." },
     [PG_METRIC_CONNECT_FAILURES] = { "pg_connect_failures_total", NULL, METRIC_COUNTER,
                                      "Attempts to connect that failed." },
     [PG_METRIC_CONNECTIONS_LOST] = { "pg_connections_lost_total", NULL, METRIC_COUNTER,
@@ -176,8 +195,6 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
     pool->references = 1;
     arena_init(&pool->arena, POOL_ARENA_BYTES);
     list_init(&pool->conns);
-    list_init(&pool->waiters);
-    list_init(&pool->read_only_waiters);
     list_init(&pool->spare_requests);
     pg_opener_init(pool);
     error e =
@@ -196,6 +213,11 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
     pool->slow.from_us =
         settings.slow_query_ms ? (uint64_t)settings.slow_query_ms * 1000 : INT64_MAX;
     pool->slow.parameters = settings.log_parameters;
+    pool->waiting_max = (uint32_t)settings.waiting_max;
+    pg_waiting_line_init(&pool->line, pool, (uint32_t)settings.queue_target_ms,
+                         (uint32_t)settings.queue_interval_ms);
+    pg_waiting_line_init(&pool->read_only_line, pool, (uint32_t)settings.queue_target_ms,
+                         (uint32_t)settings.queue_interval_ms);
     pool->acquire_timeout_ms =
         o->acquire_timeout_ms ? o->acquire_timeout_ms : (uint32_t)settings.acquire_timeout_ms;
     pg_pool_open_another(pool,
@@ -259,9 +281,21 @@ void pg_pool_unref(pg_pool **owner)
 
 pg_pool_stats pg_pool_stats_of(const pg_pool *pool)
 {
-    return (pg_pool_stats){ .open = pool->open,
+    const uint64_t longest_ms = pg_waiting_line_longest_ms(&pool->line),
+                   read_only_ms = pg_waiting_line_longest_ms(&pool->read_only_line);
+    pg_pool_stats stats = { .open = pool->open,
+                            .open_max = pool->connections_max,
                             .opening = pool->opening,
                             .leased = pool->leased,
                             .waiting = pool->waiting,
-                            .queries = pool->queries };
+                            .longest_wait_ms =
+                                longest_ms > read_only_ms ? longest_ms : read_only_ms,
+                            .queries = pool->queries,
+                            .acquired = pool->line_counts.acquired,
+                            .timed_out = pool->line_counts.timed_out,
+                            .shed = pool->line_counts.shed,
+                            .refused = pool->line_counts.refused };
+    LIST_EACH (pg_conn, c, &pool->conns, node)
+        stats.idle += c->state == PG_CONN_READY && c->load == 0 && list_is_empty(&c->requests);
+    return stats;
 }

@@ -3,20 +3,19 @@
  * Queries share connections: each goes to the one with the fewest requests in flight, and when all
  * have some, another connection is opened beside. A transaction leases one alone, and only one that
  * nobody uses: a fiber that is about to run its statement there would get into the transaction. Who
- * finds none waits in line, first come first served, until its acquire deadline.
+ * finds none waits in line (line.h).
  *
  * Read-only connections are a lane of their own, opened when first asked for, with their own line.
  * What they are asked for goes to the first that has room, so that it leaves in large batches.
  *
  *   no server:  every attempt that fails doubles the pause before the next (100 ms to 2 s, with
- *               jitter); meanwhile whoever asks fails at once
- *
- * Invariant: while somebody waits, no free connection passes them by. */
+ *               jitter); meanwhile whoever asks fails at once */
 #ifndef PG_SRC_POOL_H
 #define PG_SRC_POOL_H
 
 #include "conn.h"
 #include "conninfo.h"
+#include "line.h"
 #include "pace.h"
 #include "scram_cache.h"
 
@@ -33,7 +32,10 @@ enum {
     PG_METRIC_CONNECTIONS,
     PG_METRIC_TRANSACTIONS,
     PG_METRIC_WAITING,
+    PG_METRIC_ACQUIRE_WAIT,
     PG_METRIC_ACQUIRE_TIMEOUTS,
+    PG_METRIC_ACQUIRE_SHED,
+    PG_METRIC_ACQUIRE_REFUSED,
     PG_METRIC_CONNECT_FAILURES,
     PG_METRIC_CONNECTIONS_LOST,
     PG_METRIC_PARSES,
@@ -73,9 +75,11 @@ struct pg_pool {
     uint32_t open_read_only; /* of them */
     uint32_t opening;
     uint32_t leased;
-    list waiters; /* of pg_waiter, the oldest first */
-    list read_only_waiters;
-    uint32_t waiting;
+    pg_waiting_line line;
+    pg_waiting_line read_only_line;
+    uint32_t waiting; /* in both */
+    uint32_t waiting_max;
+    pg_waiting_counts line_counts;
     list spare_requests;
     pg_request_chunk *request_chunks; /* all memory of requests */
     uint32_t failures;                /* attempts to connect since the last that succeeded */
@@ -112,7 +116,8 @@ struct pg_tx {
 
 /* A connection of the lane for the running fiber.
  *   yields  until there is one
- *   fails   PG_CONNECT_FAILED, PG_POOL_TIMED_OUT, PG_POOL_CLOSED; TIMED_OUT, CANCELED
+ *   fails   PG_CONNECT_FAILED, PG_POOL_TIMED_OUT, PG_POOL_FULL, PG_POOL_OVERLOADED,
+ *           PG_NESTED_ACQUIRE, PG_POOL_CLOSED; TIMED_OUT, CANCELED
  *   owns    a reference; pg_pool_release gives it back. The connection may end at any time */
 YIELDS error pg_pool_acquire(pg_pool *pool, pg_lane lane, pg_conn **out);
 /* Lets those go on who wait, as far as there are connections. */

@@ -98,6 +98,7 @@ static pg_request *make(pg_conn *c, const pg_request *like)
     r->node = (list_node){ 0 };
     r->conn = c;
     r->fiber = fiber_self();
+    r->since_ms = loop_now_ms(c->pool->loop);
     if (r->statement)
         pg_statement_keep(r->statement);
     return r;

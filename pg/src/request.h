@@ -83,6 +83,7 @@ typedef struct pg_request {
     bool partly;        /* not all of its rows are asked for */
     bool more;          /* its fiber waits for others behind it, and is woken by the last */
     bool batch;         /* the last of a batch of held ones */
+    uint64_t since_ms;  /* asked, by the loop's clock */
     pg_write_fn *write; /* while held */
     const void *arg;
     const pg_sink *sink; /* of a COPY; NULL: nobody listens any more */

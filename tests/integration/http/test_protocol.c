@@ -372,7 +372,7 @@ static const exchange EXCHANGES[] = {
     { "too many", GET("/fail/ERROR_TOO_MANY"), { 429 } },
     { "canceled", GET("/fail/ERROR_CANCELED"), { 503 } },
     { "timed out", GET("/fail/ERROR_TIMED_OUT"), { 504 } },
-    { "unavailable", GET("/fail/ERROR_UNAVAILABLE"), { 503 } },
+    { "unavailable", GET("/fail/ERROR_UNAVAILABLE"), { 503 }, NULL, "Retry-After: 1" },
     { "internal",
       GET("/fail/ERROR_INTERNAL"),
       { 500 },

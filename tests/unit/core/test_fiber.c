@@ -247,6 +247,7 @@ static error note_own_name(void *arg)
 {
     assert_ptr_equal(fiber_arena_of(fiber_self()), fiber_arena());
     *(const char **)arg = fiber_name(fiber_self());
+    assert_null(fiber_about(fiber_self()));
     return OK;
 }
 
@@ -257,6 +258,30 @@ static void test_fiber_without_options_has_a_name_and_an_arena(void **state)
     assert_ok(fiber_start(loop_self(), NULL, note_own_name, &name, NULL));
     assert_ok(fiber_yield());
     assert_string_equal(name, "fiber");
+}
+
+static error note_about(void *arg)
+{
+    *(const char **)arg = fiber_about(fiber_self());
+    return OK;
+}
+
+static error tell_group(void *arg)
+{
+    wait_group group;
+    fiber_set_about("GET /orders");
+    wait_group_init(&group);
+    TRY(wait_group_start(&group, note_about, arg));
+    return wait_group_wait(&group);
+}
+
+static void test_fiber_says_what_it_works_on_and_its_group_works_on_the_same(void **state)
+{
+    (void)state;
+    const char *about = NULL;
+    fiber *f = start(tell_group, &about, 0);
+    assert_ok(fiber_join(&f));
+    assert_string_equal(about, "GET /orders");
 }
 
 /* --- scopes ---------------------------------------------------------------------------------- */
@@ -732,6 +757,8 @@ static int run(void)
         cmocka_unit_test_setup(test_fiber_deadline_ends_yields_and_not_a_join, setup),
         cmocka_unit_test_setup(test_fiber_past_the_cap_is_refused, setup),
         cmocka_unit_test_setup(test_fiber_without_options_has_a_name_and_an_arena, setup),
+        cmocka_unit_test_setup(test_fiber_says_what_it_works_on_and_its_group_works_on_the_same,
+                               setup),
         cmocka_unit_test_setup(test_scope_deadline_is_never_later_than_the_outer, setup),
         cmocka_unit_test_setup(test_scope_cleanups_may_register_others_and_blow_the_fuse, setup),
         cmocka_unit_test_setup(test_scope_cleanup_has_a_deadline_of_its_own, setup),

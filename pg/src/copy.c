@@ -8,6 +8,7 @@
  * it at once, and is what the next call says. A copy whose scope ends before it is finished is
  * refused to the server (CopyFail), or dropped: it leaves no trace, and its connection is good. */
 #include "query.h"
+#include "value.h"
 #include "watch.h"
 
 #include "core/loop.h"
@@ -272,16 +273,31 @@ static void write_row(pg_writer *w, const void *arg)
     pg_write_copy_row(w, values->items, values->count);
 }
 
-error pg_copy_row_values(pg_copy *c, pg_values values)
+/* Looked at once a row: a million of them is nothing special. */
+static error row_size(pg_values values, size_t *out)
 {
-    TRY(check_writable(c));
+    size_t bytes = PG_HEADER_BYTES + 2;
     if (values.count > INT16_MAX)
         return error_set(&PG_INVALID_ARGUMENT, "%zu columns", values.count);
-    TRY(pg_check_call(STR(""), values));
+    for (size_t i = 0; i < values.count; i++) {
+        const size_t value_bytes = pg_value_size(&values.items[i]);
+        if (value_bytes > PG_MESSAGE_BYTES_MAX || (bytes += 4 + value_bytes) > PG_MESSAGE_BYTES_MAX)
+            return error_set(&PG_MESSAGE_TOO_LARGE, "column %zu makes the row longer than 64 MiB",
+                             i + 1);
+    }
+    *out = bytes;
+    return OK;
+}
+
+error pg_copy_row_values(pg_copy *c, pg_values values)
+{
+    size_t bytes = 0;
+    TRY(check_writable(c));
+    TRY(row_size(values, &bytes));
     if (!c->begun_rows)
         TRY(pg_conn_write(c->tx->conn, write_data, &BINARY_HEADER));
     c->begun_rows = true;
-    TRY(pg_conn_write(c->tx->conn, write_row, &values));
+    TRY(pg_conn_write_sized(c->tx->conn, bytes, write_row, &values));
     return wait_until_drained(c);
 }
 

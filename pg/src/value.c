@@ -225,24 +225,51 @@ static size_t fixed_size(pg_oid oid)
     return e ? e->wire_bytes : 0;
 }
 
-static size_t scalar_size(const pg_value *value)
+/* The types that most parameters have, before any table is looked through; false for the others. */
+static inline bool plain_size(const pg_value *value, size_t *out)
 {
-    const size_t fixed = fixed_size(value->oid);
-    if (fixed)
-        return fixed;
     switch (value->oid) {
+    case PG_OID_BOOL:
+        *out = 1;
+        return true;
+    case PG_OID_INT2:
+        *out = 2;
+        return true;
+    case PG_OID_INT4:
+        *out = 4;
+        return true;
+    case PG_OID_INT8:
+    case PG_OID_FLOAT8:
+    case PG_OID_TIMESTAMPTZ:
+        *out = 8;
+        return true;
+    case PG_OID_UUID:
+        *out = 16;
+        return true;
     case PG_OID_BYTEA:
-        return value->as.bytes.len;
+        *out = value->as.bytes.len;
+        return true;
     case PG_OID_JSONB:
-        return 1 + value->as.text.len;
+        *out = 1 + value->as.text.len;
+        return true;
     case PG_OID_TEXT:
     case 0:
-        return value->as.text.len;
+        *out = value->as.text.len;
+        return true;
     default:
-        break;
+        return false;
     }
+}
+
+static size_t scalar_size(const pg_value *value)
+{
+    size_t plain;
+    if (plain_size(value, &plain))
+        return plain;
     const encoding *e = find_encoding(value->oid);
-    return e ? e->size(&value->as) : value->as.text.len;
+    if (!e)
+        return value->as.text.len;
+    return e->wire_bytes ? e->wire_bytes : e->size(&value->as);
 }
 
 static char *put_float8(char *at, double value)
@@ -252,7 +279,8 @@ static char *put_float8(char *at, double value)
     return pg_put64(at, bits);
 }
 
-static char *put_scalar(const pg_value *value, char *at)
+/* Of those types; NULL for the others. */
+static char *put_plain(const pg_value *value, char *at)
 {
     switch (value->oid) {
     case PG_OID_BOOL:
@@ -278,8 +306,15 @@ static char *put_scalar(const pg_value *value, char *at)
     case 0:
         return pg_put_bytes(at, value->as.text.ptr, value->as.text.len);
     default:
-        break;
+        return NULL;
     }
+}
+
+static char *put_scalar(const pg_value *value, char *at)
+{
+    char *end = put_plain(value, at);
+    if (end)
+        return end;
     const encoding *e = find_encoding(value->oid);
     return e ? e->put(&value->as, at) : pg_put_bytes(at, value->as.text.ptr, value->as.text.len);
 }
@@ -358,8 +393,11 @@ size_t pg_value_size(const pg_value *value)
 {
     if (value->is_null)
         return 0;
-    const pg_oid element = pg_type_element(value->oid);
-    const size_t size = element ? list_size(value, element) : scalar_size(value);
+    size_t size;
+    if (!plain_size(value, &size)) {
+        const pg_oid element = pg_type_element(value->oid);
+        size = element ? list_size(value, element) : scalar_size(value);
+    }
     return size > PG_MESSAGE_BYTES_MAX ? SIZE_MAX : size;
 }
 
@@ -391,6 +429,9 @@ static char *put_list(const pg_value *list, pg_oid element, char *at)
 char *pg_value_put(const pg_value *value, char *at)
 {
     invariant(!value->is_null);
+    char *end = put_plain(value, at);
+    if (end)
+        return end;
     const pg_oid element = pg_type_element(value->oid);
     return element ? put_list(value, element, at) : put_scalar(value, at);
 }

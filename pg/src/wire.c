@@ -283,35 +283,60 @@ void pg_write_describe_statement(pg_writer *w, str name)
     message_end(w, start);
 }
 
-static void put_value(pg_writer *w, const pg_value *value)
+/* Each behind its length. */
+static size_t values_size(const pg_value *values, size_t count)
 {
-    if (value->is_null) {
-        put32(w, UINT32_MAX);
-        return;
-    }
-    const size_t bytes = pg_value_size(value);
-    put32(w, (uint32_t)bytes);
-    if (w->at)
-        w->at = pg_value_put(value, w->at);
-    w->bytes += bytes;
+    size_t bytes = 4 * count;
+    for (size_t i = 0; i < count; i++)
+        bytes += pg_value_size(&values[i]);
+    return bytes;
 }
 
+static char *put_value(char *at, const pg_value *value)
+{
+    if (value->is_null)
+        return pg_put32(at, UINT32_MAX);
+    char *end = pg_value_put(value, at + 4);
+    pg_put32(at, (uint32_t)(end - at - 4));
+    return end;
+}
+
+static char *put_values(char *at, const pg_value *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        at = put_value(at, &values[i]);
+    return at;
+}
+
+/* What was put at once by other means than the writer's. */
+static void advance(pg_writer *w, char *at)
+{
+    w->bytes += (size_t)(at - w->at);
+    w->at = at;
+}
+
+/* The messages of every statement and of every copied row are counted by their formula, and written
+ * without asking at each field which of the two it is. */
 void pg_write_bind(pg_writer *w, str portal, str name, const pg_value *values, size_t value_count,
                    const pg_column *columns, uint32_t column_count)
 {
-    const message_start start = message_begin(w, 'B');
-    put_cstring(w, portal);
-    put_cstring(w, name);
-    put16(w, (uint16_t)value_count);
+    if (!w->at) {
+        w->bytes += PG_HEADER_BYTES + portal.len + 1 + name.len + 1 + 2 + 2 * value_count + 2 +
+                    values_size(values, value_count) + 2 + 2 * (size_t)column_count;
+        return;
+    }
+    char *length = pg_put8(w->at, 'B');
+    char *at = pg_put_bytes(length + 4, portal.ptr, portal.len);
+    at = pg_put_bytes(pg_put8(at, 0), name.ptr, name.len);
+    at = pg_put16(pg_put8(at, 0), (uint16_t)value_count);
     for (size_t i = 0; i < value_count; i++)
-        put16(w, (uint16_t)pg_value_format(&values[i]));
-    put16(w, (uint16_t)value_count);
-    for (size_t i = 0; i < value_count; i++)
-        put_value(w, &values[i]);
-    put16(w, (uint16_t)column_count);
+        at = pg_put16(at, (uint16_t)pg_value_format(&values[i]));
+    at = put_values(pg_put16(at, (uint16_t)value_count), values, value_count);
+    at = pg_put16(at, (uint16_t)column_count);
     for (uint32_t i = 0; i < column_count; i++)
-        put16(w, (uint16_t)columns[i].format);
-    message_end(w, start);
+        at = pg_put16(at, (uint16_t)columns[i].format);
+    pg_put32(length, (uint32_t)(at - length));
+    advance(w, at);
 }
 
 void pg_write_execute(pg_writer *w, str portal, uint32_t rows_max)
@@ -357,11 +382,15 @@ void pg_write_copy_data(pg_writer *w, str bytes)
 
 void pg_write_copy_row(pg_writer *w, const pg_value *values, size_t value_count)
 {
-    const message_start start = message_begin(w, 'd');
-    put16(w, (uint16_t)value_count);
-    for (size_t i = 0; i < value_count; i++)
-        put_value(w, &values[i]);
-    message_end(w, start);
+    if (!w->at) {
+        w->bytes += PG_HEADER_BYTES + 2 + values_size(values, value_count);
+        return;
+    }
+    char *length = pg_put8(w->at, 'd');
+    char *at = pg_put16(length + 4, (uint16_t)value_count);
+    at = put_values(at, values, value_count);
+    pg_put32(length, (uint32_t)(at - length));
+    advance(w, at);
 }
 
 void pg_write_copy_done(pg_writer *w)

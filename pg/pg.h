@@ -23,6 +23,7 @@
 #include "core/fiber.h"
 #include "core/metrics.h"
 #include "pg/error.h"
+#include "pg/trace.h"
 #include "pg/type.h"
 
 typedef struct pg_pool pg_pool;
@@ -34,6 +35,7 @@ typedef struct pg_pool_options {
     str conninfo;             /* STR_NONE: DATABASE_URL, and PG* variables for what it leaves out */
     uint32_t connections_max; /* 0: PG_POOL_MAX */
     uint32_t acquire_timeout_ms; /* 0: PG_ACQUIRE_TIMEOUT */
+    const pg_trace *trace;       /* see pg/trace.h; must outlive the pool. NULL: none */
 } pg_pool_options;
 
 /* Makes a pool of this worker's loop. Connects when first asked, and again by itself, with backoff,

@@ -170,6 +170,8 @@ static void notice(pg_conn *c, str body)
     pg_pool_count(pool, PG_METRIC_NOTICES, 1);
     if (!pg_report_read(body, &report))
         return;
+    if (pool->trace && pool->trace->notice)
+        pool->trace->notice(pool->trace->arg, &report);
     const log_level level = str_eq(report.severity, STR("WARNING")) ? LOG_WARN : LOG_DEBUG;
     if (!log_enabled(level) || !pg_pace_take(&pool->notices, loop_now_ms(pool->loop), &kept_back))
         return;

@@ -52,19 +52,10 @@ static error check(const pg_batch *b)
     return OK;
 }
 
-static bool has_names(const pg_batch *b)
-{
-    for (size_t i = 0; i < b->count; i++) {
-        if (b->calls[i].name)
-            return true;
-    }
-    return false;
-}
-
 static error run_all(pg_target on, const pg_run *run, pg_batch *b)
 {
     pg_watch w;
-    pg_watch_begin(&w, on.pool, b->calls, has_names(b));
+    pg_watch_batch(&w, on.pool, b->calls, b->count);
     const error e = on.tx ? pg_tx_run(on.tx, run->sync_each, b->calls, b->count)
                           : pg_run_on_pool(on.pool, run, b->calls, b->count);
     b->calls[0].watch = NULL;

@@ -21,8 +21,11 @@ struct pg_copy {
     pg_tx *tx;
     pg_tx *own; /* the same, begun for it; NULL: somebody else's */
     fiber *waiter;
+    pg_pool *pool;
     const char *name; /* of the statement; NULL: none */
     uint64_t began_us;
+    const pg_tracer *tracer; /* NULL: nobody follows it, or it has ended */
+    pg_span span;
     pg_result result;
     bool opened;
     bool takes_data;
@@ -122,6 +125,23 @@ static error end_error(const pg_copy *c)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
+static void end_span(pg_copy *c, error e)
+{
+    const pg_tracer *tracer = c->tracer;
+    c->tracer = NULL;
+    if (LIKELY(!tracer))
+        return;
+    c->span.rows = c->result.affected;
+    pg_span_end(c->pool, tracer, &c->span, c->tx ? c->tx->conn : NULL, c->began_us, e);
+}
+
+static void count(pg_copy *c, error e)
+{
+    const pg_call call = { .name = c->name, .result = c->result };
+    pg_watch_count(c->pool, &call, c->began_us, e);
+    end_span(c, e);
+}
+
 static void let_go(pg_copy *c)
 {
     buf_deinit(&c->came);
@@ -152,6 +172,7 @@ static void give_up(pg_copy *c)
 
 static error copy_left(void *arg)
 {
+    end_span(arg, (error){ &CANCELED }); /* without a detail: the scope has its own error */
     give_up(arg);
     return OK;
 }
@@ -184,11 +205,11 @@ static error start(pg_copy *c, pg_target on, str sql)
     return c->ended ? end_error(c) : OK;
 }
 
-static void count(const pg_copy *c, error e)
+static void start_span(pg_copy *c, str sql)
 {
-    const pg_call call = { .name = c->name, .result = c->result };
-    if (c->tx)
-        pg_watch_count(c->tx->pool, &call, c->began_us, e);
+    c->tracer = &c->pool->trace->copy;
+    c->span = (pg_span){ .name = c->name, .sql = sql, .statements = 1 };
+    pg_span_start(c->pool, c->tracer, &c->span);
 }
 
 static error open_copy(pg_target on, pg_sql sql, bool takes_data, pg_copy **out)
@@ -197,8 +218,11 @@ static error open_copy(pg_target on, pg_sql sql, bool takes_data, pg_copy **out)
     TRY(pg_check_call(sql.text, (pg_values){ 0 }));
     pg_copy *c = ARENA_NEW(fiber_arena(), pg_copy);
     c->tx = on.tx;
+    c->pool = on.pool;
     c->name = sql.name;
     c->began_us = loop_now_us(loop_self());
+    if (UNLIKELY(c->pool->trace))
+        start_span(c, sql.text);
     c->ended = true;
     c->result.arena = fiber_arena();
     buf_init(&c->came, READ_BYTES_MAX);

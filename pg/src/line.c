@@ -5,8 +5,10 @@
 
 #include "choice.h"
 #include "holder.h"
+#include "span.h"
 
 #include "core/clock.h"
+#include "core/loop.h"
 
 typedef struct pg_waiter {
     list_node node;
@@ -229,7 +231,7 @@ static error refuse(pg_pool *pool, pg_lane lane)
     return error_set(&PG_POOL_FULL, "too many wait already: %s", holders);
 }
 
-error pg_pool_acquire(pg_pool *pool, pg_lane lane, pg_conn **out)
+static error acquire(pg_pool *pool, pg_lane lane, pg_conn **out)
 {
     const char *text;
     const error_kind *why = hopeless(pool, &text);
@@ -257,10 +259,28 @@ error pg_pool_acquire(pg_pool *pool, pg_lane lane, pg_conn **out)
     return OK;
 }
 
+error pg_pool_acquire(pg_pool *pool, pg_lane lane, pg_conn **out)
+{
+    if (LIKELY(!pool->trace))
+        return acquire(pool, lane, out);
+    pg_span span = { 0 };
+    pg_pool *kept = pg_pool_ref(pool); /* it may be closed meanwhile */
+    const uint64_t began_us = loop_now_us(pool->loop);
+    pg_span_start(pool, &pool->trace->acquire, &span);
+    const error e = acquire(pool, lane, out);
+    pg_span_end(pool, &pool->trace->acquire, &span, e.kind ? NULL : *out, began_us, e);
+    pg_pool_unref(&kept);
+    return e;
+}
+
 void pg_pool_release(pg_conn **owner, bool leased)
 {
     pg_conn *c = *owner;
     pg_pool *pool = c->pool;
+    if (UNLIKELY(pool->trace)) {
+        pg_span span = { .arg = pool->trace->arg };
+        pg_span_end(pool, &pool->trace->release, &span, c, loop_now_us(pool->loop), OK);
+    }
     c->load--;
     if (leased) {
         c->lessee = NULL;

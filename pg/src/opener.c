@@ -3,6 +3,8 @@
  * for again when the pause is over. */
 #include "opener.h"
 
+#include "span.h"
+
 #include "core/log.h"
 
 #include <stdio.h>
@@ -34,10 +36,23 @@ static void retry(timer *t)
         pg_pool_serve(pool); /* who waits asks for what is missing */
 }
 
+static error open_conn(pg_conn *c)
+{
+    const pg_pool *pool = c->pool;
+    if (LIKELY(!pool->trace))
+        return pg_conn_open(c);
+    pg_span span = { 0 };
+    const uint64_t began_us = loop_now_us(pool->loop);
+    pg_span_start(pool, &pool->trace->connect, &span);
+    const error e = pg_conn_open(c);
+    pg_span_end(pool, &pool->trace->connect, &span, c, began_us, e);
+    return e;
+}
+
 static error open_on_fiber(void *arg)
 {
     pg_conn *c = arg;
-    const error e = pg_conn_open(c);
+    const error e = open_conn(c);
     if (!e.kind || c->pool->closed)
         return e;
     const error_detail *detail = error_detail_of(e);

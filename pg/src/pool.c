@@ -218,6 +218,7 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
                          (uint32_t)settings.queue_interval_ms);
     pg_waiting_line_init(&pool->read_only_line, pool, (uint32_t)settings.queue_target_ms,
                          (uint32_t)settings.queue_interval_ms);
+    pool->trace = o->trace;
     pool->acquire_timeout_ms =
         o->acquire_timeout_ms ? o->acquire_timeout_ms : (uint32_t)settings.acquire_timeout_ms;
     pg_pool_open_another(pool,

@@ -100,6 +100,7 @@ struct pg_pool {
         pg_pace pace;
     } slow;
     pg_pace notices;
+    const pg_trace *trace; /* NULL: nobody follows */
 };
 
 struct pg_tx {

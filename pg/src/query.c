@@ -114,7 +114,7 @@ static error drop_statement(pg_conn *c, pg_statement *s)
     return e;
 }
 
-static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values)
+static error make_prepared(pg_conn *c, pg_lane lane, str sql, pg_values values)
 {
     pg_statement *surplus = pg_statement_surplus(&c->statements);
     if (surplus)
@@ -136,6 +136,19 @@ static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values)
     pg_statement_release(&s);
     TRY(e);
     return pg_result_error(&result);
+}
+
+static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values)
+{
+    const pg_pool *pool = c->pool;
+    if (LIKELY(!pool->trace))
+        return make_prepared(c, lane, sql, values);
+    pg_span span = { .sql = sql, .statements = 1 };
+    const uint64_t began_us = loop_now_us(pool->loop);
+    pg_span_start(pool, &pool->trace->prepare, &span);
+    const error e = make_prepared(c, lane, sql, values);
+    pg_span_end(pool, &pool->trace->prepare, &span, c, began_us, e);
+    return e;
 }
 
 static void waiter_forgotten(void *arg)
@@ -367,7 +380,7 @@ error pg_run_call(pg_target on, pg_call *call)
 {
     pg_watch w;
     TRY(pg_check_call(call->sql, call->values));
-    pg_watch_begin(&w, on.pool, call, call->name != NULL);
+    pg_watch_call(&w, on.pool, call);
     const error e = on.tx ? pg_tx_run(on.tx, false, call, 1)
                           : pg_run_on_pool(on.pool, &(pg_run){ .lane = pg_lane_of(on) }, call, 1);
     pg_watch_end(&w, call, 1, e);

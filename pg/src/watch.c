@@ -120,11 +120,59 @@ void pg_watch_server_error(const pg_report *report)
 
 /* --- watching --------------------------------------------------------------------------------- */
 
-void pg_watch_begin(pg_watch *w, pg_pool *pool, pg_call *calls, bool exact)
+/* The span's room is left as it is: without a trace nobody looks. */
+static void begin(pg_watch *w, pg_pool *pool, pg_call *calls, bool exact)
 {
-    *w = (pg_watch){ .pool = pg_pool_ref(pool),
-                     .began_us = exact ? clock_us() : loop_now_us(pool->loop) };
+    w->pool = pg_pool_ref(pool);
+    w->began_us = exact ? clock_us() : loop_now_us(pool->loop);
+    w->waited_us = 0;
+    w->host = NULL;
+    w->process = 0;
+    w->tracer = NULL;
     calls[0].watch = w;
+}
+
+static void start_span(pg_watch *w, const pg_tracer *tracer, const pg_call *first, size_t count)
+{
+    w->tracer = tracer;
+    w->span = (pg_span){ .name = first->name,
+                         .sql = first->sql,
+                         .values = first->values.items,
+                         .value_count = first->values.count,
+                         .statements = count };
+    pg_span_start(w->pool, tracer, &w->span);
+}
+
+void pg_watch_call(pg_watch *w, pg_pool *pool, pg_call *call)
+{
+    begin(w, pool, call, call->name || pool->trace);
+    if (UNLIKELY(pool->trace))
+        start_span(w, &pool->trace->query, call, 1);
+}
+
+void pg_watch_batch(pg_watch *w, pg_pool *pool, pg_call *calls, size_t count)
+{
+    bool exact = pool->trace;
+    for (size_t i = 0; i < count && !exact; i++)
+        exact = calls[i].name;
+    begin(w, pool, calls, exact);
+    if (UNLIKELY(pool->trace))
+        start_span(w, &pool->trace->batch, calls, count);
+}
+
+static void end_span(pg_watch *w, const pg_call *calls, size_t count, uint64_t us, error e)
+{
+    pg_span *s = &w->span;
+    s->us = us;
+    s->waited_us = w->waited_us;
+    for (size_t i = 0; i < count; i++) {
+        s->rows += pg_watch_rows(&calls[i].result);
+        s->bytes += calls[i].result.bytes;
+    }
+    if (w->host)
+        s->host = pg_host_text(w->host);
+    s->process = w->process;
+    pg_span_tell_end(w->tracer, s, e);
 }
 
 void pg_watch_conn(pg_watch *w, const pg_conn *c)
@@ -136,9 +184,12 @@ void pg_watch_conn(pg_watch *w, const pg_conn *c)
 void pg_watch_end(pg_watch *w, const pg_call *calls, size_t count, error e)
 {
     const uint64_t now_us = loop_now_us(w->pool->loop);
+    const uint64_t us = now_us > w->began_us ? now_us - w->began_us : 0;
     for (size_t i = 0; i < count; i++)
         pg_watch_count(w->pool, &calls[i], w->began_us, e);
-    if (UNLIKELY(now_us >= w->began_us + w->pool->slow.from_us))
-        pg_slow_tell(w, calls, count, now_us - w->began_us, e);
+    if (UNLIKELY(us >= w->pool->slow.from_us))
+        pg_slow_tell(w, calls, count, us, e);
+    if (UNLIKELY(w->tracer))
+        end_span(w, calls, count, us, e);
     pg_pool_unref(&w->pool);
 }

@@ -8,6 +8,7 @@
 #define PG_SRC_WATCH_H
 
 #include "query.h"
+#include "span.h"
 
 /* Of a call of pg_query or its like; on its stack. */
 typedef struct pg_watch {
@@ -16,11 +17,14 @@ typedef struct pg_watch {
     uint64_t waited_us;         /* of that for a connection */
     const struct pg_host *host; /* where it ran; NULL: nowhere yet */
     uint32_t process;           /* the server's */
+    const pg_tracer *tracer;    /* NULL: nobody follows it */
+    pg_span span;               /* if somebody does */
 } pg_watch;
 
-/* Begins to watch what is about to run. Each is ended, whatever becomes of the statements.
- *   exact  they have names, whose time is kept: it begins now, and not with the loop's turn */
-void pg_watch_begin(pg_watch *w, pg_pool *pool, pg_call *calls, bool exact);
+/* Begins to watch what is about to run: one statement, or those of a batch. Each is ended, whatever
+ * becomes of the statements. */
+void pg_watch_call(pg_watch *w, pg_pool *pool, pg_call *call);
+void pg_watch_batch(pg_watch *w, pg_pool *pool, pg_call *calls, size_t count);
 /* They run on this connection. */
 void pg_watch_conn(pg_watch *w, const pg_conn *c);
 /* They have ended with `e`; each call has its own result. */

@@ -5,7 +5,7 @@
 #include "tests/support/scraped.h"
 
 static pg_pool *db;
-static logged log_;
+static logged seen;
 
 #define COUNT_OF(name) "pg_statement_duration_seconds_count{statement=\"" name "\"}"
 #define ROWS_OF(name)  "pg_statement_rows_total{statement=\"" name "\"}"
@@ -210,12 +210,12 @@ static void test_slow_query_is_logged_by_its_name(void **state)
     (void)state;
     pg_rows rows;
     const double before = scraped("pg_slow_queries_total");
-    logged_begin(&log_, LOG_WARN);
+    logged_begin(&seen, LOG_WARN);
     log_set_request_id(STR("0123456789abcdef"));
     assert_ok(pg_query(db, &rows, PG_NAMED("test.slow", "select pg_sleep(0.1), $1::text"),
                        STR("secret")));
     log_set_request_id(STR_NONE);
-    const char *text = logged_end(&log_);
+    const char *text = logged_end(&seen);
     assert_non_null(strstr(text, "slow query"));
     assert_non_null(strstr(text, "\"statement\":\"test.slow\""));
     assert_non_null(strstr(text, "\"rows\":1,"));
@@ -230,9 +230,9 @@ static void test_slow_query_without_a_name_is_logged_by_its_text(void **state)
 {
     (void)state;
     pg_rows rows;
-    logged_begin(&log_, LOG_WARN);
+    logged_begin(&seen, LOG_WARN);
     assert_ok(pg_query(db, &rows, "select\n\t   pg_sleep(0.1)  \n"));
-    const char *text = logged_end(&log_);
+    const char *text = logged_end(&seen);
     assert_non_null(strstr(text, "\"sql\":\"select pg_sleep(0.1)\""));
 }
 
@@ -244,9 +244,9 @@ static void test_slow_query_that_is_long_is_cut(void **state)
     size_t len = (size_t)snprintf(sql, sizeof sql, "select pg_sleep(0.1) --");
     while (len + 3 < sizeof sql)
         len += (size_t)snprintf(sql + len, sizeof sql - len, "\xC3\xA4");
-    logged_begin(&log_, LOG_WARN);
+    logged_begin(&seen, LOG_WARN);
     assert_ok(pg_query(db, &rows, sql));
-    const char *text = logged_end(&log_);
+    const char *text = logged_end(&seen);
     assert_non_null(strstr(text, "select pg_sleep(0.1) --"));
     assert_true(strlen(text) < 1000);
 }
@@ -255,12 +255,12 @@ static void test_slow_query_in_a_batch_is_the_one_that_was_slow(void **state)
 {
     (void)state;
     pg_batch *b = pg_batch_new();
-    logged_begin(&log_, LOG_WARN);
+    logged_begin(&seen, LOG_WARN);
     pg_batch_execute(b, NULL, PG_NAMED("test.quick", "select 1"));
     pg_batch_execute(b, NULL, PG_NAMED("test.slow", "select pg_sleep(0.2)"));
     pg_batch_execute(b, NULL, PG_NAMED("test.quick", "select 1"));
     assert_ok(pg_pipeline_run(db, b));
-    const char *text = logged_end(&log_);
+    const char *text = logged_end(&seen);
     assert_non_null(strstr(text, "\"statement\":\"test.slow\""));
     assert_non_null(strstr(text, "\"statements\":3"));
 }
@@ -268,9 +268,9 @@ static void test_slow_query_in_a_batch_is_the_one_that_was_slow(void **state)
 static void test_slow_query_that_failed_says_so(void **state)
 {
     (void)state;
-    logged_begin(&log_, LOG_WARN);
+    logged_begin(&seen, LOG_WARN);
     assert_fails(TIMED_OUT, scope_call(&(scope_options){ .deadline_ms = 100 }, sleep_long, NULL));
-    const char *text = logged_end(&log_);
+    const char *text = logged_end(&seen);
     assert_non_null(strstr(text, "\"statement\":\"test.abandoned\""));
     assert_non_null(strstr(text, "\"failed\":\"TIMED_OUT\""));
 }
@@ -293,12 +293,12 @@ static void test_slow_query_that_waited_for_a_connection_says_so(void **state)
     fiber *holder;
     assert_ok(pg_pool_open(&(pg_pool_options){ .connections_max = 1 }, &one));
     assert_ok(pg_query(one, &rows, "select 1"));
-    logged_begin(&log_, LOG_WARN);
+    logged_begin(&seen, LOG_WARN);
     assert_ok(fiber_start(loop_self(), &(fiber_options){ .joinable = true }, hold, one, &holder));
     assert_ok(fiber_yield());
     assert_ok(pg_query(one, &rows, PG_NAMED("test.waits", "select 1")));
     assert_ok(fiber_join(&holder));
-    const char *text = logged_end(&log_);
+    const char *text = logged_end(&seen);
     const char *line = strstr(text, "\"statement\":\"test.waits\"");
     assert_non_null(line);
     assert_non_null(strstr(line, "\"waited_ms\":"));
@@ -320,14 +320,14 @@ static void test_slow_queries_are_logged_at_a_pace(void **state)
     assert_ok(pg_pool_open(&(pg_pool_options){ .connections_max = 1 }, &pool));
     assert_ok(sleep_shortly(pool));
     assert_ok(fiber_sleep(1001)); /* a second of its own */
-    logged_begin(&log_, LOG_WARN);
+    logged_begin(&seen, LOG_WARN);
     wait_group_init(&group);
     for (int i = 0; i < 60; i++) /* one after the other on the one connection */
         assert_ok(wait_group_start(&group, sleep_shortly, pool));
     assert_ok(wait_group_wait(&group));
     assert_ok(fiber_sleep(1001));
     assert_ok(sleep_shortly(pool));
-    const char *text = logged_end(&log_);
+    const char *text = logged_end(&seen);
     assert_true(logged_count(text, "slow query") < 61);
     assert_true(logged_count(text, "slow query") >= 11);
     assert_non_null(strstr(text, "\"kept_back\":"));
@@ -348,12 +348,12 @@ static void test_slow_query_shows_parameters_when_told_to(void **state)
     memset(text_value, 'y', sizeof text_value);
     const str long_one = { text_value, sizeof text_value };
     assert_ok(pg_pool_open(NULL, &pool));
-    logged_begin(&log_, LOG_WARN);
+    logged_begin(&seen, LOG_WARN);
     assert_ok(pg_query(pool, &rows,
                        "select pg_sleep(0.1), $1::int8, $2::text, $3::bool, $4::text, $5::int4, "
                        "$6::float8, $7::int2[]",
                        (int64_t)-7, STR("it's"), true, long_one, none, 0.5, numbers));
-    const char *text = logged_end(&log_);
+    const char *text = logged_end(&seen);
     assert_non_null(strstr(text, "$1=-7, $2='it's', $3=true, $4='yyyy"));
     assert_non_null(strstr(text, "yyyy…', $5=null, $6=0.5, $7=(32 bytes of type 1005)"));
     assert_null(
@@ -369,9 +369,9 @@ static void test_slow_query_log_can_be_off(void **state)
     pg_pool *pool;
     pg_rows rows;
     assert_ok(pg_pool_open(NULL, &pool));
-    logged_begin(&log_, LOG_WARN);
+    logged_begin(&seen, LOG_WARN);
     assert_ok(pg_query(pool, &rows, "select pg_sleep(0.1)"));
-    assert_string_equal(logged_end(&log_), "");
+    assert_string_equal(logged_end(&seen), "");
     pg_pool_close(&pool);
     setenv("PG_SLOW_QUERY", "50ms", 1);
 }
@@ -383,11 +383,11 @@ static void test_notices_are_logged_by_severity_and_at_a_pace(void **state)
     (void)state;
     const double before = scraped("pg_notices_total");
     assert_ok(fiber_sleep(1001)); /* a second of its own */
-    logged_begin(&log_, LOG_WARN);
+    logged_begin(&seen, LOG_WARN);
     assert_ok(pg_execute(db, NULL, "do $$ begin raise notice 'a notice'; end $$"));
     assert_ok(pg_execute(
         db, NULL, "do $$ begin for i in 1..100 loop raise warning 'a warning'; end loop; end $$"));
-    const char *text = logged_end(&log_);
+    const char *text = logged_end(&seen);
     assert_null(strstr(text, "a notice")); /* of level debug */
     assert_true(logged_count(text, "a warning") >= 10);
     assert_true(logged_count(text, "a warning") <= 20); /* a second may have begun meanwhile */

@@ -35,12 +35,15 @@ typedef struct fiber_options {
     size_t arena_bytes_max; /* 0: FIBER_ARENA_BYTES_MAX */
     arena *arena;  /* NULL: one of its own; else the caller's, which must outlive the fiber */
     bool joinable; /* keeps the result until fiber_join, which then must be called */
+    bool at_once;  /* started on the loop, it runs until it waits before fiber_start returns: it may
+                      have ended then */
     void (*ended)(fiber *f, error result,
                   void *arg); /* on the loop, after a detached fiber's end */
     void *ended_arg;
 } fiber_options;
 
-/* Starts `fn(arg)` on a fiber; it first runs when the caller returns to the loop or waits.
+/* Starts `fn(arg)` on a fiber; it first runs when the caller returns to the loop or waits, unless
+ * it is to run at once.
  *   options  NULL: all defaults
  *   out      the handle of a joinable fiber; may be NULL otherwise
  *   fails    FIBER_TOO_MANY, OUT_OF_MEMORY */

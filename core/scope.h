@@ -33,6 +33,7 @@ void scope_disarm(deferred **d);
 
 typedef struct scope_options {
     uint32_t deadline_ms; /* from now; 0: only the outer scopes' */
+    uint64_t from_ms;     /* when that now was, for who has just read core/clock.h; 0: read it */
 } scope_options;
 
 /* Runs `fn(arg)` in a scope of its own. Its deadline is the earliest of its own and the outer ones.

@@ -152,6 +152,8 @@ static fiber *fiber_place(loop *l, stack *s, const fiber_options *o)
     return f;
 }
 
+static void fiber_resume(loop *l, fiber *f);
+
 static void make_ready(fiber *f)
 {
     f->state = FIBER_READY;
@@ -177,9 +179,12 @@ error fiber_start(loop *l, const fiber_options *options, fiber_fn fn, void *arg,
     list_append(&l->fibers, &f->sibling);
     l->fiber_stats.running++;
     l->fiber_stats.started++;
-    make_ready(f);
     if (out)
         *out = f;
+    if (o->at_once && !worker_self.fiber)
+        fiber_resume(l, f);
+    else
+        make_ready(f);
     return OK;
 }
 
@@ -260,8 +265,7 @@ static void fiber_resume(loop *l, fiber *f)
     f->state = FIBER_RUNNING;
     w->fiber = f;
     w->log_request_id = f->log_request_id;
-    if (l->heartbeat)
-        atomic_fetch_add_explicit(&l->heartbeat->turns, 1, memory_order_relaxed);
+    loop_count_turn(l);
     sanitizer_switch_begin(&loop_fake_stack, f->stack->low,
                            (size_t)(f->stack->top - f->stack->low));
     fiber_switch(&l->context, f->context);

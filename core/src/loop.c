@@ -255,7 +255,7 @@ static void beat(loop *l, bool busy)
     if (!l->heartbeat)
         return;
     atomic_store_explicit(&l->heartbeat->busy_since_ms, busy ? l->now_ms : 0, memory_order_relaxed);
-    atomic_fetch_add_explicit(&l->heartbeat->turns, 1, memory_order_relaxed);
+    loop_count_turn(l);
 }
 
 void loop_woke(loop *l)

@@ -90,7 +90,8 @@ error scope_call(const scope_options *options, error (*fn)(void *arg), void *arg
     invariant(f != NULL && f->scope != NULL);
     scope inner = { .outer = f->scope, .deadline_ms = f->scope->deadline_ms };
     if (options && options->deadline_ms) {
-        const uint64_t own_ms = clock_deadline_ms(options->deadline_ms);
+        const uint64_t own_ms = options->from_ms ? options->from_ms + options->deadline_ms
+                                                 : clock_deadline_ms(options->deadline_ms);
         if (own_ms < inner.deadline_ms)
             inner.deadline_ms = own_ms;
     }

@@ -16,6 +16,7 @@
 #define LINGER_MS         1000
 #define INPUT_BYTES_SPARE 4096 /* unconsumed, past the longest head */
 #define HEAD_BYTES_MAX    512  /* of a response head without the handler's own fields */
+#define IN_A_ROW_MAX      32   /* requests of one connection, before others have their turn */
 /* When draining, an idle connection is kept this long: a request may be on its way, and on a
  * connection that has just been made one surely is. */
 #define DRAIN_IDLE_MS     100
@@ -217,6 +218,7 @@ static void refuse(http_conn *c, int status, const char *reason)
 static void wait_for_request(http_conn *c, uint64_t now_us)
 {
     http_room_idle(c);
+    c->now_us = now_us;
     const uint64_t from_ms = (now_us + 999) / 1000; /* up: never early */
     stream_set_deadline(c->stream, from_ms + (uint64_t)c->server->settings->idle_timeout_ms);
     stream_resume(c->stream);
@@ -353,7 +355,8 @@ static http_request *request_begin(http_conn *c)
     memset(&req->match, 0, offsetof(router_match, params));
     memset(&req->target, 0, sizeof *req - offsetof(http_request, target));
     req->conn = c;
-    req->started_us = clock_us();
+    req->started_us = c->now_us ? c->now_us : clock_us();
+    c->now_us = req->started_us;
     buf_init(&req->body_parts, (size_t)c->server->settings->body_bytes_max);
     c->request = req;
     c->request_count++;
@@ -379,10 +382,12 @@ static size_t request_start(http_conn *c, http_request *req, str bytes)
     }
     stream_pause(c->stream);
     stream_set_timeout(c->stream, 0);
+    req->whole_us = c->now_us ? c->now_us : clock_us();
     name_request(req);
     const fiber_options options = {
         .name = "request",
         .arena = &c->arena,
+        .at_once = true,
         .ended = request_ended,
         .ended_arg = req,
     };
@@ -433,6 +438,23 @@ static size_t take_request(http_conn *c, str bytes)
     unreachable();
 }
 
+/* Whether the request that was taken is answered already, and another may be. */
+static bool takes_another(const http_conn *c)
+{
+    return !c->request && c->stream && !c->closing &&
+           stream_queued(c->stream) < HTTP_OUTPUT_BYTES_HIGH;
+}
+
+/* Those that came together are answered one after another, while what they use is in cache. */
+static size_t take_requests(http_conn *c, str bytes)
+{
+    c->now_us = 0;
+    size_t consumed = take_request(c, bytes);
+    for (int taken = 1; taken < IN_A_ROW_MAX && consumed < bytes.len && takes_another(c); taken++)
+        consumed += take_request(c, str_slice(bytes, consumed, bytes.len));
+    return consumed;
+}
+
 /* Bytes before the first request; what stands behind a header is taken at once. */
 static size_t enter(http_conn *c, str bytes)
 {
@@ -443,7 +465,7 @@ static size_t enter(http_conn *c, str bytes)
     }
     const str rest = str_slice(bytes, consumed, bytes.len);
     if (c->stage == HTTP_STAGE_REQUESTS && (rest.len > 0 || stream_at_end(c->stream)))
-        consumed += take_request(c, rest);
+        consumed += take_requests(c, rest);
     return consumed;
 }
 
@@ -452,7 +474,7 @@ static size_t conn_data(stream *s, str bytes)
     http_conn *c = stream_owner(s);
     if (c->closing)
         return bytes.len;
-    return LIKELY(c->stage == HTTP_STAGE_REQUESTS) ? take_request(c, bytes) : enter(c, bytes);
+    return LIKELY(c->stage == HTTP_STAGE_REQUESTS) ? take_requests(c, bytes) : enter(c, bytes);
 }
 
 static void conn_timeout(stream *s)

@@ -157,7 +157,8 @@ typedef struct http_conn {
     arena arena;             /* of the request */
     loop_task crash_settled; /* frees the connection of a crashed fiber whose client has gone */
     uint32_t request_count;
-    list_node idle; /* in server->idle_conns */
+    uint64_t now_us; /* while requests are taken one after another; 0: not known */
+    list_node idle;  /* in server->idle_conns */
     uint64_t idle_since_ms;
     bool displaced;
     bool closing;
@@ -210,8 +211,9 @@ struct http_request {
     str path;          /* decoded */
     block *head_block; /* keeps the head's bytes, and the body's when it came along */
     fiber *fiber;      /* NULL before and after */
-    uint64_t started_us;
-    uint8_t probes; /* see departure.c */
+    uint64_t started_us; /* with its first byte */
+    uint64_t whole_us;   /* its head was there */
+    uint8_t probes;      /* see departure.c */
     char id[16];
     str shown_id; /* what the log and the client know it by: `id`, or one that came along */
 

@@ -87,7 +87,8 @@ static error route_and_handle(http_request *req)
     http_router_find(req->conn->server->router, a, req->head.method, req->target.path, &req->match);
     fiber_set_about(req->match.pattern);
     const router_endpoint *e = req->match.endpoint;
-    scope_options options = { .deadline_ms = (uint32_t)settings->handler_timeout_ms };
+    scope_options options = { .deadline_ms = (uint32_t)settings->handler_timeout_ms,
+                              .from_ms = (req->whole_us + 999) / 1000 /* up: never early */ };
     req->body_bytes_max = (size_t)settings->body_bytes_max;
     if (e)
         http_route_metrics_begin(req->conn->server, e);

@@ -89,39 +89,39 @@ fiber_stats fiber_stats_of(const loop *l)
     return stats;
 }
 
-/* Leaves the running fiber for the loop; `ends`: for ever. */
-static void switch_to_loop(fiber *f, bool ends)
+/* Leaves the running fiber for the loop, until it is resumed. */
+static void switch_to_loop(fiber *f)
 {
     loop *l = f->loop;
-    sanitizer_switch_begin(ends ? NULL : &f->sanitizer_stack, l->stack_bottom, l->stack_bytes);
+    sanitizer_switch_begin(&f->sanitizer_stack, l->stack_bottom, l->stack_bytes);
     fiber_switch(&f->context, l->context);
     sanitizer_switch_end(f->sanitizer_stack, NULL, NULL);
 }
 
-/* Gives everything but the result back; the handle stays for a joiner. */
-static void fiber_finish(fiber *f, error result)
+/* Gives everything but the result back; the handle stays for a joiner. What is left to do is to
+ * load the context that it returns. */
+static void *fiber_finish(fiber *f, error result)
 {
     while (f->scope)
         result = scope_close(f, result);
     f->result = result;
     f->state = FIBER_ENDED;
-    switch_to_loop(f, true);
-    unreachable();
+    sanitizer_switch_begin(NULL, f->loop->stack_bottom, f->loop->stack_bytes);
+    return f->loop->context;
 }
 
-static void fiber_main(void *arg)
+static void *fiber_main(void *arg)
 {
     fiber *f = arg;
     sanitizer_switch_end(NULL, &f->loop->stack_bottom, &f->loop->stack_bytes);
-    fiber_finish(f, f->fn(f->arg));
+    return fiber_finish(f, f->fn(f->arg));
 }
 
 void fiber_end_now(error result)
 {
     fiber *f = worker_self.fiber;
     invariant(f != NULL); /* an arena's fuse blew outside a fiber: use arena_try_alloc there */
-    fiber_finish(f, result);
-    unreachable();
+    fiber_switch_load(fiber_finish(f, result));
 }
 
 static void deadline_passed(timer *t);
@@ -328,7 +328,7 @@ static error park(fiber *f, const char *what)
     const uint64_t deadline_ms = fiber_wait_deadline_ms(f);
     if (deadline_ms != UINT64_MAX)
         timer_wheel_arm(&l->timers, &f->deadline, deadline_ms);
-    switch_to_loop(f, false);
+    switch_to_loop(f);
     f->waits_for = NULL;
     f->forget = NULL;
     return f->wake_result;
@@ -440,7 +440,7 @@ error fiber_yield(void)
         return error_set(fuse, "at a yield");
     f->state = FIBER_READY;
     list_append(&f->loop->yielded, &f->node);
-    switch_to_loop(f, false);
+    switch_to_loop(f);
     return OK;
 }
 

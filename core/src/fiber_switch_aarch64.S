@@ -1,8 +1,10 @@
 /* fiber_switch for AArch64 (AAPCS64): x19-x30 and the low halves of v8-v15.
  *
- * A fresh stack returns into `start` with the entry in x19 and its argument in x20. `start` marks
+ * A fresh stack begins in `start` with the entry in x19 and its argument in x20. `start` marks
  * itself as the outermost frame, so that debuggers and unwinders stop there. It is entered behind
- * its first instruction: they take what a frame returns to for what follows a call in it. */
+ * its first instruction: they take what a frame returns to for what follows a call in it.
+ *
+ * Fibers are entered by a jump, and left at their end by `ret`: see fiber_switch_x86_64.S. */
 #define FRAME_BYTES 160
 
     .text
@@ -29,11 +31,34 @@ fiber_switch:
     stp d14, d15, [sp, #144]
     mov x9, sp
     str x9, [x0]
-    mov x0, x1
+    mov sp, x1
+    ldp x19, x20, [sp, #0]
+    ldp x21, x22, [sp, #16]
+    ldp x23, x24, [sp, #32]
+    ldp x25, x26, [sp, #48]
+    ldp x27, x28, [sp, #64]
+    ldp x29, x30, [sp, #80]
+    ldp d8, d9, [sp, #96]
+    ldp d10, d11, [sp, #112]
+    ldp d12, d13, [sp, #128]
+    ldp d14, d15, [sp, #144]
+    add sp, sp, #FRAME_BYTES
+    .cfi_adjust_cfa_offset -FRAME_BYTES
+    .cfi_restore x29
+    .cfi_restore x30
+    br x30
+    .cfi_endproc
+    .size fiber_switch, . - fiber_switch
+
     .globl fiber_switch_load
     .hidden fiber_switch_load
     .type fiber_switch_load, %function
+    .align 4
 fiber_switch_load:
+    .cfi_startproc
+    .cfi_def_cfa_offset FRAME_BYTES
+    .cfi_rel_offset x29, 80
+    .cfi_rel_offset x30, 88
     mov sp, x0
     ldp x19, x20, [sp, #0]
     ldp x21, x22, [sp, #16]
@@ -52,7 +77,6 @@ fiber_switch_load:
     ret
     .cfi_endproc
     .size fiber_switch_load, . - fiber_switch_load
-    .size fiber_switch, . - fiber_switch
 
     .globl fiber_switch_prepare
     .hidden fiber_switch_prepare
@@ -85,7 +109,7 @@ start:
     nop
     mov x0, x20
     blr x19
-    brk #0
+    b fiber_switch_load
     .cfi_endproc
     .size start, . - start
 

@@ -2,9 +2,13 @@
  *
  *   saved stack, from the stack pointer up:  r15 r14 r13 r12 rbx rbp return-address
  *
- * A fresh stack returns into `start` with the entry in r12 and its argument in r13. `start` marks
+ * A fresh stack begins in `start` with the entry in r12 and its argument in r13. `start` marks
  * itself as the outermost frame, so that debuggers and unwinders stop there. It is entered behind
- * its first instruction: they take what a frame returns to for what follows a call in it. */
+ * its first instruction: they take what a frame returns to for what follows a call in it.
+ *
+ * A CPU predicts where `ret` leads from the calls before it. A fiber that runs to its end without a
+ * switch is therefore entered by a jump, and left by the `ret` that belongs to its starter's call:
+ * all of its starter's returns are then predicted. */
     .text
 
     .globl fiber_switch
@@ -32,11 +36,45 @@ fiber_switch:
     .cfi_adjust_cfa_offset 8
     .cfi_rel_offset %r15, 0
     movq %rsp, (%rdi)
-    movq %rsi, %rdi
+    movq %rsi, %rsp
+    popq %r15
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %r15
+    popq %r14
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %r14
+    popq %r13
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %r13
+    popq %r12
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %r12
+    popq %rbx
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %rbx
+    popq %rbp
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %rbp
+    popq %rcx
+    .cfi_adjust_cfa_offset -8
+    .cfi_register %rip, %rcx
+    jmpq *%rcx
+    .cfi_endproc
+    .size fiber_switch, . - fiber_switch
+
     .globl fiber_switch_load
     .hidden fiber_switch_load
     .type fiber_switch_load, @function
+    .align 16
 fiber_switch_load:
+    .cfi_startproc
+    .cfi_def_cfa_offset 56
+    .cfi_offset %rbp, -16
+    .cfi_offset %rbx, -24
+    .cfi_offset %r12, -32
+    .cfi_offset %r13, -40
+    .cfi_offset %r14, -48
+    .cfi_offset %r15, -56
     movq %rdi, %rsp
     popq %r15
     .cfi_adjust_cfa_offset -8
@@ -59,7 +97,6 @@ fiber_switch_load:
     ret
     .cfi_endproc
     .size fiber_switch_load, . - fiber_switch_load
-    .size fiber_switch, . - fiber_switch
 
     .globl fiber_switch_prepare
     .hidden fiber_switch_prepare
@@ -91,7 +128,8 @@ start:
     movq %r13, %rdi
     xorl %ebp, %ebp
     callq *%r12
-    ud2
+    movq %rax, %rdi
+    jmp fiber_switch_load
     .cfi_endproc
     .size start, . - start
 

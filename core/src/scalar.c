@@ -19,23 +19,28 @@ static const char DIGIT_PAIRS[] = "0001020304050607080910111213141516171819"
                                   "6061626364656667686970717273747576777879"
                                   "8081828384858687888990919293949596979899";
 
+/* How many digits it has. */
+static size_t digits_of(uint64_t value)
+{
+    size_t count = 1;
+    for (; value >= 10000; value /= 10000)
+        count += 4;
+    return count + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
 size_t uint64_format(char out[UINT64_TEXT_MAX], uint64_t value)
 {
-    char text[UINT64_TEXT_MAX];
-    size_t at = sizeof text;
-    while (value >= 100) {
+    const size_t len = digits_of(value);
+    size_t at = len;
+    for (; value >= 100; value /= 100) {
         at -= 2;
-        memcpy(text + at, DIGIT_PAIRS + 2 * (value % 100), 2);
-        value /= 100;
+        memcpy(out + at, DIGIT_PAIRS + 2 * (value % 100), 2);
     }
-    if (value >= 10) {
-        at -= 2;
-        memcpy(text + at, DIGIT_PAIRS + 2 * value, 2);
-    } else {
-        text[--at] = (char)('0' + value);
-    }
-    memcpy(out, text + at, sizeof text - at);
-    return sizeof text - at;
+    if (at == 2)
+        memcpy(out, DIGIT_PAIRS + 2 * value, 2);
+    else
+        out[0] = (char)('0' + value);
+    return len;
 }
 
 size_t int64_format(char out[INT64_TEXT_MAX], int64_t value)

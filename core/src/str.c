@@ -126,9 +126,14 @@ str str_trim(str s, str set)
 str str_cut(str *rest, char separator)
 {
     const str all = *rest;
-    const size_t at = str_index(all, separator);
-    *rest = at < all.len ? str_slice(all, at + 1, all.len) : STR_NONE;
-    return str_slice(all, 0, at);
+    const char *at = all.len ? memchr(all.ptr, separator, all.len) : NULL;
+    if (!at) {
+        *rest = STR_NONE;
+        return all;
+    }
+    const size_t len = (size_t)(at - all.ptr);
+    *rest = (str){ at + 1, all.len - len - 1 };
+    return (str){ all.ptr, len };
 }
 
 bool str_to_uint64(str s, uint64_t *out)

@@ -23,15 +23,18 @@
 #define DRAIN_NEW_MS      1000
 #define DRAIN_CALM_MS     5000 /* either, when there is no hurry */
 
-/* RFC 9110 section 6.6.1, made once a second. */
-static const char *date_now(http_server *server)
+/* A Date field (RFC 9110, 6.6.1), made once a second. */
+static const char *date_field(http_server *server)
 {
     const uint64_t now_ms = loop_now_ms(server->loop);
-    if (server->date[0] && now_ms - server->date_at_ms < 1000)
-        return server->date;
-    http_date_format(server->date, clock_wall_s());
+    if (server->date_field[0] && now_ms - server->date_at_ms < 1000)
+        return server->date_field;
+    char date[HTTP_DATE_LEN + 1];
+    http_date_format(date, clock_wall_s());
+    memcpy(server->date_field, "\r\nDate: ", HTTP_DATE_FIELD_BYTES - HTTP_DATE_LEN);
+    memcpy(server->date_field + HTTP_DATE_FIELD_BYTES - HTTP_DATE_LEN, date, HTTP_DATE_LEN);
     server->date_at_ms = now_ms;
-    return server->date;
+    return server->date_field;
 }
 
 /* --- the end --------------------------------------------------------------------------------- */
@@ -125,8 +128,7 @@ static size_t put_head(http_conn *c, char *out, int status, str content_type, ui
     at += uint64_format(out + at, (uint64_t)status);
     out[at++] = ' ';
     at = put(out, at, http_status_text(status));
-    at = put(out, at, STR("\r\nDate: "));
-    at = put(out, at, (str){ date_now(c->server), HTTP_DATE_LEN });
+    at = put(out, at, (str){ date_field(c->server), HTTP_DATE_FIELD_BYTES });
     if (content_type.len && status_has_body(status)) {
         at = put(out, at, STR("\r\nContent-Type: "));
         at = put(out, at, content_type);

@@ -28,6 +28,7 @@
 #define HTTP_HEADERS_BYTES_MAX      8192 /* of all response fields that handlers set */
 #define HTTP_CONTENT_TYPE_BYTES_MAX 1024
 #define HTTP_LENGTH_UNKNOWN         UINT64_MAX
+#define HTTP_DATE_FIELD_BYTES       (8 + HTTP_DATE_LEN) /* "\r\nDate: " */
 #define HTTP_OUTPUT_BYTES_HIGH      ((size_t)256 << 10) /* queued, past which writers wait */
 
 typedef struct http_settings {
@@ -130,7 +131,7 @@ typedef struct http_server {
     uint64_t request_count;
     void (*on_fault)(struct http_server *server, const crash_report *report);
     void (*on_drained)(struct http_server *server); /* when draining and no connection is left */
-    char date[HTTP_DATE_LEN + 1];                   /* as of date_at_ms; "" before the first */
+    char date_field[HTTP_DATE_FIELD_BYTES];         /* as of date_at_ms; "" before the first */
     uint64_t date_at_ms;
     struct http_encoders *encoders; /* of http_compress; NULL before its first */
 } http_server;
@@ -208,9 +209,9 @@ struct http_request {
     router_match match;
     /* all from here on begins as zero */
     http_target target;
-    str path;          /* decoded */
-    block *head_block; /* keeps the head's bytes, and the body's when it came along */
-    fiber *fiber;      /* NULL before and after */
+    str path;            /* decoded */
+    block *head_block;   /* keeps the head's bytes, and the body's when it came along */
+    fiber *fiber;        /* NULL before and after */
     uint64_t started_us; /* with its first byte */
     uint64_t whole_us;   /* its head was there */
     uint8_t probes;      /* see departure.c */

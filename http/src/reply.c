@@ -52,11 +52,10 @@ str http_status_text(int status)
 static ERROR_KIND(HTTP_REPLY_TOO_LARGE, ERROR_INTERNAL,
                   "The server could not complete the request.");
 
-error http_reply_bytes(http_request *req, int status, str content_type, str body)
+/* The content type is good. */
+static error stage(http_request *req, int status, str content_type, str body)
 {
     invariant(status >= 200 && status <= 599);
-    if (content_type.len > HTTP_CONTENT_TYPE_BYTES_MAX || !http_is_value(content_type))
-        return error_set(&HTTP_BAD_HEADER, "content type of %zu bytes", content_type.len);
     req->status = status;
     req->content_type = content_type;
     req->reply = body;
@@ -64,14 +63,21 @@ error http_reply_bytes(http_request *req, int status, str content_type, str body
     return OK;
 }
 
+error http_reply_bytes(http_request *req, int status, str content_type, str body)
+{
+    if (content_type.len > HTTP_CONTENT_TYPE_BYTES_MAX || !http_is_value(content_type))
+        return error_set(&HTTP_BAD_HEADER, "content type of %zu bytes", content_type.len);
+    return stage(req, status, content_type, body);
+}
+
 error http_reply_text(http_request *req, int status, str text)
 {
-    return http_reply_bytes(req, status, STR("text/plain; charset=utf-8"), text);
+    return stage(req, status, STR("text/plain; charset=utf-8"), text);
 }
 
 error http_reply_empty(http_request *req, int status)
 {
-    return http_reply_bytes(req, status, STR_NONE, STR(""));
+    return stage(req, status, STR_NONE, STR(""));
 }
 
 error http_reply_shape(http_request *req, int status, shape_fn *of, const void *value)
@@ -82,7 +88,7 @@ error http_reply_shape(http_request *req, int status, shape_fn *of, const void *
     const error e = buf_status(&out);
     if (e.kind)
         return error_wrap(e, &HTTP_REPLY_TOO_LARGE, "reply of over %zu bytes", REPLY_BYTES_MAX);
-    return http_reply_bytes(req, status, STR("application/json"), buf_str(&out));
+    return stage(req, status, STR("application/json"), buf_str(&out));
 }
 
 /* What every client and proxy takes for a name, which is less than a token may be. */

@@ -1,7 +1,8 @@
 /* The tree. Patterns come from the program, so faults in them are found at the start; paths come
  * from anybody, and cost at most one visit a node for each way the patterns leave open.
  *
- * Invariant: a node's literals are sorted, its parameters stand in the order of param_type. */
+ * Invariant: a node's literals are sorted by key, its parameters stand in the order of param_type.
+ */
 #include "router.h"
 
 #include "files.h"
@@ -25,6 +26,7 @@ typedef enum param_type {
 
 typedef struct node node;
 struct node {
+    uint64_t key;                 /* of the literal: see key_of */
     str literal;                  /* how it is reached: a literal… */
     str name;                     /* …or a parameter's name */
     const router_endpoint *first; /* the route that gave the name */
@@ -59,21 +61,40 @@ static error invalid(const router_endpoint *e, const char *why)
                      e->pattern, why);
 }
 
-static int by_literal(const void *a, const void *b)
+/* A segment's first bytes and its length, which tell most of them apart. */
+static uint64_t key_of(str segment)
+{
+    uint64_t first = 0;
+    if (segment.len >= sizeof first)
+        memcpy(&first, segment.ptr, sizeof first);
+    else
+        for (size_t i = 0; i < segment.len; i++)
+            first = first << 8 | (unsigned char)segment.ptr[i];
+    return (first ^ segment.len) * UINT64_C(0x9E3779B97F4A7C15);
+}
+
+static int by_key(const void *a, const void *b)
 {
     const node *const *left = a;
     const node *const *right = b;
-    return str_compare((*left)->literal, (*right)->literal);
+    return ((*left)->key > (*right)->key) - ((*left)->key < (*right)->key);
 }
 
 static node *find_literal(const node *at, str segment)
 {
-    const node key = { .literal = segment };
-    const node *key_at = &key;
-    node **found = at->literal_count ? bsearch(&key_at, at->literals, at->literal_count,
-                                               sizeof *at->literals, by_literal)
-                                     : NULL;
-    return found ? *found : NULL;
+    const uint64_t key = key_of(segment);
+    uint32_t low = 0;
+    for (uint32_t count = at->literal_count; count > 0;) { /* the first whose key is not less */
+        const uint32_t half = count / 2;
+        const bool is_less = at->literals[low + half]->key < key;
+        low = is_less ? low + half + 1 : low;
+        count = is_less ? count - half - 1 : half;
+    }
+    for (; low < at->literal_count && at->literals[low]->key == key; low++) {
+        if (str_eq(at->literals[low]->literal, segment))
+            return at->literals[low];
+    }
+    return NULL;
 }
 
 static node *add_literal(arena *a, node *at, str segment)
@@ -85,9 +106,10 @@ static node *add_literal(arena *a, node *at, str segment)
     if (at->literal_count)
         memcpy(more, at->literals, at->literal_count * sizeof *more);
     child = ARENA_NEW(a, node);
+    child->key = key_of(segment);
     child->literal = segment;
     more[at->literal_count++] = child;
-    qsort(more, at->literal_count, sizeof *more, by_literal);
+    qsort(more, at->literal_count, sizeof *more, by_key);
     at->literals = more;
     return child;
 }
@@ -340,6 +362,7 @@ static const router_endpoint *first_route(const node *n)
 typedef struct search {
     arena *arena;
     http_method method;
+    bool plain; /* nothing is to be decoded */
     router_match *out;
 } search;
 
@@ -368,6 +391,12 @@ static void capture(const search *s, const node *n, str value)
     s->out->params[s->out->param_count++] = (router_param){ n->name.ptr, n->name.len, value };
 }
 
+static bool decode(const search *s, str part, str *out)
+{
+    *out = part;
+    return s->plain || http_percent_decode(s->arena, part, false, out);
+}
+
 /* `rest` is the path behind the segments taken; STR_NONE when all are. */
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as the deepest pattern */
 static bool descend(const search *s, const node *at, str rest)
@@ -377,7 +406,7 @@ static bool descend(const search *s, const node *at, str rest)
     const str whole = rest;
     str segment = str_cut(&rest, '/');
     str decoded;
-    if (http_percent_decode(s->arena, segment, false, &decoded)) {
+    if (decode(s, segment, &decoded)) {
         const node *child = find_literal(at, decoded);
         if (child && descend(s, child, rest))
             return true;
@@ -392,7 +421,7 @@ static bool descend(const search *s, const node *at, str rest)
             s->out->param_count = before;
         }
     }
-    if (at->rest && http_percent_decode(s->arena, whole, false, &decoded)) {
+    if (at->rest && decode(s, whole, &decoded)) {
         const uint32_t before = s->out->param_count;
         capture(s, at->rest, decoded);
         if (arrive(s, at->rest))
@@ -410,7 +439,7 @@ void http_router_find(const router *r, arena *a, http_method method, str path, r
     out->layers = r->outer.layers;
     out->allowed = 0;
     out->param_count = 0;
-    const search s = { a, method, out };
+    const search s = { a, method, http_path_is_plain(path), out };
     if (path.len > 0 && path.ptr[0] == '/')
         descend(&s, &r->root, str_slice(path, 1, path.len));
 }

@@ -4,6 +4,20 @@
 
 #include <string.h>
 
+/* What stands in most paths: letters, digits, '/', '-', '_' and '~'. */
+static const bool PLAIN[256] = {
+    ['/'] = true,         ['-'] = true,         ['_'] = true,         ['~'] = true,
+    ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
+};
+
+bool http_path_is_plain(str path)
+{
+    size_t i = 0;
+    while (i < path.len && PLAIN[(unsigned char)path.ptr[i]])
+        i++;
+    return i == path.len;
+}
+
 /* Every escape is whole and none is NUL. */
 static bool escapes_are_good(str s)
 {
@@ -96,6 +110,10 @@ static bool remove_dot_segments(arena *a, str path, str *out)
 bool http_target_parse(arena *a, str target, http_target *out)
 {
     str rest = target;
+    if (target.ptr[0] == '/' && http_path_is_plain(target)) {
+        *out = (http_target){ target, STR_NONE };
+        return true;
+    }
     if (target.ptr[0] != '/' && !str_eq(target, STR("*"))) {
         /* absolute-form: scheme "://" authority, then as origin-form */
         rest = str_slice(target, str_index(target, ':') + 3, target.len);

@@ -14,6 +14,8 @@ typedef struct http_target {
  * 3986 5.2.4), also those written with %2e. False on bad or NUL escapes and on a path that leaves
  * the root. */
 bool http_target_parse(arena *a, str target, http_target *out);
+/* Whether a path is made of letters, digits and "/-_~" only: it is its own decoding, and normal. */
+bool http_path_is_plain(str path);
 /* Percent-decodes; `plus_is_space` for queries. A view when nothing was encoded. False on a bad
  * escape, %00, or a result that is no UTF-8. */
 bool http_percent_decode(arena *a, str s, bool plus_is_space, str *out);

@@ -1,9 +1,9 @@
 /* A worker that cannot keep up answers some requests at once, so that it can answer the others in
  * time. Two signs say that it cannot: the loop's lag, and how many fibers are at work.
  *
- * The lag is how late a timer fires. It is armed only while requests come, so an idle worker
- * sleeps; and it fires before the fibers of its turn run, so the requests that came in while the
- * loop was held up are judged by that hold-up.
+ * The lag is how late a timer fires, or will fire at best: what came in while the loop was held up
+ * is judged by that hold-up, though the turn begins with it. The timer is armed only while requests
+ * come, so an idle worker sleeps.
  *
  *   LOW      answered with 503 past HTTP_SHED_LAG or HTTP_SHED_REQUESTS
  *   NORMAL   past HTTP_REQUESTS_MAX
@@ -45,6 +45,15 @@ static void measure(http_shed *shed)
     loop_timer_arm(shed->server->loop, &shed->timer, LAG_SAMPLE_MS);
 }
 
+/* What the timer has found, or will find. */
+static uint64_t lag_now_us(const http_shed *shed)
+{
+    const uint64_t now_us = loop_now_ms(shed->server->loop) * 1000;
+    const uint64_t due_us = shed->armed_at_us + LAG_SAMPLE_US;
+    const uint64_t late_us = timer_armed(&shed->timer) && now_us > due_us ? now_us - due_us : 0;
+    return late_us > shed->lag_us ? late_us : shed->lag_us;
+}
+
 static bool is_overloaded(const http_server *server, http_priority priority)
 {
     const http_settings *settings = server->settings;
@@ -58,7 +67,7 @@ static bool is_overloaded(const http_server *server, http_priority priority)
         return running > settings->requests_max ||
                (settings->shed_requests > 0 && running > settings->shed_requests) ||
                (settings->shed_lag_ms > 0 &&
-                server->shed->lag_us > (uint64_t)settings->shed_lag_ms * 1000);
+                lag_now_us(server->shed) > (uint64_t)settings->shed_lag_ms * 1000);
     }
     unreachable();
 }

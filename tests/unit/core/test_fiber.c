@@ -73,6 +73,80 @@ static error add_one(void *arg)
     return OK;
 }
 
+/* One that runs at once: where it got to before fiber_start returned, seen from the loop. */
+static error sleep_between_notes(void *arg)
+{
+    (void)arg;
+    note('a');
+    const error e = fiber_sleep(1);
+    note('c');
+    return e;
+}
+
+static const fiber_options AT_ONCE = { .at_once = true, .name = "at once" };
+
+static void start_at_once(loop_task *task)
+{
+    (void)task;
+    int count = 0;
+    fiber *ended, *waiting;
+    assert_ok(fiber_start(loop_self(), &AT_ONCE, add_one, &count, &ended));
+    assert_int_equal(count, 1);
+    assert_ok(fiber_start(loop_self(), &AT_ONCE, sleep_between_notes, NULL, &waiting));
+    assert_string_equal(fiber_waits_for(waiting), "sleep");
+    note('b');
+}
+
+static void test_fiber_started_at_once_runs_until_it_waits(void **state)
+{
+    (void)state;
+    loop_task task = { .run = start_at_once };
+    loop_post(loop_self(), &task);
+    assert_ok(fiber_sleep(20));
+    assert_string_equal(trace, "abc");
+}
+
+static void test_fiber_started_at_once_in_a_fiber_runs_when_that_waits(void **state)
+{
+    (void)state;
+    int count = 0;
+    assert_ok(fiber_start(loop_self(), &AT_ONCE, add_one, &count, NULL));
+    assert_int_equal(count, 0);
+    assert_ok(fiber_yield());
+    assert_int_equal(count, 1);
+}
+
+static error die_between_notes(void *arg)
+{
+    (void)arg;
+    note('d');
+    fiber_end_now(error_set(&BOOM, "now"));
+}
+
+static void note_end(fiber *f, error result, void *arg)
+{
+    (void)f;
+    (void)arg;
+    note(error_is(result, &BOOM) ? 'e' : '!');
+}
+
+static void start_and_end_at_once(loop_task *task)
+{
+    (void)task;
+    const fiber_options options = { .at_once = true, .ended = note_end };
+    assert_ok(fiber_start(loop_self(), &options, die_between_notes, NULL, NULL));
+    note('f');
+}
+
+static void test_fiber_that_ends_now_and_at_once_comes_back(void **state)
+{
+    (void)state;
+    loop_task task = { .run = start_and_end_at_once };
+    loop_post(loop_self(), &task);
+    assert_ok(fiber_sleep(5));
+    assert_string_equal(trace, "def");
+}
+
 static void test_fiber_join_gives_the_result_and_its_details(void **state)
 {
     (void)state;
@@ -729,6 +803,9 @@ static void test_fiber_thousands_park_at_once_and_their_stacks_are_reused(void *
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_fiber_started_at_once_runs_until_it_waits, setup),
+        cmocka_unit_test_setup(test_fiber_started_at_once_in_a_fiber_runs_when_that_waits, setup),
+        cmocka_unit_test_setup(test_fiber_that_ends_now_and_at_once_comes_back, setup),
         cmocka_unit_test_setup(test_fiber_join_gives_the_result_and_its_details, setup),
         cmocka_unit_test_setup(test_fiber_join_hands_the_error_detail_over, setup),
         cmocka_unit_test_setup(test_fiber_deadline_ends_a_sleep_and_every_wait_after, setup),

@@ -533,9 +533,9 @@ static void lend(stream *s)
     invariant(!s->in_data);
     const str bytes = s->in ? (str){ s->in->data + s->in_from, s->in_to - s->in_from } : STR("");
     s->in_data = true;
-    s->end_told = s->at_end;
     const size_t consumed = s->handler->data(s, bytes);
     s->in_data = false;
+    s->end_told = s->at_end && !s->paused; /* one that pauses is told again */
     invariant(consumed <= bytes.len);
     s->in_from += (uint32_t)consumed;
     if (s->state == STREAM_LINGERING || s->state == STREAM_ENDING)

@@ -22,6 +22,8 @@
 #include "tickets.h"
 #include "worker.h"
 
+#include "core/ledger.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -136,6 +138,7 @@ NORETURN static void become_worker(supervisor *s, uint32_t at)
         exit(WORKER_EXIT_START);
     pin_to_core(start.index);
     metrics_use_slot(at);
+    ledger_use_slot(at);
     exit(http_worker_run(&start));
 }
 
@@ -381,6 +384,7 @@ static void child_ended(supervisor *s, pid_t pid, int status)
             continue;
         c->pid = 0;
         metrics_use_slot(i); /* what it held is gone: its gauges are zero */
+        ledger_use_slot(i);
         const bool could_not_start = atomic_load(&s->slots[i].state) == WORKER_STARTING;
         note_served(s, i);
         tell_end(s, pid, status);
@@ -511,6 +515,7 @@ static error supervisor_open(supervisor *s)
     TRY(http_quarantine_new(&s->quarantine));
     TRY(open_tickets(s));
     TRY(metrics_open(tables, count, s->child_count));
+    TRY(ledger_open(s->child_count));
     return open_sockets(s);
 }
 
@@ -547,6 +552,7 @@ static void tell_addresses(const supervisor *s)
 static int run_alone(supervisor *s)
 {
     metrics_use_slot(0);
+    ledger_use_slot(0);
     worker_start start = { .app = s->app,
                            .settings = s->settings,
                            .router = s->router,

@@ -3,7 +3,7 @@
 # In core the noun is the prefix; this is the one table of its nouns.
 set -eu
 core='address|arena|backend|base|base64|base64url|block|buf|bytes|clock|command|config|crash|digest|duplex|duration|error|fault|fiber|fibers
-float8|fuse|hash|int64|json|list|listener|log|loop|memory|metrics|no_yield|offload|page|pow10|random|scalar|scope|shape|stack
+float8|fuse|hash|int64|json|ledger|list|listener|log|loop|memory|metrics|no_yield|offload|page|pow10|random|scalar|scope|shape|stack
 str|stream|time|timer|timestamptz|tls|uint64|utf8|uuid|wait_group|worker'
 # Words of the language, as it were: what core reports with, and what every room returns.
 core_words='invariant_failed|unreachable_reached|canceled|timed_out|out_of_memory|system_failed'

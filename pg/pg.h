@@ -68,9 +68,9 @@ pg_pool_stats pg_pool_stats_of(const pg_pool *pool);
  * time, rows and errors; errors by SQLSTATE. For http_app.metrics. */
 extern const metrics_table PG_METRICS;
 
-/* Environment variables of pg/: DATABASE_URL, PG_POOL_MAX, PG_READ_ONLY_MAX, PG_ACQUIRE_TIMEOUT,
- * PG_WAITING_MAX, PG_QUEUE_TARGET, PG_QUEUE_INTERVAL, PG_CONNECT_TIMEOUT, PG_SLOW_QUERY,
- * PG_LOG_PARAMETERS. */
+/* Environment variables of pg/: DATABASE_URL, PG_POOL_MAX, PG_POOL_MIN, PG_CONNECTIONS_MAX,
+ * PG_READ_ONLY_MAX, PG_ACQUIRE_TIMEOUT, PG_WAITING_MAX, PG_QUEUE_TARGET, PG_QUEUE_INTERVAL,
+ * PG_CONNECT_TIMEOUT, PG_IDLE_TIMEOUT, PG_MAX_LIFETIME, PG_SLOW_QUERY, PG_LOG_PARAMETERS. */
 extern const config_entry PG_SETTINGS[];
 
 /* --- queries --------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
  * tell any more whose answer is whose. */
 #include "hub.h"
 #include "pool.h"
+#include "upkeep.h"
 #include "watch.h"
 
 #include "core/log.h"
@@ -154,11 +155,13 @@ static void ready_for_query(pg_conn *c, pg_request *r, str body)
     if (left_open)
         fail(r, &PG_INVALID_ARGUMENT, "the statement left a transaction open: use pg_begin");
     pg_request_end(r);
-    if (left_open) /* nobody else may get into it */
+    if (left_open) { /* nobody else may get into it */
         pg_conn_end(c, false, &PG_CONNECTION_LOST,
                     "a statement left a transaction open: use pg_begin");
-    else
+    } else {
+        pg_upkeep_unused(c);
         pg_pool_serve(c->pool);
+    }
 }
 
 /* Warnings are logged, and what is less with the details of everything. */

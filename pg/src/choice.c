@@ -6,8 +6,8 @@
  * and a cancel may be on its way. */
 static bool takes_more(const pg_conn *c, uint32_t below)
 {
-    return c->state == PG_CONN_READY && !c->lessee && c->abandoned == 0 && !c->cancel.stream &&
-           c->load < below;
+    return c->state == PG_CONN_READY && !c->retiring && !c->lessee && c->abandoned == 0 &&
+           !c->cancel.stream && c->load < below;
 }
 
 /* The connection that has least to do, for a lease one that has nothing; asks for another when even

@@ -51,7 +51,16 @@ struct pg_conn {
     uint32_t load;      /* fibers that use it now */
     uint32_t abandoned; /* requests whose fibers have stopped waiting: the server still works */
     pg_cancel cancel;
-    fiber *lessee; /* the one of them that has it alone, by a transaction; NULL: shared */
+    bool retiring; /* takes no new work, and ends when nobody uses it: upkeep.h */
+    bool retired;  /* and so has ended */
+    bool listens;  /* for the hub */
+    const char *retires_why;
+    timer age;
+    uint64_t opened_at_ms;
+    uint64_t dies_at_ms;    /* 0: never */
+    uint64_t idle_since_ms; /* while nobody uses it */
+    uint32_t heir_ms;       /* between looks for the one in its place */
+    fiber *lessee;          /* the one of them that has it alone, by a transaction; NULL: shared */
     uint64_t leased_since_ms;
     bool read_only; /* its transactions are, unless they say otherwise */
     pg_statement_cache statements;

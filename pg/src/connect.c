@@ -11,14 +11,13 @@
  * or is the wrong kind is passed over.
  *
  * Nothing that a server says before TLS stands is believed but the one byte that is asked for. */
+#include "chance.h"
 #include "encryption.h"
 #include "login.h"
 #include "pool.h"
 #include "startup.h"
 
 #include "core/log.h"
-
-#include <sys/random.h>
 
 #define ADDRESSES_MAX   8
 #define PEER_TIMEOUT_MS 30000 /* a host that is off or cut off sends no reset */
@@ -185,20 +184,12 @@ static bool goes_on(const pg_conn *c, error e)
     return error_is(e, &PG_CANNOT_CONNECT_NOW) || !pg_error_report(e);
 }
 
-static uint32_t random_below(uint32_t limit)
-{
-    uint32_t number = 0;
-    if (getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number)
-        return 0;
-    return number % limit; /* a few hosts: no bias that counts */
-}
-
 static void shuffle(const pg_pool *pool, uint32_t *order, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         order[i] = i;
     for (uint32_t i = count; pool->info.balances_hosts && i > 1; i--) {
-        const uint32_t k = random_below(i), kept = order[k];
+        const uint32_t k = pg_chance_below(i), kept = order[k];
         order[k] = order[i - 1];
         order[i - 1] = kept;
     }

@@ -6,6 +6,7 @@
 #include "choice.h"
 #include "holder.h"
 #include "span.h"
+#include "upkeep.h"
 
 #include "core/clock.h"
 #include "core/loop.h"
@@ -287,6 +288,7 @@ void pg_pool_release(pg_conn **owner, bool leased)
         pool->leased--;
         pg_pool_count(pool, PG_METRIC_TRANSACTIONS, -1);
     }
+    pg_upkeep_unused(c);
     pg_pool_serve(pool);
     pg_conn_release(owner);
 }

@@ -1,40 +1,108 @@
-/* Opening, one connection at a time. An attempt that fails is followed by a pause, which doubles
- * with every further one; what is asked for meanwhile is remembered by those who wait, and asked
- * for again when the pause is over. */
+/* Opening connections.
+ *
+ *   STEADY:   as many at once as fibers wait, at most 1, after each that succeeds 2, then 4
+ *      |  ^
+ *      |  +-- an attempt succeeds
+ *      v
+ *   FAILING:  a pause by chance, up to 100 ms, 200 ms, … 2 s; then one attempt
+ *
+ * A server that comes back is not to be met by everybody at once. So the workers that are failing
+ * take turns, by way of the ledger: their failures together make the pauses longer, a pause is one
+ * for all of them, and one at a time tries. What is asked for meanwhile is remembered by those who
+ * wait, and asked for again. */
 #include "opener.h"
 
+#include "budget.h"
+#include "chance.h"
 #include "span.h"
+#include "upkeep.h"
 
+#include "core/clock.h"
 #include "core/log.h"
 
 #include <stdio.h>
-#include <sys/random.h>
 
 #define BACKOFF_FIRST_MS 100U
 #define BACKOFF_MS_MAX   2000U
+#define PAUSE_MS_MIN     10
+#define TURN_MS          40 /* between looking whether it is one's turn, at most */
+#define OPENING_MAX      4
+
+/* --- taking turns ----------------------------------------------------------------------------- */
+
+static void note_failure(pg_pool *pool)
+{
+    pool->failures++;
+    ledger_set(pool->failing, ledger_own(pool->failing) + 1);
+    uint64_t pause_ms = BACKOFF_MS_MAX;
+    const uint64_t failed = ledger_sum(pool->failing);
+    if (failed <= 5)
+        pause_ms = BACKOFF_FIRST_MS << (failed - 1);
+    pause_ms = PAUSE_MS_MIN + pg_chance_below((uint32_t)pause_ms);
+    ledger_set(pool->not_before, clock_ms() + pause_ms);
+}
+
+static void note_success(pg_pool *pool)
+{
+    ledger_set(pool->failing, ledger_own(pool->failing) - pool->failures);
+    pool->failures = 0;
+}
+
+static void end_turn(pg_pool *pool)
+{
+    if (pool->probing)
+        ledger_return(pool->probes);
+    pool->probing = false;
+}
+
+static void look_again_in(pg_pool *pool, uint64_t ms)
+{
+    if (!pool->closed)
+        loop_timer_arm(pool->loop, &pool->retry, (uint32_t)ms + 1 + pg_chance_below(TURN_MS));
+}
+
+/* Whether it may try; else it looks again later. */
+static bool take_turn(pg_pool *pool)
+{
+    const uint64_t not_before = ledger_max(pool->not_before), now = clock_ms();
+    if (not_before > now) {
+        look_again_in(pool, not_before - now < BACKOFF_MS_MAX ? not_before - now : BACKOFF_MS_MAX);
+        return false;
+    }
+    pool->probing = ledger_reserve(pool->probes, 1);
+    if (!pool->probing)
+        look_again_in(pool, 0);
+    return pool->probing;
+}
 
 static void conn_failed(pg_pool *pool)
 {
-    uint32_t pause_ms = BACKOFF_MS_MAX, jitter = 0;
-    if (pool->failures < 5)
-        pause_ms = BACKOFF_FIRST_MS << pool->failures;
-    pool->failures++;
+    pool->opening_max = 1;
     pool->away = pool->open == 0;
     pg_pool_count(pool, PG_METRIC_CONNECT_FAILURES, 1);
-    if (getrandom(&jitter, sizeof jitter, GRND_NONBLOCK) != sizeof jitter)
-        jitter = 0;
-    if (!pool->closed)
-        loop_timer_arm(pool->loop, &pool->retry, pause_ms / 2 + jitter % (pause_ms / 2 + 1));
+    if (timer_armed(&pool->retry)) /* one of several that were under way */
+        return;
+    note_failure(pool);
+    end_turn(pool);
+    look_again_in(pool, ledger_own(pool->not_before) - clock_ms());
+}
+
+void pg_opener_go_on(pg_pool *pool)
+{
+    if (pool->open == 0 && pool->failures > 0)
+        pg_pool_open_another(pool, false);
+    else
+        pg_pool_serve(pool); /* who waits asks for what is missing */
 }
 
 static void retry(timer *t)
 {
     pg_pool *pool = CONTAINER_OF(t, pg_pool, retry);
-    if (pool->open == 0)
-        pg_pool_open_another(pool, false);
-    else
-        pg_pool_serve(pool); /* who waits asks for what is missing */
+    pg_opener_go_on(pool);
+    pg_upkeep_fill(pool);
 }
+
+/* --- one connection --------------------------------------------------------------------------- */
 
 static error open_conn(pg_conn *c)
 {
@@ -63,6 +131,24 @@ static error open_on_fiber(void *arg)
     return e;
 }
 
+static void opened(pg_conn *c)
+{
+    pg_pool *pool = c->pool;
+    if (pool->away)
+        log_info("connected to PostgreSQL", LOG_STR("host", pg_host_text(c->host)),
+                 LOG_STR("database", pool->info.database));
+    pool->away = false;
+    note_success(pool);
+    end_turn(pool);
+    pool->opening_max = pool->opening_max * 2 < OPENING_MAX ? pool->opening_max * 2 : OPENING_MAX;
+    pool->open++;
+    pool->open_read_only += c->read_only;
+    pg_pool_count(pool, PG_METRIC_CONNECTIONS, 1);
+    pg_upkeep_begin(c);
+    pg_conn_start(c);
+    pg_upkeep_fill(pool);
+}
+
 static void open_ended(fiber *f, error result, void *arg)
 {
     (void)f;
@@ -71,13 +157,14 @@ static void open_ended(fiber *f, error result, void *arg)
     const bool lost = !result.kind && !c->stream; /* as soon as it was ready */
     c->opener = NULL;
     pool->opening--;
+    pool->opening_read_only -= c->read_only;
     if (lost)
         (void)snprintf(pool->last_error, sizeof pool->last_error,
                        "the server closed the connection");
     else if (error_is(result, &ARENA_FULL) || error_is(result, &OUT_OF_MEMORY)) /* ended at once */
         (void)snprintf(pool->last_error, sizeof pool->last_error, "%s", result.kind->name);
     if (result.kind || lost || c->state != PG_CONN_OPENING) {
-        if (result.kind || lost)
+        if ((result.kind || lost) && !pool->closed)
             conn_failed(pool);
         pg_conn_end(c, false, &PG_CONNECT_FAILED, pool->last_error);
         if (c->stream)
@@ -85,36 +172,46 @@ static void open_ended(fiber *f, error result, void *arg)
         else
             pg_pool_conn_closed(c);
     } else {
-        if (pool->away)
-            log_info("connected to PostgreSQL", LOG_STR("host", pg_host_text(c->host)),
-                     LOG_STR("database", pool->info.database));
-        pool->away = false;
-        pool->failures = 0;
-        pool->open++;
-        pool->open_read_only += c->read_only;
-        pg_pool_count(pool, PG_METRIC_CONNECTIONS, 1);
-        pg_conn_start(c);
+        opened(c);
     }
     pg_pool_serve(pool);
     pg_pool_unref(&pool);
 }
 
+/* --- asking for one --------------------------------------------------------------------------- */
+
 bool pg_pool_is_enough(const pg_pool *pool, bool read_only)
 {
-    return read_only ? pool->open_read_only >= pool->read_only_max
-                     : pool->open - pool->open_read_only - pool->listening >= pool->connections_max;
+    if (read_only)
+        return pool->open_read_only + pool->opening_read_only >= pool->read_only_max;
+    return pool->open + pool->opening >=
+           pool->open_read_only + pool->opening_read_only + pool->listening + pool->connections_max;
+}
+
+/* Not more at once than there are fibers to use them. */
+static bool opens_enough(const pg_pool *pool)
+{
+    return pool->opening > 0 &&
+           (pool->opening >= pool->opening_max || pool->opening >= pool->waiting);
 }
 
 void pg_pool_open_another(pg_pool *pool, bool read_only)
 {
-    if (pool->closed || pool->opening > 0 || pg_pool_is_enough(pool, read_only) ||
+    if (pool->closed || opens_enough(pool) || pg_pool_is_enough(pool, read_only) ||
         timer_armed(&pool->retry))
         return;
+    if (pool->failures > 0 && !take_turn(pool))
+        return;
+    if (!pg_budget_take(pool)) {
+        end_turn(pool);
+        return;
+    }
     pg_conn *c = pg_conn_new(pool);
     const fiber_options options = { .name = "pg connect", .ended = open_ended, .ended_arg = c };
     if (!c || fiber_start(pool->loop, &options, open_on_fiber, c, &c->opener).kind) {
         if (c)
             pg_conn_release(&c);
+        pg_budget_give(pool);
         (void)snprintf(pool->last_error, sizeof pool->last_error, "out of memory");
         conn_failed(pool);
         return;
@@ -122,14 +219,31 @@ void pg_pool_open_another(pg_pool *pool, bool read_only)
     c->read_only = read_only;
     list_append(&pool->conns, &c->node);
     pool->opening++;
+    pool->opening_read_only += read_only;
 }
+
+void pg_opener_lost_one(pg_pool *pool)
+{
+    pool->opening_max = 1;
+    pool->away = pool->open == 0;
+    if (pool->open == 0)
+        pg_pool_open_another(pool, false);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
 
 void pg_opener_init(pg_pool *pool)
 {
     pool->retry.fire = retry;
+    pool->opening_max = 1;
+    pool->probes = ledger_line_of("pg.probe");
+    pool->failing = ledger_line_of("pg.fails");
+    pool->not_before = ledger_line_of("pg.after");
 }
 
 void pg_opener_stop(pg_pool *pool)
 {
     loop_timer_cancel(pool->loop, &pool->retry);
+    note_success(pool); /* it does not count any more */
+    end_turn(pool);
 }

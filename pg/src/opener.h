@@ -9,5 +9,9 @@
 void pg_opener_init(pg_pool *pool);
 /* It tries no more. */
 void pg_opener_stop(pg_pool *pool);
+/* Opens what could not be opened before, if it is still asked for. */
+void pg_opener_go_on(pg_pool *pool);
+/* The server has ended a connection. */
+void pg_opener_lost_one(pg_pool *pool);
 
 #endif

@@ -2,9 +2,11 @@
  * gets which, and who waits, is line.c. */
 #include "pool.h"
 
+#include "budget.h"
 #include "encryption.h"
 #include "hub.h"
 #include "opener.h"
+#include "upkeep.h"
 #include "watch.h"
 
 #include "core/log.h"
@@ -17,6 +19,8 @@
 typedef struct pg_settings {
     str url;
     int64_t connections_max;
+    int64_t connections_min;
+    int64_t process_max;
     int64_t read_only_max;
     int64_t acquire_timeout_ms;
     int64_t connect_timeout_ms;
@@ -25,6 +29,8 @@ typedef struct pg_settings {
     int64_t waiting_max;
     int64_t queue_target_ms;
     int64_t queue_interval_ms;
+    int64_t idle_timeout_ms;
+    int64_t lifetime_ms;
 } pg_settings;
 
 const config_entry PG_SETTINGS[] = {
@@ -35,6 +41,12 @@ const config_entry PG_SETTINGS[] = {
     { "PG_POOL_MAX", CONFIG_INT, "8", .min = 1, .max = CONNECTIONS_MAX,
       .meaning = "connections a worker may open", .offset = offsetof(pg_settings, connections_max),
       .unit = "connections" },
+    { "PG_POOL_MIN", CONFIG_INT, "1", .max = CONNECTIONS_MAX,
+      .meaning = "connections a worker keeps open",
+      .offset = offsetof(pg_settings, connections_min), .unit = "connections" },
+    { "PG_CONNECTIONS_MAX", CONFIG_INT, "0", .max = 1000000,
+      .meaning = "connections that all workers together may open; 0: as many as each may",
+      .offset = offsetof(pg_settings, process_max), .unit = "connections" },
     { "PG_READ_ONLY_MAX", CONFIG_INT, "1", .min = 1, .max = CONNECTIONS_MAX,
       .meaning = "connections a worker may open beside these for pg_read_only",
       .offset = offsetof(pg_settings, read_only_max), .unit = "connections" },
@@ -60,6 +72,12 @@ const config_entry PG_SETTINGS[] = {
     { "PG_LOG_PARAMETERS", CONFIG_BOOL, "off",
       .meaning = "whether the log of slow statements has the values of their parameters",
       .offset = offsetof(pg_settings, log_parameters) },
+    { "PG_IDLE_TIMEOUT", CONFIG_DURATION, "10m", .max = 86400000,
+      .meaning = "how long a connection that nobody uses is kept, beyond PG_POOL_MIN; 0: for ever",
+      .offset = offsetof(pg_settings, idle_timeout_ms) },
+    { "PG_MAX_LIFETIME", CONFIG_DURATION, "60m", .max = 604800000,
+      .meaning = "how long a connection is used, up to a tenth less by chance; 0: for ever",
+      .offset = offsetof(pg_settings, lifetime_ms) },
     { 0 },
 };
 
@@ -106,6 +124,8 @@ static const metric METRICS[PG_METRIC_COUNT] = {
                                    "Requests under way on a connection when one more is sent." },
     [PG_METRIC_BATCH_SIZE] = { "pg_batch_size", NULL, METRIC_DISTRIBUTION,
                                "Statements of a batch on a read-only connection." },
+    [PG_METRIC_CONNECTIONS_RETIRED] = { "pg_connections_retired_total", NULL, METRIC_COUNTER,
+                                        "Connections that were old, idle, or needed elsewhere." },
 };
 
 const metrics_table PG_METRICS = { METRICS, PG_METRIC_COUNT, .next = &PG_SQLSTATE_METRICS };
@@ -153,13 +173,15 @@ void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why)
     pool->open--;
     pool->open_read_only -= c->read_only;
     pg_pool_count(pool, PG_METRIC_CONNECTIONS, -1);
-    if (!pool->closed)
+    pg_upkeep_end(c);
+    if (c->retired) {
+        pg_pool_count(pool, PG_METRIC_CONNECTIONS_RETIRED, 1);
+    } else if (!pool->closed) {
         pg_pool_count(pool, PG_METRIC_CONNECTIONS_LOST, 1);
-    if (!pool->closed)
         log_warn("PostgreSQL connection lost", LOG_CSTR("why", why));
-    pool->away = pool->open == 0;
-    if (pool->open == 0)
-        pg_pool_open_another(pool, false);
+        pg_opener_lost_one(pool);
+    }
+    pg_upkeep_fill(pool);
     pg_pool_serve(pool);
 }
 
@@ -169,6 +191,7 @@ void pg_pool_conn_closed(pg_conn *c)
     if (c->stream || c->cancel.stream || c->opener || !list_linked(&c->node))
         return;
     list_remove(&c->node);
+    pg_budget_give(pool);
     fiber *closer = list_is_empty(&pool->conns) ? pool->closer : NULL;
     if (closer) {
         pool->closer = NULL;
@@ -178,6 +201,31 @@ void pg_pool_conn_closed(pg_conn *c)
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
+
+static void set_limits(pg_pool *pool, const pg_pool_options *o, const pg_settings *settings)
+{
+    if (pool->info.connect_timeout_ms == 0)
+        pool->info.connect_timeout_ms = (uint32_t)settings->connect_timeout_ms;
+    pool->connections_max =
+        o->connections_max ? o->connections_max : (uint32_t)settings->connections_max;
+    pool->connections_min = (uint32_t)settings->connections_min;
+    if (pool->connections_min > pool->connections_max)
+        pool->connections_min = pool->connections_max;
+    pool->process_max = (uint32_t)settings->process_max;
+    pool->read_only_max = (uint32_t)settings->read_only_max;
+    pool->acquire_timeout_ms =
+        o->acquire_timeout_ms ? o->acquire_timeout_ms : (uint32_t)settings->acquire_timeout_ms;
+    pool->idle_timeout_ms = (uint32_t)settings->idle_timeout_ms;
+    pool->lifetime_ms = (uint32_t)settings->lifetime_ms;
+    pool->waiting_max = (uint32_t)settings->waiting_max;
+    pg_waiting_line_init(&pool->line, pool, (uint32_t)settings->queue_target_ms,
+                         (uint32_t)settings->queue_interval_ms);
+    pg_waiting_line_init(&pool->read_only_line, pool, (uint32_t)settings->queue_target_ms,
+                         (uint32_t)settings->queue_interval_ms);
+    pool->slow.from_us =
+        settings->slow_query_ms ? (uint64_t)settings->slow_query_ms * 1000 : INT64_MAX;
+    pool->slow.parameters = settings->log_parameters;
+}
 
 error pg_pool_open(const pg_pool_options *options, pg_pool **out)
 {
@@ -196,7 +244,6 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
     arena_init(&pool->arena, POOL_ARENA_BYTES);
     list_init(&pool->conns);
     list_init(&pool->spare_requests);
-    pg_opener_init(pool);
     error e =
         pg_conninfo_parse(&pool->arena, o->conninfo.ptr ? o->conninfo : settings.url, &pool->info);
     if (!e.kind)
@@ -205,24 +252,12 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
         pg_pool_unref(&pool);
         return e;
     }
-    if (pool->info.connect_timeout_ms == 0)
-        pool->info.connect_timeout_ms = (uint32_t)settings.connect_timeout_ms;
-    pool->connections_max =
-        o->connections_max ? o->connections_max : (uint32_t)settings.connections_max;
-    pool->read_only_max = (uint32_t)settings.read_only_max;
-    pool->slow.from_us =
-        settings.slow_query_ms ? (uint64_t)settings.slow_query_ms * 1000 : INT64_MAX;
-    pool->slow.parameters = settings.log_parameters;
-    pool->waiting_max = (uint32_t)settings.waiting_max;
-    pg_waiting_line_init(&pool->line, pool, (uint32_t)settings.queue_target_ms,
-                         (uint32_t)settings.queue_interval_ms);
-    pg_waiting_line_init(&pool->read_only_line, pool, (uint32_t)settings.queue_target_ms,
-                         (uint32_t)settings.queue_interval_ms);
+    set_limits(pool, o, &settings);
     pool->trace = o->trace;
-    pool->acquire_timeout_ms =
-        o->acquire_timeout_ms ? o->acquire_timeout_ms : (uint32_t)settings.acquire_timeout_ms;
-    pg_pool_open_another(pool,
-                         false); /* a wrong address or password is in the log from the start */
+    pg_opener_init(pool);
+    pg_budget_init(pool);
+    /* A wrong address or password is in the log from the start. */
+    pg_pool_open_another(pool, false);
     *out = pool;
     return OK;
 }
@@ -242,6 +277,7 @@ void pg_pool_close(pg_pool **owner)
     pool->closed = true;
     pg_hub_close(&pool->hub);
     pg_opener_stop(pool);
+    pg_budget_stop(pool);
     pg_pool_serve(pool);
     LIST_EACH (pg_conn, c, &pool->conns, node) {
         pg_conn_end(c, c->state == PG_CONN_READY, &PG_POOL_CLOSED, "the pool was closed");

@@ -8,8 +8,7 @@
  * Read-only connections are a lane of their own, opened when first asked for, with their own line.
  * What they are asked for goes to the first that has room, so that it leaves in large batches.
  *
- *   no server:  every attempt that fails doubles the pause before the next (100 ms to 2 s, with
- *               jitter); meanwhile whoever asks fails at once */
+ *   no server:  see opener.c; meanwhile whoever asks fails at once */
 #ifndef PG_SRC_POOL_H
 #define PG_SRC_POOL_H
 
@@ -19,6 +18,7 @@
 #include "pace.h"
 #include "scram_cache.h"
 
+#include "core/ledger.h"
 #include "core/scope.h"
 #include "core/timer.h"
 #include "core/tls.h"
@@ -50,6 +50,7 @@ enum {
     PG_METRIC_BYTES_RECEIVED,
     PG_METRIC_PIPELINE_DEPTH,
     PG_METRIC_BATCH_SIZE,
+    PG_METRIC_CONNECTIONS_RETIRED,
     PG_METRIC_COUNT,
 };
 
@@ -68,12 +69,18 @@ struct pg_pool {
     tls_config *tls; /* NULL: no connection has TLS */
     pg_scram_cache scram_keys;
     uint32_t connections_max;
+    uint32_t connections_min;
+    uint32_t process_max;     /* of all workers together; 0: any number */
+    uint32_t idle_timeout_ms; /* 0: none, as of the next */
+    uint32_t lifetime_ms;
     uint32_t read_only_max;
     uint32_t acquire_timeout_ms;
     list conns;
     uint32_t open;
     uint32_t open_read_only; /* of them */
     uint32_t opening;
+    uint32_t opening_read_only; /* of them */
+    uint32_t opening_max;       /* at once; grows with every one that succeeds */
     uint32_t leased;
     pg_waiting_line line;
     pg_waiting_line read_only_line;
@@ -85,6 +92,13 @@ struct pg_pool {
     uint32_t failures;                /* attempts to connect since the last that succeeded */
     bool away; /* the server, and the log has said so: it will say when it is back */
     timer retry;
+    timer ask_again; /* for a connection of all workers' */
+    timer lend;      /* one to another worker */
+    bool wants_more; /* and the ledger says so */
+    bool probing;    /* the one of all workers that tries whether the server is back */
+    /* of the ledger: connections held; pools that want more; who probes; attempts that failed; and
+     * by whose clock_ms nobody is to try again */
+    ledger_line held, wants, probes, failing, not_before;
     char last_error[256]; /* why the last attempt failed */
     bool told_clear;      /* the log says that connections are not encrypted */
     bool closed;

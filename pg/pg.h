@@ -393,7 +393,8 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
  PG_DECODER_OF_(pg_timetz), PG_DECODER_OF_(pg_bits), PG_DECODER_OF_(pg_xid8), \
  PG_DECODER_OF_(pg_lsn), PG_DECODER_OF_(pg_tid), PG_DECODER_OF_(pg_money), \
  PG_DECODER_OF_(pg_point), PG_DECODER_OF_(pg_line), PG_DECODER_OF_(pg_lseg), PG_DECODER_OF_(pg_box), \
- PG_DECODER_OF_(pg_circle), PG_DECODER_OF_(pg_path), PG_DECODER_OF_(pg_polygon))
+ PG_DECODER_OF_(pg_circle), PG_DECODER_OF_(pg_path), PG_DECODER_OF_(pg_polygon), \
+ PG_DECODER_OF_(pg_tsvector), PG_DECODER_OF_(pg_tsquery))
 #define PG_DECODER_OF_(name) \
     name * : pg_decode_##name, opt_##name * : pg_decode_opt_##name, PG_DECODER_LISTS_OF_(name)
 #define PG_DECODER_LISTS_OF_(name) \

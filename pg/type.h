@@ -21,6 +21,7 @@
 #include "pg/identifier.h"
 #include "pg/network.h"
 #include "pg/numeric.h"
+#include "pg/textsearch.h"
 
 /* A type's number in the server's catalog. */
 typedef uint32_t pg_oid;
@@ -80,6 +81,8 @@ SCALAR_LIST(float4, float);
 #define PG_OID_VOID          2278
 #define PG_OID_UUID          2950
 #define PG_OID_LSN           3220
+#define PG_OID_TSVECTOR      3614
+#define PG_OID_TSQUERY       3615
 #define PG_OID_REGCONFIG     3734
 #define PG_OID_REGDICTIONARY 3769
 #define PG_OID_JSONB         3802
@@ -139,6 +142,8 @@ SCALAR_LIST(float4, float);
 #define PG_OID_REGTYPE_ARRAY       2211
 #define PG_OID_UUID_ARRAY          2951
 #define PG_OID_LSN_ARRAY           3221
+#define PG_OID_TSVECTOR_ARRAY      3643
+#define PG_OID_TSQUERY_ARRAY       3645
 #define PG_OID_REGCONFIG_ARRAY     3735
 #define PG_OID_REGDICTIONARY_ARRAY 3770
 #define PG_OID_JSONB_ARRAY         3807
@@ -366,7 +371,8 @@ typedef struct pg_cell {
 /* Four decoders a type: pg_decode_int8, pg_decode_opt_int8, pg_decode_int8_list,
  * pg_decode_opt_int8_list, and so on.
  *   arena   holds a list's items, and what a value consists of where that is no view: a numeric's
- *           digits, bits and bytea of a text, a path's points; NULL is good for all others
+ *           digits, bits and bytea of a text, a path's points, lexemes;
+ *           NULL is good for all others
  *   out     text, bytes and JSON are views of the cell's bytes; left alone on failure
  *   accepts the type of its name (float4: real, float8: double precision), and
  *           int4: int2
@@ -419,6 +425,8 @@ PG_DECODE(pg_box, pg_box)
 PG_DECODE(pg_circle, pg_circle)
 PG_DECODE(pg_path, pg_path)
 PG_DECODE(pg_polygon, pg_polygon)
+PG_DECODE(pg_tsvector, pg_tsvector)
+PG_DECODE(pg_tsquery, pg_tsquery)
 
 /* An array of up to six dimensions, with NULLs in it, as cells for the decoders above: those of an
  * array of integers are binary, of numeric, of an enum and of any other type text. */

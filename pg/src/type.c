@@ -71,6 +71,8 @@ static const type_row TYPES[] = {
     { PG_OID_CIRCLE, PG_OID_CIRCLE_ARRAY, "circle", "circle[]", true },
     { PG_OID_PATH, PG_OID_PATH_ARRAY, "path", "path[]", true },
     { PG_OID_POLYGON, PG_OID_POLYGON_ARRAY, "polygon", "polygon[]", true },
+    { PG_OID_TSVECTOR, PG_OID_TSVECTOR_ARRAY, "tsvector", "tsvector[]", true },
+    { PG_OID_TSQUERY, PG_OID_TSQUERY_ARRAY, "tsquery", "tsquery[]", true },
     { PG_OID_CHAR, PG_OID_CHAR_ARRAY, "\"char\"", "\"char\"[]", true },
     { PG_OID_XML, PG_OID_XML_ARRAY, "xml", "xml[]", true },
     { PG_OID_JSONPATH, PG_OID_JSONPATH_ARRAY, "jsonpath", "jsonpath[]", true },

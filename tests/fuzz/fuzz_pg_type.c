@@ -55,6 +55,8 @@ static const pg_oid OIDS[] = {
     PG_OID_CIRCLE_ARRAY,  PG_OID_PATH,
     PG_OID_PATH_ARRAY,    PG_OID_POLYGON,
     PG_OID_POLYGON_ARRAY, 0, /* text of no type */
+    PG_OID_TSVECTOR,      PG_OID_TSVECTOR_ARRAY,
+    PG_OID_TSQUERY,       PG_OID_TSQUERY_ARRAY,
 };
 
 #define READERS_OF(name) &shape_type_##name, &shape_type_opt_##name, &shape_type_##name##_list
@@ -158,6 +160,26 @@ READ_AS(pg_circle)
 READ_AS(pg_path)
 READ_AS(pg_polygon)
 
+/* What is no parameter: each is read, written as text and read again, and that gives the same text.
+ */
+#define READ_TEXT_AS(name)                                                 \
+    static void read_as_##name(arena *a, const pg_cell *cell)              \
+    {                                                                      \
+        name value;                                                        \
+        name again;                                                        \
+        if (error_is_ok(pg_decode_##name(a, cell, &value))) {              \
+            const str text = name##_format(a, &value);                     \
+            const pg_cell written = { cell->oid, PG_TEXT, text };          \
+            invariant(error_is_ok(pg_decode_##name(a, &written, &again))); \
+            invariant(str_eq(text, name##_format(a, &again)));             \
+        }                                                                  \
+        name##_list several;                                               \
+        if (error_is_ok(pg_decode_##name##_list(a, cell, &several)))       \
+            invariant(several.count == 0 || several.items != NULL);        \
+    }
+READ_TEXT_AS(pg_tsvector)
+READ_TEXT_AS(pg_tsquery)
+
 static void read_as_plain(arena *a, const pg_cell *cell)
 {
     float narrow;
@@ -193,9 +215,9 @@ static void (*const OTHER_READERS[])(arena *a, const pg_cell *cell) = {
     read_as_array,        read_as_pg_numeric,  read_as_pg_date, read_as_pg_time,
     read_as_pg_timestamp, read_as_pg_interval, read_as_pg_inet, read_as_pg_macaddr,
     read_as_pg_macaddr8,  read_as_pg_timetz,   read_as_pg_bits, read_as_pg_xid8,
-    read_as_pg_lsn,       read_as_pg_tid,      read_as_plain,   read_as_pg_point,
-    read_as_pg_line,      read_as_pg_lseg,     read_as_pg_box,  read_as_pg_circle,
-    read_as_pg_path,      read_as_pg_polygon,
+    read_as_pg_lsn,       read_as_pg_tid,      read_as_plain,   read_as_pg_tsvector,
+    read_as_pg_tsquery,   read_as_pg_point,    read_as_pg_line, read_as_pg_lseg,
+    read_as_pg_box,       read_as_pg_circle,   read_as_pg_path, read_as_pg_polygon,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

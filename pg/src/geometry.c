@@ -10,6 +10,7 @@
 #include "core/buf.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #define NUMBER_BYTES   32   /* of a number's text, at most */
 #define EXPONENT_MAX   15   /* from here on a number is written as 1e+15, */
@@ -24,7 +25,7 @@ typedef struct decimal {
     int point;
 } decimal;
 
-/* Takes core's text of a number that is not zero and finite apart. */
+/* Takes a text of a number apart that is finite, not zero and without a sign: core's, or of %e. */
 static decimal decimal_of(str text)
 {
     decimal d = { 0 };
@@ -42,9 +43,45 @@ static decimal decimal_of(str text)
     while (d.count > 1 && d.digits[d.count - 1] == '0')
         d.count--;
     int64_t exponent = 0;
+    const size_t sign = text.len > 1 && text.ptr[1] == '+';
     if (text.len > 0)
-        invariant(str_to_int64(str_slice(text, 1, text.len), &exponent));
+        invariant(str_to_int64(str_slice(text, 1 + sign, text.len), &exponent));
     d.point += (int)exponent;
+    return d;
+}
+
+/* Whether the decimal is midway between the value and one of its neighbours, as integers from 2^53
+ * on can be: it reads back as the value only because that is the even one. Both are an odd number
+ * times a power of two, and so close that the odd numbers tell. */
+static bool is_midway(const decimal *d, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    const uint64_t fraction = bits & ((UINT64_C(1) << 52) - 1);
+    const uint64_t significand = fraction | UINT64_C(1) << 52;
+    if ((bits >> 52 & 0x7FF) <= 1075 || d->point < d->count)
+        return false;
+    uint64_t odd = 0;
+    for (int i = 0; i < d->count; i++)
+        odd = odd * 10 + (uint64_t)(d->digits[i] - '0');
+    for (int i = d->count; i < d->point && odd < UINT64_C(1) << 60; i++)
+        odd *= 5;
+    while (odd % 2 == 0)
+        odd /= 2;
+    const uint64_t below = fraction == 0 ? 4 * significand - 1 : 2 * significand - 1;
+    return odd == below || odd == 2 * significand + 1;
+}
+
+/* The fewest digits that read back as the value, which is positive, by whatever rule its reader
+ * rounds a tie: the server does not count on the usual one. */
+static decimal shortest(double value)
+{
+    char text[FLOAT8_TEXT_MAX];
+    decimal d = decimal_of((str){ text, float8_format(text, value) });
+    for (int digits = d.count + 1; digits <= 17 && is_midway(&d, value); digits++) {
+        const int len = snprintf(text, sizeof text, "%.*e", digits - 1, value);
+        d = decimal_of((str){ text, (size_t)len });
+    }
     return d;
 }
 
@@ -74,21 +111,18 @@ static void put_fixed(buf *b, const decimal *d)
 
 static void put_number(buf *b, double value)
 {
-    char room[FLOAT8_TEXT_MAX];
-    str text = { room, float8_format(room, value) };
     if (!isfinite(value)) {
-        buf_append(b, text);
+        char text[FLOAT8_TEXT_MAX];
+        buf_append(b, (str){ text, float8_format(text, value) });
         return;
     }
-    if (text.ptr[0] == '-') {
+    if (signbit(value))
         buf_append_char(b, '-');
-        text = str_slice(text, 1, text.len);
-    }
     if (fpclassify(value) == FP_ZERO) {
         buf_append_char(b, '0');
         return;
     }
-    const decimal d = decimal_of(text);
+    const decimal d = shortest(fabs(value));
     if (d.point - 1 < EXPONENT_LEAST || d.point - 1 >= EXPONENT_MAX)
         put_scientific(b, &d);
     else

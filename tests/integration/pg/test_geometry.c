@@ -9,12 +9,15 @@
 /* Of any size, or one that people write; never NaN. */
 static double random_number(random_state *r)
 {
-    switch (random_below(r, 6)) {
+    switch (random_below(r, 7)) {
     case 0:
         return (double)random_between(r, -1000000, 1000000);
     case 1:
         return (double)random_between(r, INT64_MIN, INT64_MAX) / 1e4;
-    case 2:
+    case 2: /* where a text of few digits may be midway between two numbers */
+        return ldexp((double)((INT64_C(1) << 52) + (int64_t)(random_next(r) >> 12)),
+                     (int)random_below(r, 12));
+    case 3:
         return random_below(r, 2) ? (double)INFINITY : -0.0;
     default: {
         const uint64_t bits = random_next(r);

@@ -150,16 +150,27 @@ static size_t put_head(http_conn *c, char *out, int status, str content_type, ui
     return put(out, at, STR("\r\n"));
 }
 
-/* `req` is NULL when it was not even begun. */
-static void count_response(const http_server *server, const http_request *req, int status,
-                           uint64_t now_us)
+/* What is counted of an answer. */
+typedef struct answered {
+    const router_endpoint *endpoint; /* NULL: no route's */
+    uint64_t started_us;
+    int status;
+} answered;
+
+/* Those of requests that came together: they leave together too, at the end of the row. */
+struct http_row {
+    uint32_t count;
+    answered answers[IN_A_ROW_MAX];
+};
+
+static void count_answer(const http_server *server, const answered *a, uint64_t now_us)
 {
-    const uint32_t class = status >= 100 && status <= 599 ? (uint32_t)status / 100 - 1 : 4;
-    const uint64_t us = req ? now_us - req->started_us : 0;
+    const uint32_t class = a->status >= 100 && a->status <= 599 ? (uint32_t)a->status / 100 - 1 : 4;
+    const uint64_t us = now_us - a->started_us;
     metrics_add(server->metrics, HTTP_METRIC_REQUESTS_1XX + class, 1);
     metrics_record_us(server->metrics, HTTP_METRIC_DURATION, us);
-    if (req && req->match.endpoint)
-        http_route_metrics_answered(server, req->match.endpoint, status, us);
+    if (a->endpoint)
+        http_route_metrics_answered(server, a->endpoint, a->status, us);
 }
 
 static void respond(http_conn *c, int status, str content_type, str body, str headers, bool no_body,
@@ -212,7 +223,12 @@ static void refuse(http_conn *c, int status, const char *reason)
     const size_t len = http_problem_brief(body, sizeof body, status, reason);
     const bool no_body = c->request && c->request->head.method == HTTP_HEAD;
     respond(c, status, STR("application/problem+json"), (str){ body, len }, STR(""), no_body, true);
-    count_response(c->server, c->request, status, clock_us());
+    const uint64_t now_us = clock_us();
+    const answered a =
+        c->request /* which may not even have begun */
+            ? (answered){ c->request->match.endpoint, c->request->started_us, status }
+            : (answered){ NULL, now_us, status };
+    count_answer(c->server, &a, now_us);
 }
 
 /* --- a request's life ------------------------------------------------------------------------ */
@@ -242,13 +258,19 @@ static void log_access(const http_request *req, uint64_t now_us)
     log_set_request_id(STR_NONE);
 }
 
-/* Returns what time it is. */
+/* Returns what time it is, or was when its row began. */
 static uint64_t response_left(const http_request *req)
 {
-    const http_server *server = req->conn->server;
+    const http_conn *c = req->conn;
+    const answered a = { req->match.endpoint, req->started_us, req->status };
+    const bool logs = c->server->settings->access_log;
+    if (c->row && LIKELY(!logs)) {
+        c->row->answers[c->row->count++] = a;
+        return c->now_us;
+    }
     const uint64_t now_us = clock_us();
-    count_response(server, req, req->status, now_us);
-    if (UNLIKELY(server->settings->access_log))
+    count_answer(c->server, &a, now_us);
+    if (logs)
         log_access(req, now_us);
     return now_us;
 }
@@ -447,13 +469,25 @@ static bool takes_another(const http_conn *c)
            stream_queued(c->stream) < HTTP_OUTPUT_BYTES_HIGH;
 }
 
+static void row_ended(const http_server *server, const struct http_row *row)
+{
+    const uint64_t now_us = row->count > 0 ? clock_us() : 0;
+    for (uint32_t i = 0; i < row->count; i++)
+        count_answer(server, &row->answers[i], now_us);
+}
+
 /* Those that came together are answered one after another, while what they use is in cache. */
 static size_t take_requests(http_conn *c, str bytes)
 {
+    struct http_row row;
+    row.count = 0;
+    c->row = &row;
     c->now_us = 0;
     size_t consumed = take_request(c, bytes);
     for (int taken = 1; taken < IN_A_ROW_MAX && consumed < bytes.len && takes_another(c); taken++)
         consumed += take_request(c, str_slice(bytes, consumed, bytes.len));
+    c->row = NULL;
+    row_ended(c->server, &row);
     return consumed;
 }
 

@@ -158,8 +158,9 @@ typedef struct http_conn {
     arena arena;             /* of the request */
     loop_task crash_settled; /* frees the connection of a crashed fiber whose client has gone */
     uint32_t request_count;
-    uint64_t now_us; /* while requests are taken one after another; 0: not known */
-    list_node idle;  /* in server->idle_conns */
+    struct http_row *row; /* while requests are taken one after another */
+    uint64_t now_us;      /* when that began; 0: not known yet */
+    list_node idle;       /* in server->idle_conns */
     uint64_t idle_since_ms;
     bool displaced;
     bool closing;

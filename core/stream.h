@@ -132,6 +132,9 @@ bool stream_peer_has_ended(const stream *s);
 /* Whether bytes of the peer wait in the socket that `data` has not been lent yet. Asks the kernel.
  */
 bool stream_has_arrived(const stream *s);
+/* Whether the peer has neither sent what `data` has not been lent yet, nor ended, nor broken it
+ * off. Asks the kernel; of a stream in memory always so. */
+bool stream_is_silent(const stream *s);
 
 /* Queues a copy of `bytes`; ignored on a closing stream. */
 void stream_write(stream *s, str bytes);

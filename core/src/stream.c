@@ -132,6 +132,13 @@ bool stream_has_arrived(const stream *s)
     return s->fd >= 0 && recv(s->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
 }
 
+bool stream_is_silent(const stream *s)
+{
+    char first;
+    return s->fd < 0 || (recv(s->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+                         (errno == EAGAIN || errno == EINTR));
+}
+
 size_t stream_queued(const stream *s)
 {
     return s->queued;

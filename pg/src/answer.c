@@ -1,6 +1,7 @@
 /* What the server says to requests. Every answer belongs to the oldest one. Its messages are
  * checked against what was asked: what makes no sense ends the connection, because nobody could
  * tell any more whose answer is whose. */
+#include "health.h"
 #include "hub.h"
 #include "pool.h"
 #include "upkeep.h"
@@ -125,7 +126,8 @@ static void server_error(pg_conn *c, pg_request *r, str body)
     pg_watch_server_error(&report);
     if (pg_report_is_fatal(&report))
         pg_report_text(&report, c->why, sizeof c->why);
-    if (!r)
+    pg_health_error(c, report.sqlstate);
+    if (!r || c->state != PG_CONN_READY)
         return;
     keep_report(r, body);
     r->done = true;
@@ -160,6 +162,7 @@ static void ready_for_query(pg_conn *c, pg_request *r, str body)
                     "a statement left a transaction open: use pg_begin");
     } else {
         pg_upkeep_unused(c);
+        pg_health_heard(c);
         pg_pool_serve(c->pool);
     }
 }
@@ -194,6 +197,8 @@ static void parameter_status(pg_conn *c, str body)
         pg_conn_violation(c, "a malformed ParameterStatus");
     else if (str_eq(name, STR("client_encoding")) && !str_eq(value, STR("UTF8")))
         pg_conn_violation(c, "client_encoding must stay UTF8");
+    else
+        pg_health_parameter(c, name, value);
 }
 
 /* The server waits for data that nobody has: it will never come to the next request. */

@@ -87,6 +87,11 @@ bool pg_budget_take(pg_pool *pool)
     return false;
 }
 
+bool pg_budget_is_short(const pg_pool *pool)
+{
+    return timer_armed(&pool->ask_again);
+}
+
 void pg_budget_give(pg_pool *pool)
 {
     if (pool->process_max > 0)

@@ -24,6 +24,8 @@ void pg_budget_stop(pg_pool *pool);
 /* Takes one for a connection that is about to be opened; false: there is none, and those who have
  * some have been asked. */
 bool pg_budget_take(pg_pool *pool);
+/* Whether the last one asked for was refused. */
+bool pg_budget_is_short(const pg_pool *pool);
 /* Gives it back. */
 void pg_budget_give(pg_pool *pool);
 

@@ -2,7 +2,7 @@
  * connect.c while it is opened, then in answer.c. */
 #include "conn.h"
 
-#include "pool.h"
+#include "health.h"
 
 #include "core/memory.h"
 
@@ -175,8 +175,11 @@ static size_t on_data(stream *s, str bytes)
     else if (c->state == PG_CONN_READY)
         used = ready_data(c, bytes);
     c->unused_bytes = bytes.len - used;
-    if (!stream_at_end(s))
+    if (!stream_at_end(s)) {
+        if (c->state == PG_CONN_READY)
+            pg_health_heard(c);
         return used;
+    }
     c->all_read = used == bytes.len;
     if (c->state == PG_CONN_READY)
         pg_conn_end(c, false, &PG_CONNECTION_LOST,

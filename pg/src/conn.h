@@ -30,6 +30,15 @@ typedef enum pg_conn_state {
 
 typedef struct pg_conn pg_conn;
 
+/* Whether it is given out: see health.h. */
+typedef enum pg_health {
+    PG_HEALTH_GOOD = 0,
+    PG_HEALTH_UNHEARD, /* the server has said something, which will be read in this turn or the next
+                        */
+    PG_HEALTH_ASKED,   /* it was asked whether it is there */
+    PG_HEALTH_LATE,    /* and has not answered yet */
+} pg_health;
+
 /* What a server may have told. */
 typedef enum pg_known {
     PG_KNOWN_NOT = 0,
@@ -53,9 +62,12 @@ struct pg_conn {
     pg_cancel cancel;
     bool retiring; /* takes no new work, and ends when nobody uses it: upkeep.h */
     bool retired;  /* and so has ended */
-    bool listens;  /* for the hub */
     const char *retires_why;
     timer age;
+    pg_health health;
+    timer ask;
+    uint64_t heard_at_ms;    /* of the answer to that */
+    bool declared_read_only; /* the transaction that has it */
     uint64_t opened_at_ms;
     uint64_t dies_at_ms;    /* 0: never */
     uint64_t idle_since_ms; /* while nobody uses it */
@@ -73,7 +85,9 @@ struct pg_conn {
     fiber *opener; /* NULL when it has ended */
     fiber *reader; /* the opener, while it waits for a message or for the stream */
     pg_message message;
-    bool all_read;    /* the server has ended its side and nothing is left to read */
+    struct pg_lookup *lookup;       /* that the opener waits for */
+    struct pg_addresses *addresses; /* for what it finds */
+    bool all_read;                  /* the server has ended its side and nothing is left to read */
     bool dropping;    /* the opener waits for the stream's end, and for nothing else */
     bool awaits_byte; /* of no message: the answer to a request for TLS */
     char byte;

@@ -14,12 +14,12 @@
 #include "chance.h"
 #include "encryption.h"
 #include "login.h"
+#include "lookup.h"
 #include "pool.h"
 #include "startup.h"
 
 #include "core/log.h"
 
-#define ADDRESSES_MAX   8
 #define PEER_TIMEOUT_MS 30000 /* a host that is off or cut off sends no reset */
 
 /* One try of one address. */
@@ -195,25 +195,28 @@ static void shuffle(const pg_pool *pool, uint32_t *order, uint32_t count)
     }
 }
 
-static error resolve(const pg_host *host, address found[ADDRESSES_MAX], size_t *count)
+static error resolve(pg_conn *c, pg_addresses *found)
 {
+    const pg_host *host = c->host;
     str name = host->address.len > 0 ? host->address : host->name;
     if (pg_host_is_unix(host))
         name = str_format(fiber_arena(), "%.*s/.s.PGSQL.%u", STR_ARG(name), host->port);
-    TRY(address_resolve(name, host->port, found, ADDRESSES_MAX, count));
-    return *count > 0 ? OK : error_set(&PG_CONNECT_FAILED, "the host has no address");
+    if (pg_host_is_unix(host) || host->address.len > 0) /* no name */
+        TRY(address_resolve(name, host->port, found->items, PG_ADDRESSES_MAX, &found->count));
+    else
+        TRY(pg_lookup_addresses(c, name, host->port, found));
+    return found->count > 0 ? OK : error_set(&PG_CONNECT_FAILED, "the host has no address");
 }
 
 static error try_host(pg_conn *c, pg_session_attrs wanted)
 {
-    address found[ADDRESSES_MAX];
-    uint32_t order[ADDRESSES_MAX];
-    size_t count;
-    TRY(resolve(c->host, found, &count));
-    shuffle(c->pool, order, (uint32_t)count);
+    pg_addresses found;
+    uint32_t order[PG_ADDRESSES_MAX];
+    TRY(resolve(c, &found));
+    shuffle(c->pool, order, (uint32_t)found.count);
     error e = OK;
-    for (size_t i = 0; i < count; i++) {
-        e = try_address(c, &found[order[i]], wanted);
+    for (size_t i = 0; i < found.count; i++) {
+        e = try_address(c, &found.items[order[i]], wanted);
         if (!e.kind || !goes_on(c, e))
             return e;
     }

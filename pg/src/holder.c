@@ -3,6 +3,7 @@
  * recently found in the connection's cache, so nothing is kept for this. */
 #include "holder.h"
 
+#include "budget.h"
 #include "hub.h"
 
 #include <stdarg.h>
@@ -96,6 +97,8 @@ void pg_holders_describe(const pg_pool *pool, char out[PG_HOLDERS_BYTES])
     }
     add(&t, "%u connections open, %u leased, %u fibers wait", pool->open, pool->leased,
         pool->waiting);
+    if (pg_budget_is_short(pool))
+        add(&t, "; all workers together have PG_CONNECTIONS_MAX, %u", pool->process_max);
     for (size_t i = 0; i < count; i++) {
         const fiber *f = longest[i].fiber;
         const char *about = f ? fiber_about(f) : NULL;

@@ -256,7 +256,6 @@ static void fall_silent(pg_hub *hub, error why)
 static void serve_and_release(pg_hub *hub)
 {
     hub->pool->listening = 1;
-    hub->conn->listens = true;
     pg_pool_serve(hub->pool); /* there may be another one in its place */
     fall_silent(hub, serve(hub));
     pg_conn_end(hub->conn, true, &PG_CONNECTION_LOST, "the listener let it go");

@@ -285,6 +285,7 @@ void pg_pool_release(pg_conn **owner, bool leased)
     c->load--;
     if (leased) {
         c->lessee = NULL;
+        c->declared_read_only = false;
         pool->leased--;
         pg_pool_count(pool, PG_METRIC_TRANSACTIONS, -1);
     }

@@ -30,7 +30,8 @@
 
 /* --- taking turns ----------------------------------------------------------------------------- */
 
-static void note_failure(pg_pool *pool)
+/* Returns how long nobody is to try again, in ms. */
+static uint64_t note_failure(pg_pool *pool)
 {
     pool->failures++;
     ledger_set(pool->failing, ledger_own(pool->failing) + 1);
@@ -40,6 +41,7 @@ static void note_failure(pg_pool *pool)
         pause_ms = BACKOFF_FIRST_MS << (failed - 1);
     pause_ms = PAUSE_MS_MIN + pg_chance_below((uint32_t)pause_ms);
     ledger_set(pool->not_before, clock_ms() + pause_ms);
+    return pause_ms;
 }
 
 static void note_success(pg_pool *pool)
@@ -82,9 +84,9 @@ static void conn_failed(pg_pool *pool)
     pg_pool_count(pool, PG_METRIC_CONNECT_FAILURES, 1);
     if (timer_armed(&pool->retry)) /* one of several that were under way */
         return;
-    note_failure(pool);
+    const uint64_t pause_ms = note_failure(pool);
     end_turn(pool);
-    look_again_in(pool, ledger_own(pool->not_before) - clock_ms());
+    look_again_in(pool, pause_ms);
 }
 
 void pg_opener_go_on(pg_pool *pool)
@@ -188,16 +190,16 @@ bool pg_pool_is_enough(const pg_pool *pool, bool read_only)
            pool->open_read_only + pool->opening_read_only + pool->listening + pool->connections_max;
 }
 
-/* Not more at once than there are fibers to use them. */
-static bool opens_enough(const pg_pool *pool)
+/* Not more at once than there are fibers to use them; idle ones that are about to answer count. */
+static bool opens_enough(const pg_pool *pool, bool read_only)
 {
-    return pool->opening > 0 &&
-           (pool->opening >= pool->opening_max || pool->opening >= pool->waiting);
+    const uint32_t soon = pool->opening + pool->asked[read_only];
+    return soon > 0 && (soon >= pool->opening_max || soon >= pool->waiting);
 }
 
 void pg_pool_open_another(pg_pool *pool, bool read_only)
 {
-    if (pool->closed || opens_enough(pool) || pg_pool_is_enough(pool, read_only) ||
+    if (pool->closed || opens_enough(pool, read_only) || pg_pool_is_enough(pool, read_only) ||
         timer_armed(&pool->retry))
         return;
     if (pool->failures > 0 && !take_turn(pool))

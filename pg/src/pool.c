@@ -4,6 +4,7 @@
 
 #include "budget.h"
 #include "encryption.h"
+#include "health.h"
 #include "hub.h"
 #include "opener.h"
 #include "upkeep.h"
@@ -64,7 +65,7 @@ const config_entry PG_SETTINGS[] = {
                  "twice that are dropped",
       .offset = offsetof(pg_settings, queue_interval_ms) },
     { "PG_CONNECT_TIMEOUT", CONFIG_DURATION, "5s", .min = 1, .max = 3600000,
-      .meaning = "how long connecting to one address may take",
+      .meaning = "how long looking a host up, and connecting to one address, may take",
       .offset = offsetof(pg_settings, connect_timeout_ms) },
     { "PG_SLOW_QUERY", CONFIG_DURATION, "1s", .max = 86400000,
       .meaning = "statements that take as long are logged; 0: none",
@@ -174,6 +175,7 @@ void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why)
     pool->open_read_only -= c->read_only;
     pg_pool_count(pool, PG_METRIC_CONNECTIONS, -1);
     pg_upkeep_end(c);
+    pg_health_end(c);
     if (c->retired) {
         pg_pool_count(pool, PG_METRIC_CONNECTIONS_RETIRED, 1);
     } else if (!pool->closed) {
@@ -185,6 +187,20 @@ void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why)
     pg_pool_serve(pool);
 }
 
+static bool is_at_work(const pg_pool *pool)
+{
+    return !list_is_empty(&pool->conns) || !list_is_empty(&pool->lookups);
+}
+
+static void wake_closer(pg_pool *pool)
+{
+    fiber *closer = is_at_work(pool) ? NULL : pool->closer;
+    if (closer) {
+        pool->closer = NULL;
+        fiber_wake(closer, OK);
+    }
+}
+
 void pg_pool_conn_closed(pg_conn *c)
 {
     pg_pool *pool = c->pool;
@@ -192,12 +208,13 @@ void pg_pool_conn_closed(pg_conn *c)
         return;
     list_remove(&c->node);
     pg_budget_give(pool);
-    fiber *closer = list_is_empty(&pool->conns) ? pool->closer : NULL;
-    if (closer) {
-        pool->closer = NULL;
-        fiber_wake(closer, OK);
-    }
+    wake_closer(pool);
     pg_conn_release(&c);
+}
+
+void pg_pool_lookup_ended(pg_pool *pool)
+{
+    wake_closer(pool);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -243,6 +260,7 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
     pool->references = 1;
     arena_init(&pool->arena, POOL_ARENA_BYTES);
     list_init(&pool->conns);
+    list_init(&pool->lookups);
     list_init(&pool->spare_requests);
     error e =
         pg_conninfo_parse(&pool->arena, o->conninfo.ptr ? o->conninfo : settings.url, &pool->info);
@@ -284,7 +302,7 @@ void pg_pool_close(pg_pool **owner)
         pg_cancel_abort(c);
         pg_pool_conn_closed(c);
     }
-    if (!list_is_empty(&pool->conns)) {
+    if (is_at_work(pool)) {
         pool->closer = fiber_self();
         if (fiber_park("pg pool close", closer_forgotten, pool).kind)
             log_warn("PostgreSQL connections were still closing");

@@ -76,10 +76,12 @@ struct pg_pool {
     uint32_t read_only_max;
     uint32_t acquire_timeout_ms;
     list conns;
+    list lookups; /* of hosts' names, under way: see lookup.c */
     uint32_t open;
     uint32_t open_read_only; /* of them */
     uint32_t opening;
     uint32_t opening_read_only; /* of them */
+    uint32_t asked[2];          /* connections that were idle for long, by whether they only read */
     uint32_t opening_max;       /* at once; grows with every one that succeeds */
     uint32_t leased;
     pg_waiting_line line;
@@ -159,6 +161,8 @@ void pg_pool_unref(pg_pool **owner);
 void pg_pool_count_answer(pg_pool *pool);
 void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why);
 void pg_pool_conn_closed(pg_conn *c);
+/* The last one may be waited for. */
+void pg_pool_lookup_ended(pg_pool *pool);
 
 /* Requests are kept and used again. NULL without memory. */
 pg_request *pg_pool_take_request(pg_pool *pool);

@@ -182,6 +182,23 @@ void pg_request_write_query(pg_writer *w, const void *sql)
     pg_write_query(w, *(const str *)sql);
 }
 
+error pg_conn_ask_nothing(pg_conn *c)
+{
+    const str nothing = STR("");
+    pg_request *r = pg_pool_take_request(c->pool);
+    if (!r)
+        return error_set(&OUT_OF_MEMORY, "no memory for a request");
+    *r = (pg_request){ .conn = c, .kind = PG_REQUEST_SCRIPT, .syncs = true };
+    const error e = pg_conn_write(c, pg_request_write_query, &nothing);
+    if (e.kind) {
+        pg_pool_give_request(c->pool, r);
+        return e;
+    }
+    list_append(&c->requests, &r->node);
+    c->abandoned++;
+    return OK;
+}
+
 /* --- COPY ------------------------------------------------------------------------------------- */
 
 error pg_conn_copy(pg_conn *c, str sql, const pg_request *request)

@@ -105,6 +105,10 @@ YIELDS error pg_conn_ask_all(pg_conn *c, pg_write_fn *write, const void *arg,
 YIELDS error pg_conn_ask_held(pg_conn *c, pg_write_fn *write, const void *arg,
                               const pg_request *request);
 
+/* Asks for nothing: the answer shows that the server is there. Nobody waits for it.
+ *   fails  PG_CONNECTION_LOST, OUT_OF_MEMORY */
+error pg_conn_ask_nothing(pg_conn *c);
+
 /* Sends a COPY, of which result, sink and sink_arg are given, without waiting.
  *   fails  as pg_conn_ask */
 error pg_conn_copy(pg_conn *c, str sql, const pg_request *request);

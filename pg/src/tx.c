@@ -177,11 +177,14 @@ error pg_begin_on(pg_target on, const pg_tx_options *options, pg_tx **out)
         scope_defer(&TX_LEFT, tx); /* first: it needs memory, and without it the fiber ends */
     const error e =
         on.tx ? begin_nested(on.tx, tx) : pg_pool_acquire(on.pool, PG_LANE_LEASED, &tx->conn);
-    if (e.kind)
+    if (e.kind) {
         end(tx);
-    else
-        *out = tx;
-    return e;
+        return e;
+    }
+    if (!on.tx)
+        tx->conn->declared_read_only = o->read_only || on.read_only;
+    *out = tx;
+    return OK;
 }
 
 pg_target pg_target_tx(pg_tx *tx)

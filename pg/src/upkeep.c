@@ -3,6 +3,7 @@
 #include "upkeep.h"
 
 #include "chance.h"
+#include "hub.h"
 
 #include "core/log.h"
 
@@ -21,7 +22,7 @@ static uint32_t count_working(const pg_pool *pool)
 {
     uint32_t count = 0;
     LIST_EACH (pg_conn, c, &pool->conns, node)
-        count += c->state == PG_CONN_READY && !c->read_only && !c->listens && !c->retiring;
+        count += c->state == PG_CONN_READY && !c->read_only && !pg_hub_has(c) && !c->retiring;
     return count;
 }
 
@@ -36,7 +37,8 @@ void pg_upkeep_unused(pg_conn *c)
 {
     if (!is_unused(c))
         return;
-    c->idle_since_ms = loop_now_ms(c->pool->loop);
+    if (c->health == PG_HEALTH_GOOD) /* or it was only asked */
+        c->idle_since_ms = loop_now_ms(c->pool->loop);
     if (!c->retiring)
         return;
     c->retired = true;
@@ -76,7 +78,7 @@ void pg_upkeep_lend_used(pg_pool *pool)
 {
     pg_conn *best = NULL;
     LIST_EACH (pg_conn, c, &pool->conns, node) {
-        if (c->state != PG_CONN_READY || c->listens)
+        if (c->state != PG_CONN_READY || pg_hub_has(c))
             continue;
         if (c->retiring)
             return; /* one at a time */
@@ -128,7 +130,7 @@ static void look(timer *t)
     pg_conn *c = CONTAINER_OF(t, pg_conn, age);
     const pg_pool *pool = c->pool;
     const uint64_t now = loop_now_ms(pool->loop);
-    if (c->state != PG_CONN_READY || c->retiring || c->listens)
+    if (c->state != PG_CONN_READY || c->retiring || pg_hub_has(c))
         return;
     if (c->dies_at_ms > 0 && c->dies_at_ms <= now) {
         if (awaits_heir(c))

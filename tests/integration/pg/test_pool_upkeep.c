@@ -100,6 +100,7 @@ static int reset(void **state)
 {
     (void)state;
     unsetenv("PG_POOL_MIN");
+    unsetenv("PG_CONNECTIONS_MAX");
     unsetenv("PG_IDLE_TIMEOUT");
     unsetenv("PG_MAX_LIFETIME");
     return 0;
@@ -287,6 +288,35 @@ static void test_connections_opened_together_do_not_end_together(void **state)
     assert_in_range(most, 1, 6);
 }
 
+static error begin_and_end(void *arg)
+{
+    pg_tx *tx;
+    (void)arg;
+    TRY(pg_begin(db, &tx));
+    return pg_commit(&tx);
+}
+
+static void test_wait_at_the_ceiling_ends_with_an_error_that_says_so(void **state)
+{
+    (void)state;
+    char text[1024];
+    pg_tx *tx;
+    fiber *second;
+    setenv("PG_CONNECTIONS_MAX", "1", 1);
+    open_pool(4);
+    assert_ok(pg_begin(db, &tx));
+    assert_ok(pg_execute(tx, NULL, "select 1"));
+    assert_ok(fiber_start(loop_self(), &(fiber_options){ .joinable = true }, begin_and_end, NULL,
+                          &second));
+    settle();
+    let_pass(5100000);
+    const error e = fiber_join(&second);
+    assert_fails(PG_POOL_TIMED_OUT, e);
+    error_describe(e, text, sizeof text);
+    assert_non_null(strstr(text, "PG_CONNECTIONS_MAX, 1"));
+    assert_ok(pg_commit(&tx));
+}
+
 static int run(void)
 {
 #define WITH_POOL(test) cmocka_unit_test_setup_teardown(test, reset, close_pool)
@@ -300,6 +330,7 @@ static int run(void)
         WITH_POOL(test_old_connection_at_the_maximum_goes_first),
         WITH_POOL(test_old_connection_finishes_its_transaction),
         WITH_POOL(test_old_connections_under_load_fail_nothing),
+        WITH_POOL(test_wait_at_the_ceiling_ends_with_an_error_that_says_so),
         WITH_POOL(test_connections_opened_together_do_not_end_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -305,6 +305,23 @@ static void test_stream_peer_that_ended_can_still_be_written_to(void **state)
     assert_ok(a.why);
 }
 
+static void test_stream_is_silent_until_the_peer_sends_or_ends(void **state)
+{
+    (void)state;
+    open_a(NULL);
+    if (is_relayed() || stream_fd(a.stream) < 0)
+        skip(); /* the peer's bytes are not on its socket at once */
+    assert_true(stream_is_silent(a.stream));
+    peer_send(peer, STR("x"));
+    assert_false(stream_is_silent(a.stream)); /* the loop has not had its turn */
+    eventually(a.got.len == 1);
+    assert_true(stream_is_silent(a.stream));
+    assert_int_equal(shutdown(peer, SHUT_WR), 0);
+    assert_false(stream_is_silent(a.stream));
+    eventually(a.at_end);
+    close_a();
+}
+
 static void test_stream_end_keeps_reading(void **state)
 {
     (void)state;
@@ -1095,6 +1112,7 @@ static int run_kind(void)
         STREAM_TEST(test_stream_full_socket_buffers_lose_nothing),
         STREAM_TEST(test_stream_64_mib_both_ways_at_once_arrive_intact),
         STREAM_TEST(test_stream_peer_that_ended_can_still_be_written_to),
+        STREAM_TEST(test_stream_is_silent_until_the_peer_sends_or_ends),
         STREAM_TEST(test_stream_end_keeps_reading),
         STREAM_TEST(test_stream_paused_while_both_sides_end_loses_nothing),
         STREAM_TEST(test_stream_reset_closes_with_an_error),

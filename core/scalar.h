@@ -22,6 +22,11 @@ typedef struct timestamptz {
 
 #define TIMESTAMPTZ_INFINITY       ((timestamptz){ INT64_MAX })
 #define TIMESTAMPTZ_MINUS_INFINITY ((timestamptz){ INT64_MIN })
+/* Whether it is one of them. */
+static inline bool timestamptz_is_infinite(timestamptz t)
+{
+    return t.us == INT64_MAX || t.us == INT64_MIN;
+}
 
 typedef struct uuid {
     uint8_t bytes[16]; /* in network order, as written */

@@ -64,6 +64,22 @@ SCALAR_LIST(pg_timetz, pg_timetz);
 SCALAR_LIST(pg_timestamp, pg_timestamp);
 SCALAR_LIST(pg_interval, pg_interval);
 
+/* Whether it is infinite, either way. (Before 17 a server takes the two infinite intervals for its
+ * longest ones.) */
+static inline bool pg_date_is_infinite(pg_date date)
+{
+    return date.days == INT32_MAX || date.days == INT32_MIN;
+}
+static inline bool pg_timestamp_is_infinite(pg_timestamp timestamp)
+{
+    return timestamp.us == INT64_MAX || timestamp.us == INT64_MIN;
+}
+static inline bool pg_interval_is_infinite(pg_interval i)
+{
+    return (i.us == INT64_MAX && i.days == INT32_MAX && i.months == INT32_MAX) ||
+           (i.us == INT64_MIN && i.days == INT32_MIN && i.months == INT32_MIN);
+}
+
 /* A day of the proleptic Gregorian calendar. */
 typedef struct pg_civil {
     int64_t year; /* 0 is 1 BC, -1 is 2 BC */

@@ -33,7 +33,7 @@ static pg_civil civil_of_days(int64_t days)
 
 pg_civil pg_date_to_civil(pg_date date)
 {
-    invariant(date.days != INT32_MAX && date.days != INT32_MIN);
+    invariant(!pg_date_is_infinite(date));
     return civil_of_days(date.days);
 }
 
@@ -259,7 +259,7 @@ static void put_era(buf *b, pg_civil day)
 
 str pg_date_format(arena *a, const pg_date *date)
 {
-    if (date->days == INT32_MAX || date->days == INT32_MIN)
+    if (pg_date_is_infinite(*date))
         return infinity_text(date->days < 0);
     buf b;
     buf_init_arena(&b, a, TEXT_BYTES);
@@ -294,7 +294,7 @@ str pg_timetz_format(arena *a, const pg_timetz *time)
 str pg_timestamp_format(arena *a, const pg_timestamp *timestamp)
 {
     const int64_t us = timestamp->us;
-    if (us == INT64_MAX || us == INT64_MIN)
+    if (pg_timestamp_is_infinite(*timestamp))
         return infinity_text(us < 0);
     const int64_t days = us / US_PER_DAY - (us % US_PER_DAY < 0);
     const int64_t of_day = us % US_PER_DAY + (us % US_PER_DAY < 0 ? US_PER_DAY : 0);
@@ -310,11 +310,6 @@ str pg_timestamp_format(arena *a, const pg_timestamp *timestamp)
 
 /* --- spans ------------------------------------------------------------------------------------ */
 
-static bool interval_is(const pg_interval *i, pg_interval other)
-{
-    return i->us == other.us && i->days == other.days && i->months == other.months;
-}
-
 /* "-3 days" behind what there is; a positive part behind a negative one shows its sign. */
 static void put_part(buf *b, int64_t count, const char *unit, bool *after_negative)
 {
@@ -329,10 +324,8 @@ static void put_part(buf *b, int64_t count, const char *unit, bool *after_negati
 
 str pg_interval_format(arena *a, const pg_interval *interval)
 {
-    if (interval_is(interval, PG_INTERVAL_INFINITY))
-        return infinity_text(false);
-    if (interval_is(interval, PG_INTERVAL_MINUS_INFINITY))
-        return infinity_text(true);
+    if (pg_interval_is_infinite(*interval))
+        return infinity_text(interval->us < 0);
     buf b;
     buf_init_arena(&b, a, TEXT_BYTES);
     bool after_negative = false;

@@ -281,6 +281,25 @@ static void test_other_types_are_text(void **state)
     assert_ok(pg_rollback(&tx));
 }
 
+static void test_domain_is_read_as_what_is_beneath_it(void **state)
+{
+    (void)state;
+    pg_tx *tx;
+    pg_rows rows;
+    int32_t n;
+    pg_lsn lsn;
+    assert_ok(pg_begin(db, &tx));
+    assert_ok(pg_script(tx, STR("create domain pg_temp.small as integer check (value < 10);"
+                                "create domain pg_temp.smaller as pg_temp.small;"
+                                "create domain pg_temp.place as pg_lsn")));
+    assert_ok(pg_query(tx, &rows, "select 7::pg_temp.smaller, '1/2'::pg_temp.place"));
+    assert_ok(pg_get(&rows, 0, 0, &n));
+    assert_int_equal(n, 7);
+    assert_ok(pg_get(&rows, 0, 1, &lsn));
+    assert_true(lsn.position == ((uint64_t)1 << 32 | 2));
+    assert_ok(pg_rollback(&tx));
+}
+
 /* What we know of types is what the server's catalog says. */
 static void test_types_are_those_of_the_servers_catalog(void **state)
 {
@@ -322,6 +341,7 @@ static int run(void)
         cmocka_unit_test(test_money_is_counted_in_cents),
         cmocka_unit_test(test_float4_goes_there_and_back),
         cmocka_unit_test(test_other_types_are_text),
+        cmocka_unit_test(test_domain_is_read_as_what_is_beneath_it),
         cmocka_unit_test(test_types_are_those_of_the_servers_catalog),
     };
     return cmocka_run_group_tests(group, open_pool, close_pool);

@@ -140,6 +140,61 @@ static void test_interval_goes_there_and_back(void **state)
     }
 }
 
+/* Since 17; to those before they are the longest intervals that there are. */
+static void test_interval_infinity_is_the_servers(void **state)
+{
+    (void)state;
+    pg_rows rows;
+    int32_t version;
+    str text;
+    assert_ok(pg_query(db, &rows, "select current_setting('server_version_num')::int4"));
+    assert_ok(pg_get(&rows, 0, 0, &version));
+    if (version >= 170000) {
+        ROUND_TRIP(pg_interval, "interval", PG_INTERVAL_INFINITY, PG_OID_INTERVAL);
+        ROUND_TRIP(pg_interval, "interval", PG_INTERVAL_MINUS_INFINITY, PG_OID_INTERVAL);
+    }
+    assert_ok(pg_query(db, &rows, "select format('%s', $1)", PG_INTERVAL_INFINITY));
+    assert_ok(pg_get(&rows, 0, 0, &text));
+    assert_str_equal(text, version >= 170000 ? STR("infinity")
+                                             : STR("178956970 years 7 mons 2147483647 days "
+                                                   "2562047788:00:54.775807"));
+}
+
+/* An instant in both formats, from before Christ to past the year 9999, in any session's zone. */
+static void test_timestamptz_goes_there_and_back(void **state)
+{
+    (void)state;
+    static const int64_t SPECIALS[] = {
+        INT64_MAX, INT64_MIN, TIMESTAMP_LEAST, TIMESTAMP_MOST, 0, -1
+    };
+    static const char *const ZONES[] = { "UTC", "Asia/Kathmandu", "America/St_Johns",
+                                         "Europe/Amsterdam", "Pacific/Auckland" };
+    random_state r = random_start();
+    pg_tx *tx;
+    assert_ok(pg_begin(db, &tx));
+    for (size_t i = 0; i < ROUNDS; i++) {
+        const timestamptz sent = { i < ARRAY_LEN(SPECIALS)
+                                       ? SPECIALS[i]
+                                       : random_between(&r, TIMESTAMP_LEAST, TIMESTAMP_MOST) };
+        pg_rows rows;
+        timestamptz got;
+        str text;
+        bool same;
+        assert_ok(pg_execute(tx, NULL, "select set_config('timezone', $1, true)",
+                             str_from_c(ZONES[random_below(&r, ARRAY_LEN(ZONES))])));
+        assert_ok(pg_query(tx, &rows, "select $1, format('%s', $1), isfinite($1)", sent));
+        assert_ok(pg_get(&rows, 0, 0, &got));
+        assert_true(got.us == sent.us);
+        assert_ok(pg_get(&rows, 0, 1, &text));
+        const pg_cell cell = { PG_OID_TIMESTAMPTZ, PG_TEXT, text };
+        assert_ok(pg_decode_timestamptz(NULL, &cell, &got));
+        assert_true(got.us == sent.us);
+        assert_ok(pg_get(&rows, 0, 2, &same));
+        assert_true(same == !timestamptz_is_infinite(sent));
+    }
+    assert_ok(pg_rollback(&tx));
+}
+
 static void test_inet_goes_there_and_back(void **state)
 {
     (void)state;
@@ -270,6 +325,8 @@ static int run(void)
         cmocka_unit_test(test_timetz_is_so_many_seconds_to_the_west),
         cmocka_unit_test(test_timestamp_goes_there_and_back),
         cmocka_unit_test(test_interval_goes_there_and_back),
+        cmocka_unit_test(test_interval_infinity_is_the_servers),
+        cmocka_unit_test(test_timestamptz_goes_there_and_back),
         cmocka_unit_test(test_inet_goes_there_and_back),
         cmocka_unit_test(test_cidr_comes_as_the_server_writes_it),
         cmocka_unit_test(test_macaddr_goes_there_and_back),
@@ -279,7 +336,8 @@ static int run(void)
     return cmocka_run_group_tests(group, open_pool, close_pool);
 }
 
-int main(void)
+/* With "18": against such a server. */
+int main(int argc, char **argv)
 {
-    return run_with_database(run);
+    return argc > 1 && strcmp(argv[1], "18") == 0 ? run_with_18(run) : run_with_database(run);
 }

@@ -226,6 +226,24 @@ static void test_date_text_that_is_none_is_refused(void **state)
     REFUSES(pg_interval, INTERVALS)
 }
 
+static void test_date_infinities_are_told(void **state)
+{
+    (void)state;
+    assert_true(pg_date_is_infinite(PG_DATE_INFINITY));
+    assert_true(pg_date_is_infinite(PG_DATE_MINUS_INFINITY));
+    assert_false(pg_date_is_infinite((pg_date){ INT32_MAX - 1 }));
+    assert_true(pg_timestamp_is_infinite(PG_TIMESTAMP_INFINITY));
+    assert_true(pg_timestamp_is_infinite(PG_TIMESTAMP_MINUS_INFINITY));
+    assert_false(pg_timestamp_is_infinite((pg_timestamp){ INT64_MIN + 1 }));
+    assert_true(pg_interval_is_infinite(PG_INTERVAL_INFINITY));
+    assert_true(pg_interval_is_infinite(PG_INTERVAL_MINUS_INFINITY));
+    assert_false(pg_interval_is_infinite((pg_interval){ INT64_MAX, INT32_MAX, INT32_MAX - 1 }));
+    assert_false(pg_interval_is_infinite((pg_interval){ INT64_MIN, INT32_MAX, INT32_MAX }));
+    assert_true(timestamptz_is_infinite(TIMESTAMPTZ_INFINITY));
+    assert_true(timestamptz_is_infinite(TIMESTAMPTZ_MINUS_INFINITY));
+    assert_false(timestamptz_is_infinite((timestamptz){ 0 }));
+}
+
 static void test_date_calendar_is_the_gregorian(void **state)
 {
     (void)state;
@@ -300,6 +318,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_timestamp_text_and_bytes_agree, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_interval_text_and_bytes_agree, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_date_text_that_is_none_is_refused, set_up, tear_down),
+        cmocka_unit_test(test_date_infinities_are_told),
         cmocka_unit_test_setup_teardown(test_date_calendar_is_the_gregorian, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_time_out_of_the_day_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_date_types_do_not_mix, set_up, tear_down),

@@ -8,7 +8,8 @@ struct pg_batch {
     pg_call *calls; /* in the arena of the fiber that made it */
     size_t count;
     size_t capacity;
-    bool undone; /* it was one transaction, and that failed */
+    bool undone;  /* it was one transaction, and the server said that it failed */
+    bool unknown; /* it was one, and its end was not answered */
 };
 
 pg_batch *pg_batch_new(void)
@@ -63,41 +64,56 @@ static error run_all(pg_target on, const pg_run *run, pg_batch *b)
     return e;
 }
 
+static bool is_refused(const pg_batch *b)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->calls[i].result.report.ptr)
+            return true;
+    }
+    return false;
+}
+
 error pg_batch_run_on(pg_target on, pg_batch *b)
 {
+    b->undone = b->unknown = false;
     TRY(check(b));
     if (b->count == 0)
         return OK;
     const error e = run_all(on, &(pg_run){ .lane = pg_lane_of(on) }, b);
-    b->undone = e.kind != NULL;
+    b->undone = e.kind && is_refused(b);
+    b->unknown = e.kind && !b->undone && !b->calls[b->count - 1].result.answered;
     return e;
 }
 
-/* Those that were out of date have not run, the others have. Returns whether there was one. */
-static bool run_stale_again(pg_pool *pool, const pg_run *run, pg_batch *b)
+/* Those that were out of date have not run, the others have. `any`: whether there was one.
+ *   fails  when one has no answer again; what the server says, pg_batch_error tells */
+static error run_stale_again(pg_pool *pool, const pg_run *run, pg_batch *b, bool *any)
 {
-    bool any = false;
+    *any = false;
     for (size_t i = 0; i < b->count; i++) {
         if (!b->calls[i].result.stale)
             continue;
-        any = true;
-        if (pg_run_on_pool(pool, run, &b->calls[i], 1).kind)
-            continue; /* pg_batch_error tells */
+        *any = true;
+        const error e = pg_run_on_pool(pool, run, &b->calls[i], 1);
+        if (!b->calls[i].result.answered)
+            TRY(e);
     }
-    return any;
+    return OK;
 }
 
 error pg_pipeline_run_on(pg_target on, pg_batch *b)
 {
     const pg_run run = { .lane = pg_lane_of(on), .sync_each = true };
-    b->undone = false;
+    b->undone = b->unknown = false;
     TRY(check(b));
     if (b->count == 0)
         return OK;
     const error e = run_all(on, &run, b);
     if (on.tx)
         return e;
-    if (!run_stale_again(on.pool, &run, b))
+    bool any;
+    TRY(run_stale_again(on.pool, &run, b, &any));
+    if (!any)
         return e;
     for (size_t i = 0; i < b->count; i++)
         TRY(pg_batch_error(b, i));
@@ -113,5 +129,7 @@ error pg_batch_error(const pg_batch *b, size_t i)
         return error_set(&PG_ROLLED_BACK, "not run: a statement before it failed");
     if (b->undone && result->answered)
         return error_set(&PG_ROLLED_BACK, "undone: a statement behind it failed");
+    if (b->unknown && result->answered)
+        return error_set(&PG_CONNECTION_LOST, "whether it stays was not answered");
     return result->answered ? OK : error_set(&PG_CONNECTION_LOST, "it was not answered");
 }

@@ -155,12 +155,14 @@ static void write_failure(pg_writer *w, const void *arg)
 }
 
 /* Nothing of it is to stay. What the server still says is dropped on the loop; when it goes on and
- * on, it is canceled as any statement that nobody waits for. */
+ * on, it is canceled as any statement that nobody waits for. A server that has not said yet what it
+ * wants is refused too: one that wants data takes nothing else before, and others pay no heed. */
 static void give_up(pg_copy *c)
 {
     pg_conn *conn = c->tx->conn;
     if (!c->ended) {
-        if (c->takes_data && pg_conn_write(conn, write_failure, NULL).kind)
+        const bool may_take = c->takes_data || !c->opened;
+        if (may_take && pg_conn_write(conn, write_failure, NULL).kind)
             pg_conn_end(conn, false, &PG_CONNECTION_LOST, "a COPY could not be given up");
         pg_conn_copy_forget(conn);
         if (conn->stream)

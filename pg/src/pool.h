@@ -128,7 +128,7 @@ struct pg_tx {
     str savepoint; /* a nested one's name */
     deferred *left;
     bool begun;   /* the server has seen BEGIN, or may have */
-    bool refused; /* before that it has refused a statement: the transaction has failed */
+    bool refused; /* its first statement was, or was given up: the transaction has failed */
 };
 
 /* A connection of the lane for the running fiber.

@@ -229,16 +229,26 @@ error pg_check_call(str sql, pg_values values)
     return OK;
 }
 
-/* Drops the statement that the server did not know any more, or that has other columns now. */
-static void drop_stale(pg_conn *c, pg_statement *begin, pg_call *call)
+/* In one transaction the others are likely to be as old, and it is run again once only. */
+static error drop_all(pg_conn *c, const execution *x)
+{
+    if (x->begin)
+        TRY(drop_statement(c, x->begin));
+    for (size_t i = 0; i < x->count; i++)
+        TRY(drop_statement(c, x->calls[i].statement));
+    return OK;
+}
+
+/* When the server did not know a statement any more, or it has other columns now. */
+static void drop_stale(pg_conn *c, const execution *x, pg_call *call)
 {
     pg_report report;
     pg_result *result = &call->result;
     if (result->bound || !result->report.ptr || !pg_report_read(result->report, &report) ||
         !(str_eq(report.sqlstate, STR("26000")) || str_eq(report.sqlstate, STR("0A000"))))
         return;
-    pg_statement *stale = begin && !result->began ? begin : call->statement;
-    result->stale = error_is_ok(drop_statement(c, stale));
+    const bool alone = x->run->sync_each && (!x->begin || result->began);
+    result->stale = error_is_ok(alone ? drop_statement(c, call->statement) : drop_all(c, x));
 }
 
 static pg_request request_of(const execution *x, size_t i, pg_call *call)
@@ -284,14 +294,18 @@ static error finish(pg_call *call)
     return e;
 }
 
-/* Everything is prepared. The first error is the result; what has an answer gets it. */
+/* Everything is prepared. The first error is the result; what has an answer gets it: when the wait
+ * ended before the last one, those that were transactions of their own. */
 static error execute(pg_conn *c, const execution *x, pg_call *calls)
 {
-    error first = OK;
-    TRY(ask(c, x, calls));
+    error first = ask(c, x, calls);
+    const bool cut_off = first.kind != NULL;
     for (size_t i = 0; i < x->count; i++) {
         pg_call *call = &calls[i];
-        drop_stale(c, i == 0 ? x->begin : NULL, call);
+        if (cut_off && !(x->run->sync_each && call->result.answered))
+            continue;
+        if (!cut_off)
+            drop_stale(c, x, call);
         const bool failed = call->result.failure || call->result.report.ptr;
         if (call->result.skipped || (failed && first.kind))
             continue;
@@ -353,6 +367,13 @@ static bool again(pg_run *run, const pg_call *calls, size_t count, bool *was_sta
     return true;
 }
 
+/* What was answered the last time is not what is answered now. */
+static void forget_answers(pg_call *calls, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        calls[i].result = (pg_result){ 0 };
+}
+
 error pg_run_on_pool(pg_pool *pool, const pg_run *how, pg_call *calls, size_t count)
 {
     pg_run run = *how;
@@ -360,6 +381,7 @@ error pg_run_on_pool(pg_pool *pool, const pg_run *how, pg_call *calls, size_t co
     for (;;) {
         pg_conn *c;
         const uint64_t from_us = loop_now_us(pool->loop);
+        forget_answers(calls, count);
         TRY(pg_pool_acquire(pool, how->lane, &c));
         if (calls[0].watch)
             calls[0].watch->waited_us += loop_now_us(pool->loop) - from_us;

@@ -54,16 +54,15 @@ static bool is_open(const pg_tx *tx)
     return tx->conn && tx->begun && tx->conn->state == PG_CONN_READY;
 }
 
-/* Undoes what came after the savepoint. */
+/* Undoes what came after the savepoint. One after the other: while the transaction has failed, the
+ * server prepares nothing but the way out. */
 static error undo(const pg_tx *tx, pg_result *result)
 {
-    pg_call calls[] = {
-        { .sql = str_format(fiber_arena(), "rollback to savepoint %.*s", STR_ARG(tx->savepoint)) },
-        { .sql = str_format(fiber_arena(), "release savepoint %.*s", STR_ARG(tx->savepoint)) },
-    };
-    const error e = pg_run_on(tx->conn, &(pg_run){ .lane = PG_LANE_LEASED }, calls, 2);
-    *result = calls[1].result;
-    return e;
+    TRY(run_word(tx,
+                 str_format(fiber_arena(), "rollback to savepoint %.*s", STR_ARG(tx->savepoint)),
+                 result));
+    return run_word(tx, str_format(fiber_arena(), "release savepoint %.*s", STR_ARG(tx->savepoint)),
+                    result);
 }
 
 /* `last`: nobody will try again. */
@@ -75,7 +74,7 @@ static error roll_back(pg_tx *tx, bool last)
         e = tx->parent ? undo(tx, &result) : run_word(tx, STR("rollback"), &result);
         if (!tx->parent && result.answered)
             pg_pool_count(tx->pool, PG_METRIC_ROLLBACKS, 1);
-        if (!last && !result.sent && is_open(tx))
+        if (!last && !result.sent && is_open(tx) && scope_status().kind)
             return e; /* a fuse: clean-ups have time of their own */
         if (result.tx_status != (tx->parent ? 'T' : 'I'))
             break_off(tx, "a transaction could not be rolled back");
@@ -104,7 +103,8 @@ error pg_tx_check(const pg_tx *tx)
     invariant(tx->conn != NULL);  /* committed or rolled back */
     invariant(tx->child == NULL); /* the innermost is to be used */
     return tx->refused ? error_set(&PG_IN_FAILED_TRANSACTION,
-                                   "the transaction's first statement was refused")
+                                   "the transaction's first statement was refused, or not "
+                                   "answered")
                        : OK;
 }
 
@@ -133,23 +133,39 @@ void pg_tx_note(pg_tx *tx, const pg_result *result)
     }
 }
 
-static error run_begin(pg_tx *tx)
+/* Nobody knows whether the server has begun it, when nobody waited for the answer: what is sent
+ * now might run on its own. */
+static void note_begin(pg_tx *tx, const pg_result *result)
+{
+    const bool begun = tx->begun;
+    pg_tx_note(tx, result);
+    if (!begun && result->sent && !result->tx_status)
+        tx->refused = true;
+}
+
+static error run_begin(pg_tx *tx, bool *stale)
 {
     pg_result result;
     const error e = run_word(tx, tx->begin, &result);
-    pg_tx_note(tx, &result);
+    note_begin(tx, &result);
+    *stale = result.stale;
     return e;
 }
 
 error pg_tx_enter(pg_tx *tx)
 {
-    return tx->begun ? OK : run_begin(tx);
+    bool stale;
+    if (tx->begun)
+        return OK;
+    const error e = run_begin(tx, &stale);
+    return stale && !tx->begun ? run_begin(tx, &stale) : e;
 }
 
 static error begin_nested(pg_tx *parent, pg_tx *tx)
 {
     char name[16];
     uint32_t depth = 1;
+    bool stale;
     for (const pg_tx *t = parent; t->parent; t = t->parent)
         depth++;
     (void)snprintf(name, sizeof name, "s%u", depth);
@@ -158,7 +174,7 @@ static error begin_nested(pg_tx *parent, pg_tx *tx)
     tx->parent = parent;
     tx->conn = parent->conn;
     TRY(pg_tx_enter(parent));
-    TRY(run_begin(tx));
+    TRY(run_begin(tx, &stale));
     parent->child = tx;
     return OK;
 }
@@ -200,7 +216,7 @@ static error run_once(pg_tx *tx, bool sync_each, pg_call *calls, size_t count)
     const error e = pg_run_on(tx->conn, &run, calls, count);
     const pg_result *last = &calls[count - 1].result;
     const error_detail *detail = error_detail_of(e);
-    pg_tx_note(tx, last);
+    note_begin(tx, last);
     if (!tx->begun && !last->sent && detail && detail->sqlstate[0])
         tx->refused = true; /* by the server, and before BEGIN: as if it had begun */
     return e;
@@ -218,6 +234,8 @@ error pg_tx_run(pg_tx *tx, bool sync_each, pg_call *calls, size_t count)
 {
     const pg_result *first = &calls[0].result, *last = &calls[count - 1].result;
     TRY(pg_tx_check(tx));
+    if (sync_each && count > 1) /* behind a BEGIN that failed, the second would run on its own */
+        TRY(pg_tx_enter(tx));
     error e = run_once(tx, sync_each, calls, count);
     if (first->stale && !first->began && !tx->begun)
         e = run_once(tx, sync_each, calls, count); /* BEGIN was stale, and nothing has run */
@@ -243,6 +261,23 @@ static error commit_nothing(pg_tx *tx)
                    : OK;
 }
 
+/* It may have begun, and its first statement was given up. */
+static error commit_refused(pg_tx *tx)
+{
+    TRY(roll_back(tx, false));
+    return error_set(&PG_ROLLED_BACK, "the transaction's first statement was not answered");
+}
+
+/* A commit that the server has refused is undone at once: nobody has the transaction any more who
+ * could. One that a fuse kept from being sent is rolled back with the scope. */
+static error undo_refused(pg_tx *tx, const pg_result *result, error e)
+{
+    if (!is_open(tx) || (!result->tx_status && scope_status().kind))
+        return e;
+    const error undone = roll_back(tx, false);
+    return e.kind ? e : undone;
+}
+
 /* What is nested joins the transaction around it. */
 static error commit_nested(pg_tx *tx)
 {
@@ -255,7 +290,7 @@ static error commit_nested(pg_tx *tx)
         tx, str_format(fiber_arena(), "release savepoint %.*s", STR_ARG(tx->savepoint)), &result);
     if (!e.kind || !is_open(tx))
         end(tx);
-    return e; /* what is left is rolled back with the scope */
+    return e.kind ? undo_refused(tx, &result, e) : OK;
 }
 
 error pg_commit(pg_tx **owner)
@@ -266,6 +301,8 @@ error pg_commit(pg_tx **owner)
     invariant(tx && tx->conn && !tx->child); /* and not committed twice */
     if (!tx->begun)
         return commit_nothing(tx);
+    if (tx->refused)
+        return commit_refused(tx);
     if (tx->parent)
         return commit_nested(tx);
     const error e = run_word(tx, STR("commit"), &result);
@@ -281,7 +318,7 @@ error pg_commit(pg_tx **owner)
     if (e.kind && (!result.sent || result.tx_status)) {
         if (!is_open(tx))
             end(tx);
-        return e; /* certainly not committed: what is left is rolled back with the scope */
+        return undo_refused(tx, &result, e); /* certainly not committed */
     }
     break_off(tx, "a commit was not answered");
     end(tx);

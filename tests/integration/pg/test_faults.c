@@ -253,7 +253,42 @@ static error commit_forgotten(void *arg)
     TRY(pg_execute(tx, NULL, str_format(fiber_arena(), "deallocate %.*s", STR_ARG(name))));
     const error e = pg_commit(&tx);
     assert_true(*fails == (e.kind != NULL));
+    assert_int_equal(pg_pool_stats_of(db).leased, 0); /* at once, and not with the scope */
     return e;
+}
+
+/* Each statement of a pipeline has a Sync: one whose BEGIN failed must not run outside of it. */
+static void test_tx_pipeline_whose_begin_the_server_forgot_stays_inside(void **state)
+{
+    (void)state;
+    pg_tx *tx;
+    assert_ok(scope_call(NULL, insert_in_tx, NULL)); /* BEGIN is prepared */
+    assert_ok(pg_execute(db, NULL, "deallocate all"));
+    assert_ok(pg_begin(db, &tx));
+    pg_batch *b = pg_batch_new();
+    pg_batch_execute(b, NULL, "insert into fault_test values (2)");
+    pg_batch_execute(b, NULL, "insert into fault_test values (3)");
+    assert_ok(pg_pipeline_run(tx, b));
+    assert_ok(pg_rollback(&tx));
+    assert_in_order();
+    assert_int_equal(count(), 1);
+}
+
+/* A nested one that cannot be committed is undone, and what is around it goes on. */
+static void test_tx_nested_commit_that_the_server_forgot_is_undone(void **state)
+{
+    (void)state;
+    pg_tx *outer, *inner;
+    assert_ok(pg_begin(db, &outer));
+    assert_ok(pg_begin(outer, &inner));
+    assert_ok(pg_commit(&inner)); /* RELEASE is prepared */
+    assert_ok(pg_begin(outer, &inner));
+    assert_ok(pg_execute(inner, NULL, "insert into fault_test values (1)"));
+    assert_ok(pg_execute(inner, NULL, "deallocate all"));
+    assert_fails(PG_FAILED, pg_commit(&inner));
+    assert_ok(pg_execute(outer, NULL, "insert into fault_test values (2)"));
+    assert_ok(pg_commit(&outer));
+    assert_int_equal(count(), 1);
 }
 
 static void test_tx_commit_that_the_server_forgot_is_rolled_back(void **state)
@@ -929,6 +964,10 @@ static int run(void)
         cmocka_unit_test_setup_teardown(test_tx_goes_on_after_the_server_forgot_all_statements,
                                         open_one, close_pool),
         cmocka_unit_test_setup_teardown(test_tx_commit_that_the_server_forgot_is_rolled_back,
+                                        open_one, close_pool),
+        cmocka_unit_test_setup_teardown(test_tx_pipeline_whose_begin_the_server_forgot_stays_inside,
+                                        open_one, close_pool),
+        cmocka_unit_test_setup_teardown(test_tx_nested_commit_that_the_server_forgot_is_undone,
                                         open_one, close_pool),
         cmocka_unit_test_setup_teardown(test_query_goes_on_after_the_server_forgot_all_statements,
                                         open_one, close_pool),

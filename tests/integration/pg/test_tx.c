@@ -321,6 +321,24 @@ static void test_tx_nested_failure_does_not_fail_the_outer(void **state)
     assert_int_equal(count(), 2);
 }
 
+/* On a connection that has not undone one yet: in a failed transaction the server prepares no
+ * RELEASE, only the way out. */
+static void test_tx_nested_failure_is_undone_on_a_fresh_connection_too(void **state)
+{
+    (void)state;
+    pg_pool *fresh;
+    pg_tx *outer, *inner;
+    assert_ok(pg_pool_open(&(pg_pool_options){ .connections_max = 1 }, &fresh));
+    assert_ok(pg_begin(fresh, &outer));
+    assert_ok(pg_execute(outer, NULL, "insert into tx_test values (1)"));
+    assert_ok(pg_begin(outer, &inner));
+    assert_fails(PG_UNIQUE_VIOLATION, pg_execute(inner, NULL, "insert into tx_test values (1)"));
+    assert_ok(pg_rollback(&inner));
+    assert_ok(pg_commit(&outer));
+    pg_pool_close(&fresh);
+    assert_int_equal(count(), 1);
+}
+
 static error insert_and_return_early(void *arg)
 {
     pg_tx *inner;
@@ -480,6 +498,8 @@ static int run(void)
             test_tx_whose_connection_is_killed_fails_and_says_unknown_only_for_commit, empty_table),
         cmocka_unit_test_setup(test_tx_nested_undone_leaves_the_outer, empty_table),
         cmocka_unit_test_setup(test_tx_nested_failure_does_not_fail_the_outer, empty_table),
+        cmocka_unit_test_setup(test_tx_nested_failure_is_undone_on_a_fresh_connection_too,
+                               empty_table),
         cmocka_unit_test_setup(test_tx_nested_left_by_an_early_return_is_undone, empty_table),
         cmocka_unit_test_setup(test_tx_options_reach_the_server, empty_table),
         cmocka_unit_test_setup(test_tx_function_is_run_again_only_when_the_server_asks_for_it,

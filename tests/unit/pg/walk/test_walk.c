@@ -1,0 +1,510 @@
+/* A random walk through the states of the client's connections, and a model that goes with it.
+ *
+ * The whole client runs, from pg_query down to the bytes; only sockets, names and the clock are not
+ * the system's (walk_server.c). Each step does one thing: somebody begins to ask, goes on, is told
+ * to stop; a backend takes the next message, or says the next bytes of its answers, a part of a
+ * message if it comes so; it says something nobody asked for, or what makes no sense; it forgets
+ * its prepared statements, ends, crashes; a cancel request reaches it early, late or never; time
+ * goes by. Then the loop runs until nothing more happens, and client and model must be in the same
+ * state:
+ *
+ *   - each connection has the requests that the backend has been asked for and that it has not
+ *     answered whole, in order, of that kind and statement, each with the Sync that its answer
+ *     needs, those marked whose fiber has gone, and the transaction's state last told;
+ *   - who waits has no answer yet; who was answered waits no longer (walk_ask.c says with what);
+ *   - a leased connection has one user, and only that one's statements; a pool's counters are the
+ *     sums over its connections; asks begun are those ended and those open.
+ *
+ * Now and then everybody comes to an end, and nothing may be left.
+ *
+ * BRIO_TEST_SEED repeats a walk, BRIO_TEST_STEPS says how long it is, BRIO_TEST_TRACE from which
+ * step on it tells what happens. */
+#include "pool.h"
+#include "walk_actor.h"
+
+#include "core/clock.h"
+#include "core/log.h"
+
+#include <stdlib.h>
+
+#define STEPS          1000000
+#define STEPS_TOGETHER 400 /* between two ends */
+#define DRAIN_ROUNDS   20000
+
+static pg_pool *db;
+static random_state dice;
+static loop *turns;
+static uint64_t step_number, traces_from, forgets, violations, crashes, cancels_done;
+
+/* --- the same state --------------------------------------------------------------------------- */
+
+static bool same_request(const pg_request *r, const walk_request *m, uint64_t delivered)
+{
+    const walk_ask *k = walk_ask_of(m->tag);
+    const char *sql = m->kind == PG_REQUEST_QUERY || m->kind == PG_REQUEST_PREPARE ? m->sql : "";
+    const str own = r->statement ? r->statement->sql : STR("");
+    const bool is_last_words = strcmp(m->sql, "commit") == 0;
+    if (r->kind != m->kind || r->syncs != m->syncs || !str_eq(own, str_from_c(sql)))
+        return false;
+    if (r->partly != m->partly)
+        return false;
+    if (r->kind != PG_REQUEST_SCRIPT && r->done != (m->done_at <= delivered))
+        return false;
+    if (r->begins != (m->begins && m->begun_at > delivered))
+        return r->done; /* it has failed with what it was sent for */
+    if (r->fiber && k && r->fiber != k->actor->fiber)
+        return false;
+    return !m->tag || is_last_words || m->kind == PG_REQUEST_COPY ||
+           (r->fiber != NULL) == (k != NULL);
+}
+
+static void compare_requests(const walk_backend *b, const pg_conn *c)
+{
+    uint64_t id = b->first;
+    uint32_t abandoned = 0, batches = 0;
+    LIST_EACH (pg_request, r, &c->requests, node) {
+        const walk_request *m = walk_backend_request(b, id++);
+        if (!m) {
+            walk_problem("connection %u: the client waits for %d more than the model", b->process,
+                         (int)r->kind);
+            return;
+        }
+        abandoned += r->fiber == NULL && !r->sink;
+        batches += r->batch;
+        if (!same_request(r, m, b->delivered)) {
+            walk_problem("connection %u: request %llu \"%s\" of %llu differs", b->process,
+                         (unsigned long long)(id - 1), m->sql, (unsigned long long)m->tag);
+            return;
+        }
+    }
+    if (id != b->next)
+        walk_problem("connection %u: the client does not wait for \"%s\"", b->process,
+                     walk_backend_request(b, id)->sql);
+    if (b->group_open || b->begin_pending)
+        walk_problem("connection %u: somebody waits without a Sync on the way", b->process);
+    if (batches != c->batches)
+        walk_problem("connection %u: %u batches, %u counted", b->process, batches, c->batches);
+    if (abandoned < c->abandoned)
+        walk_problem("connection %u: %u requests without fibers, %u counted", b->process, abandoned,
+                     c->abandoned);
+}
+
+static void compare_lease(const walk_backend *b, const pg_conn *c)
+{
+    if (!c->lessee)
+        return;
+    if (c->load != 1)
+        walk_problem("connection %u is leased, and %u use it", b->process, c->load);
+    for (uint64_t id = b->first; id < b->next; id++) {
+        const walk_ask *k = walk_ask_of(walk_backend_request(b, id)->tag);
+        if (k && k->actor->fiber != c->lessee)
+            walk_problem("connection %u is leased, and %llu is another's", b->process,
+                         (unsigned long long)k->tag);
+    }
+}
+
+static void compare_backend(walk_backend *b)
+{
+    const pg_conn *c = b->conn;
+    walk_backend_settle(b);
+    if (!c || c->state != PG_CONN_READY || b->stage == WALK_FREE)
+        return;
+    if (b->violates_at <= b->delivered) {
+        walk_problem("connection %u goes on after what made no sense", b->process);
+        return;
+    }
+    compare_requests(b, c);
+    compare_lease(b, c);
+    if (c->tx_status != b->client_status)
+        walk_problem("connection %u: the transaction is %c, the client takes it for %c", b->process,
+                     b->client_status, c->tx_status);
+    if (!c->lessee && b->client_status != 'I')
+        walk_problem("connection %u is left in a transaction", b->process);
+    if (!list_is_empty(&c->held) && c->batches == 0)
+        walk_problem("connection %u: reads are held, and nothing is under way", b->process);
+}
+
+static void compare_pool(void)
+{
+    uint32_t ready = 0, leased = 0, waiting = 0;
+    LIST_EACH (pg_conn, c, &db->conns, node) {
+        ready += c->state == PG_CONN_READY;
+        leased += c->lessee != NULL;
+    }
+    const pg_pool_stats stats = pg_pool_stats_of(db);
+    if (stats.open != ready || stats.leased < leased)
+        walk_problem("the pool counts %u open, %u leased; there are %u, %u", stats.open,
+                     stats.leased, ready, leased);
+    for (size_t i = 0; i < WALK_ACTORS; i++) {
+        const walk_actor *a = &WALK_ACTORS_->all[i];
+        const char *what = a->fiber ? fiber_waits_for(a->fiber) : NULL;
+        waiting += what && strcmp(what, "pg connection") == 0;
+        if (a->fiber && walk_actor_must_be_done(a))
+            walk_problem("%llu was answered, and its fiber waits (%s) [%d %s %u asks att %u]",
+                         (unsigned long long)a->asks[0]->tag, what ? what : "?",
+                         a->asks[0]->verdict, a->asks[0]->state, a->ask_count,
+                         a->asks[0]->attempts);
+    }
+    if (stats.waiting != waiting)
+        walk_problem("the pool counts %u waiting, there are %u", stats.waiting, waiting);
+}
+
+static void compare(void)
+{
+    uint64_t open = 0;
+    for (size_t i = 0; i < WALK_BACKENDS; i++)
+        compare_backend(&WALK_SERVER->backends[i]);
+    for (size_t i = 0; i < WALK_ACTORS; i++)
+        open += WALK_ACTORS_->all[i].fiber ? WALK_ACTORS_->all[i].ask_count : 0;
+    if (WALK_ACTORS_->started != WALK_ACTORS_->finished + open)
+        walk_problem("%llu asks begun, %llu ended, %llu open",
+                     (unsigned long long)WALK_ACTORS_->started,
+                     (unsigned long long)WALK_ACTORS_->finished, (unsigned long long)open);
+    compare_pool();
+}
+
+/* --- steps ------------------------------------------------------------------------------------ */
+
+static walk_backend *any_backend(void)
+{
+    return &WALK_SERVER->backends[random_below(&dice, WALK_BACKENDS)];
+}
+
+static walk_backend *busy_backend(void)
+{
+    const size_t from = random_below(&dice, WALK_BACKENDS);
+    for (size_t i = 0; i < WALK_BACKENDS; i++) {
+        walk_backend *b = &WALK_SERVER->backends[(from + i) % WALK_BACKENDS];
+        if (walk_backend_busy(b))
+            return b;
+    }
+    return NULL;
+}
+
+static void work(void)
+{
+    walk_backend *b = busy_backend();
+    for (size_t left = b ? 1 + random_below(&dice, 6) : 0; left > 0 && walk_backend_busy(b); left--)
+        walk_backend_work(b);
+}
+
+static void deliver(void)
+{
+    const size_t from = random_below(&dice, WALK_BACKENDS);
+    for (size_t i = 0; i < WALK_BACKENDS; i++) {
+        walk_backend *b = &WALK_SERVER->backends[(from + i) % WALK_BACKENDS];
+        const size_t there = walk_backend_undelivered(b);
+        if (b->stage != WALK_SERVING || there == 0)
+            continue;
+        walk_backend_deliver(b, random_below(&dice, 2) ? there : 1 + random_below(&dice, there));
+        return;
+    }
+}
+
+static walk_actor *any_actor(bool at_gate)
+{
+    const size_t from = random_below(&dice, WALK_ACTORS);
+    for (size_t i = 0; i < WALK_ACTORS; i++) {
+        walk_actor *a = &WALK_ACTORS_->all[(from + i) % WALK_ACTORS];
+        if (a->fiber && (a->at_gate || !at_gate))
+            return a;
+    }
+    return NULL;
+}
+
+static void go_on(void)
+{
+    walk_actor *a = any_actor(true);
+    if (a)
+        walk_actor_go_on(a);
+}
+
+static void make_noise(void)
+{
+    static const struct {
+        char type;
+        str body;
+    } noise[] = {
+        { 'N', { "SNOTICE\0VNOTICE\0C00000\0Mhi\0", 28 } },
+        { 'S', { "TimeZone\0UTC\0", 13 } },
+        { 'A', { "\0\0\0\7ch\0x\0", 9 } },
+    };
+    walk_backend *b = any_backend();
+    const size_t which = random_below(&dice, ARRAY_LEN(noise));
+    if (b->stage == WALK_SERVING)
+        walk_backend_say(b, noise[which].type, noise[which].body);
+}
+
+/* Between two statements of the client's: as if one of them were DISCARD ALL. */
+static void forget_statements(void)
+{
+    walk_backend *b = any_backend();
+    if (walk_backend_busy(b) && b->messages[b->worked % WALK_MESSAGES].type == 'D')
+        return;
+    forgets++;
+    for (size_t i = 0; i < WALK_STATEMENTS; i++)
+        b->statements[i].live = false;
+}
+
+static void cancel_comes(void)
+{
+    walk_cancel *c = &WALK_SERVER->cancels[random_below(&dice, WALK_CANCELS)];
+    if (!c->process || c->stage == WALK_CANCEL_FREE)
+        return;
+    const size_t what = random_below(&dice, 20);
+    if (what < 10 && c->stage == WALK_CANCEL_ASKED)
+        walk_cancel_signal(c);
+    else if (what < 19 && c->stage == WALK_CANCEL_DONE)
+        walk_cancel_end(c, true);
+    else if (what == 19)
+        walk_cancel_end(c, false);
+    cancels_done++;
+}
+
+static void end_a_backend(void)
+{
+    static const char FATAL[] = "SFATAL\0VFATAL\0C57P01\0Mterminating\0";
+    walk_backend *b = any_backend();
+    if (b->stage != WALK_SERVING)
+        return;
+    crashes++;
+    switch (random_below(&dice, 4)) {
+    case 0:
+        walk_backend_violate(b, random_below(&dice, 6));
+        violations++;
+        return;
+    case 1:
+        walk_backend_say(b, 'E', (str){ FATAL, sizeof FATAL });
+        b->said_goodbye = true;
+        walk_backend_deliver(b, walk_backend_undelivered(b));
+        break;
+    case 2:
+        walk_backend_deliver(b, random_below(&dice, walk_backend_undelivered(b) + 1));
+        break;
+    default:
+        break;
+    }
+    loop_advance(turns, 0);
+    if (b->stage == WALK_SERVING)
+        walk_backend_leave(b, random_below(&dice, 2));
+}
+
+static void pass_time(void)
+{
+    static const uint32_t MS[] = { 1, 3, 10, 30, 110, 500, 1500 };
+    const size_t most = random_below(&dice, 10) ? 4 : ARRAY_LEN(MS);
+    loop_advance(turns, MS[random_below(&dice, most)]);
+}
+
+static void rarely(void)
+{
+    switch (random_below(&dice, 60)) {
+    case 0:
+    case 1:
+        end_a_backend();
+        break;
+    case 2:
+        forget_statements();
+        break;
+    case 3:
+        any_backend()->commit_fails = random_below(&dice, 3) == 0;
+        break;
+    case 4:
+        WALK_SERVER->refuses = random_below(&dice, 3) == 0;
+        break;
+    default: {
+        walk_actor *a = random_below(&dice, 2) ? any_actor(false) : NULL;
+        if (a)
+            walk_actor_cancel(a);
+    }
+    }
+}
+
+static void step(void)
+{
+    const size_t what = random_below(&dice, 100);
+    WALK_SERVER->traces = traces_from > 0 && step_number >= traces_from;
+    walk_note("step %llu\n", (unsigned long long)step_number);
+    if (what < 12)
+        (void)walk_actor_start(&dice);
+    else if (what < 30)
+        go_on();
+    else if (what < 58)
+        work();
+    else if (what < 86)
+        deliver();
+    else if (what < 89)
+        make_noise();
+    else if (what < 91)
+        cancel_comes();
+    else if (what < 97)
+        pass_time();
+    else
+        rarely();
+    loop_advance(turns, 0);
+    compare();
+}
+
+/* --- ends ------------------------------------------------------------------------------------- */
+
+static bool anybody(void)
+{
+    return any_actor(false) != NULL;
+}
+
+/* Everything that is to be said is said, and nobody is held up: all come to an end. */
+static void drain(void)
+{
+    WALK_ACTORS_->draining = true;
+    WALK_SERVER->refuses = false;
+    for (int left = DRAIN_ROUNDS; left > 0 && anybody() && !WALK_SERVER->problem[0]; left--) {
+        for (size_t i = 0; i < WALK_BACKENDS; i++) {
+            walk_backend *b = &WALK_SERVER->backends[i];
+            while (walk_backend_busy(b))
+                walk_backend_work(b);
+            if (b->stage == WALK_SERVING)
+                walk_backend_deliver(b, walk_backend_undelivered(b));
+        }
+        for (size_t i = 0; i < WALK_ACTORS; i++) {
+            if (WALK_ACTORS_->all[i].at_gate)
+                walk_actor_go_on(&WALK_ACTORS_->all[i]);
+        }
+        for (size_t i = 0; i < WALK_CANCELS; i++) {
+            if (WALK_SERVER->cancels[i].stage != WALK_CANCEL_FREE)
+                walk_cancel_end(&WALK_SERVER->cancels[i], true);
+        }
+        loop_advance(turns, 0);
+        compare();
+        if (left % 8 == 0)
+            loop_advance(turns, 1);
+    }
+    WALK_ACTORS_->draining = false;
+}
+
+/* Nobody asks: nothing may be left of what they did. */
+static void check_empty(void)
+{
+    const pg_pool_stats stats = pg_pool_stats_of(db);
+    if (anybody())
+        walk_problem("somebody waits for ever");
+    if (stats.leased + stats.waiting > 0)
+        walk_problem("%u leased, %u waiting, and nobody there", stats.leased, stats.waiting);
+    LIST_EACH (pg_conn, c, &db->conns, node) {
+        if (c->load + c->batches > 0 || !list_is_empty(&c->held))
+            walk_problem("a connection has %u users, %u batches", c->load, c->batches);
+    }
+    if (WALK_ACTORS_->started != WALK_ACTORS_->finished)
+        walk_problem("asks are left");
+}
+
+static void check_problem(void)
+{
+    if (WALK_SERVER->problem[0])
+        fail_msg("step %llu: %s", (unsigned long long)step_number, WALK_SERVER->problem);
+}
+
+static uint64_t steps_wanted(void)
+{
+    const char *given = getenv("BRIO_TEST_STEPS");
+    return given ? strtoull(given, NULL, 10) : STEPS;
+}
+
+static void test_walk_of_random_steps_keeps_client_and_model_in_one_state(void **state)
+{
+    (void)state;
+    const uint64_t steps = steps_wanted();
+    for (step_number = 1; step_number <= steps; step_number++) {
+        step();
+        check_problem();
+        if (step_number % STEPS_TOGETHER)
+            continue;
+        drain();
+        check_empty();
+        check_problem();
+    }
+    const uint64_t *ends = WALK_ACTORS_->by_end;
+    print_message(
+        "%llu steps, %llu asks: %llu answered, %llu refused by the server, %llu canceled, "
+        "%llu late, %llu lost, %llu by violations, %llu by the pool or unsent\n",
+        (unsigned long long)steps, (unsigned long long)WALK_ACTORS_->finished,
+        (unsigned long long)ends[0], (unsigned long long)ends[1], (unsigned long long)ends[2],
+        (unsigned long long)ends[3], (unsigned long long)ends[4], (unsigned long long)ends[5],
+        (unsigned long long)ends[6]);
+    print_message(
+        "%llu connections lost, %llu sets of statements forgotten, %llu steps of cancels\n",
+        (unsigned long long)WALK_ACTORS_->deaths, (unsigned long long)forgets,
+        (unsigned long long)cancels_done);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static error open_db(void *arg)
+{
+    (void)arg;
+    const pg_pool_options options = {
+        .conninfo = STR("host=walk hostaddr=127.0.0.1 user=u dbname=d sslmode=disable"),
+        .connections_max = 4,
+        .acquire_timeout_ms = WALK_ACQUIRE_MS,
+    };
+    return pg_pool_open(&options, &db);
+}
+
+static error close_db(void *arg)
+{
+    (void)arg;
+    pg_pool_close(&db);
+    return OK;
+}
+
+static void run_to_end(error (*fn)(void *arg))
+{
+    fiber *f;
+    assert_ok(fiber_start(turns, &(fiber_options){ .joinable = false }, fn, NULL, NULL));
+    (void)f;
+    for (int i = 0; i < 3000 && fiber_stats_of(turns).running > 0; i++)
+        loop_advance(turns, 1);
+}
+
+static int open_walk(void **state)
+{
+    (void)state;
+    const char *from = getenv("BRIO_TEST_TRACE");
+    log_set_direct(2, LOG_OFF, LOG_AUTO);
+    traces_from = from ? strtoull(from, NULL, 10) : 0;
+    dice = random_start();
+    clock_fake_begin(-1);
+    assert_ok(loop_new(NULL, &turns));
+    walk_server_new();
+    WALK_SERVER->jitter = random_next(&dice);
+    WALK_ACTORS_ = calloc(1, sizeof *WALK_ACTORS_);
+    assert_non_null(WALK_ACTORS_);
+    WALK_ACTORS_->loop = turns;
+    run_to_end(open_db);
+    WALK_ACTORS_->pool = db;
+    return 0;
+}
+
+static int close_walk(void **state)
+{
+    (void)state;
+    if (WALK_SERVER->problem[0])
+        _Exit(1); /* as it stands */
+    run_to_end(close_db);
+    for (size_t i = 0; i < WALK_BACKENDS; i++)
+        walk_backend_leave(&WALK_SERVER->backends[i], true);
+    for (size_t i = 0; i < WALK_CANCELS; i++)
+        walk_cancel_end(&WALK_SERVER->cancels[i], false);
+    loop_advance(turns, 3000);
+    loop_free(&turns);
+    free(WALK_ACTORS_);
+    walk_server_free(&WALK_SERVER);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_walk_of_random_steps_keeps_client_and_model_in_one_state),
+    };
+    return cmocka_run_group_tests_name("pg walk", tests, open_walk, close_walk);
+}

@@ -1,0 +1,475 @@
+/* The judgement. What a backend has said to an ask is noted as it is said; whether the client could
+ * know it by then follows from the bytes that were delivered. */
+#include "walk_ask.h"
+
+#include "pool.h"
+
+#include "core/clock.h"
+
+#include <stdlib.h>
+
+static walk_ask *ask_of(uint64_t tag)
+{
+    walk_ask *k = &WALK_ACTORS_->asks[tag % WALK_ASKS];
+    return tag && k->tag == tag ? k : NULL;
+}
+
+const walk_ask *walk_ask_of(uint64_t tag)
+{
+    const walk_ask *k = ask_of(tag);
+    return k && k->open ? k : NULL;
+}
+
+/* --- what there is ---------------------------------------------------------------------------- */
+
+static bool is_dead(const walk_ask *k)
+{
+    const walk_backend *b = k->backend;
+    return b && (b->process != k->process || !b->conn || b->conn->state == PG_CONN_CLOSING);
+}
+
+static bool answered(const walk_ask *k)
+{
+    const walk_backend *b = k->backend;
+    if (!b || k->verdict == WALK_WAITS)
+        return false;
+    const walk_request *r = b->process == k->process ? walk_backend_request(b, k->request) : NULL;
+    return r ? walk_backend_has_told(b, r) : k->delivered;
+}
+
+static bool was_stale(const walk_ask *k)
+{
+    return k->verdict == WALK_FAILED && !k->bound && strcmp(k->state, "26000") == 0;
+}
+
+/* It was not carried out, and the client runs it once more by itself. */
+static bool comes_again(const walk_ask *k)
+{
+    if (k->read_only && k->verdict == WALK_SKIPPED)
+        return true;
+    const uint32_t most = k->in_tx || !k->pipelined ? 1 : k->together ? 2 : 3;
+    const uint32_t times = k->together && !k->pipelined ? k->attempts : k->stale;
+    return was_stale(k) && (!k->in_tx || k->at_begin) && times <= most;
+}
+
+/* It was behind an error in a batch of reads, or behind the last words of a server that has left:
+ * then it comes again too, if the client has heard so much. */
+static bool may_come_again(const walk_ask *k)
+{
+    return k->read_only && is_dead(k) && !answered(k) &&
+           (k->verdict == WALK_SKIPPED || k->backend->said_goodbye);
+}
+
+/* It waits at the server, or for what the server says. */
+static bool in_flight(const walk_ask *k)
+{
+    return k->backend && !may_come_again(k) && !(comes_again(k) && answered(k));
+}
+
+static bool some_died(const walk_actor *a)
+{
+    if (WALK_ACTORS_->deaths > a->deaths)
+        return true;
+    LIST_EACH (pg_conn, c, &WALK_ACTORS_->pool->conns, node) {
+        if (c->state == PG_CONN_CLOSING)
+            return true;
+    }
+    return false;
+}
+
+/* --- what the server tells -------------------------------------------------------------------- */
+
+void walk_heard_request(uint64_t tag, walk_backend *b, uint64_t request)
+{
+    walk_ask *k = ask_of(tag);
+    if (!k || !k->open) {
+        walk_problem("%llu is sent, and nobody asks for it", (unsigned long long)tag);
+        return;
+    }
+    const bool undone = k->together && !k->pipelined; /* with another of its batch */
+    const bool left = k->read_only && k->backend && k->backend->said_goodbye;
+    if (k->attempts > 0 && !k->repeats && !k->loose && !undone && k->verdict != WALK_SKIPPED &&
+        !was_stale(k) && !left)
+        walk_problem("%llu is sent a second time, after it was %d %s", (unsigned long long)tag,
+                     (int)k->verdict, k->state);
+    if (!k->read_only && b->read_only && k->in_tx)
+        walk_problem("%llu of a transaction goes to a read-only connection",
+                     (unsigned long long)tag);
+    k->attempts++;
+    k->backend = b;
+    k->process = b->process;
+    k->request = request;
+    k->delivered = false;
+    k->verdict = WALK_WAITS;
+    k->state[0] = '\0';
+}
+
+void walk_heard_verdict(const walk_backend *b, uint64_t request)
+{
+    const walk_request *r = &b->requests[request % WALK_REQUESTS];
+    walk_ask *k = ask_of(r->tag);
+    if (!k || k->backend != b || k->process != b->process || k->request != request)
+        return;
+    k->verdict = r->verdict;
+    k->bound = r->bound;
+    k->rolled_back = r->rolled_back;
+    k->at_begin = r->begins && r->begun_at == WALK_NEVER;
+    memcpy(k->state, r->state, sizeof k->state);
+    if (was_stale(k))
+        k->stale++;
+}
+
+void walk_heard_delivery(const walk_backend *b, uint64_t request)
+{
+    walk_ask *k = ask_of(b->requests[request % WALK_REQUESTS].tag);
+    if (k && k->backend == b && k->process == b->process && k->request == request)
+        k->delivered = true;
+}
+
+void walk_heard_effect(uint64_t tag, bool stays)
+{
+    walk_ask *k = ask_of(tag);
+    if (!k)
+        return;
+    if (stays && k->told == WALK_UNDONE)
+        walk_problem("%llu is committed, and its caller was told that it is not",
+                     (unsigned long long)tag);
+    if (!stays && k->told == WALK_STAYS)
+        walk_problem("%llu is undone, and its caller was told that it is there",
+                     (unsigned long long)tag);
+    if (stays && k->effect == WALK_STAYS)
+        walk_problem("%llu was carried out twice", (unsigned long long)tag);
+    k->effect = stays ? WALK_STAYS : WALK_UNDONE;
+}
+
+void walk_heard_death(void)
+{
+    WALK_ACTORS_->deaths++;
+}
+
+/* --- the judgement ---------------------------------------------------------------------------- */
+
+static const char *name_of(error e)
+{
+    return e.kind ? e.kind->name : "OK";
+}
+
+/* An error that the server has not said of this very ask. */
+static bool is_explained(const walk_ask *k, error e)
+{
+    const walk_actor *a = k->actor;
+    if (error_is(e, &CANCELED))
+        return a->canceled;
+    if (error_is(e, &TIMED_OUT))
+        return clock_ms() >= a->deadline_ms;
+    if (error_is(e, &PG_CONNECTION_LOST) || error_is(e, &PG_PROTOCOL_VIOLATION))
+        return in_flight(k) ? is_dead(k) && !answered(k)
+                            : some_died(a) || (k->in_tx && a->tx && a->tx->conn &&
+                                               a->tx->conn->state == PG_CONN_CLOSING);
+    if (error_is(e, &PG_ADMIN_SHUTDOWN)) /* the last words may be one's answer */
+        return k->backend && k->backend->said_goodbye && !answered(k);
+    if (in_flight(k))
+        return false;
+    if (error_is(e, &PG_POOL_TIMED_OUT) || error_is(e, &PG_CONNECT_FAILED))
+        return true;
+    if (error_is(e, &PG_SYNTAX))
+        return k->bad;
+    /* That of BEGIN, or of a preparation in a transaction that has failed: */
+    return k->in_tx && (error_is(e, &PG_IN_FAILED_TRANSACTION) || error_is(e, &PG_FAILED));
+}
+
+/* What the server has said, when all of it is there. */
+static bool is_said(const walk_ask *k, error e)
+{
+    switch (k->verdict) {
+    case WALK_DONE:
+    case WALK_SUSPENDED:
+        return k->rolled_back ? error_is(e, &PG_ROLLED_BACK) : !e.kind;
+    case WALK_FAILED:
+        if (strcmp(k->state, "57014") == 0 && !k->actor->forsook)
+            return false; /* a cancel that was meant for another */
+        return e.kind == pg_error_kind(str_from_c(k->state));
+    case WALK_SKIPPED:
+        return error_is(e, &PG_ROLLED_BACK);
+    case WALK_WAITS:
+        return false;
+    }
+    unreachable();
+}
+
+static void judge(const walk_ask *k, error e)
+{
+    const bool known = in_flight(k) && answered(k);
+    if (known ? is_said(k, e) : e.kind && is_explained(k, e))
+        return;
+    if (k->repeats && !e.kind && !k->backend) /* rows that were there already */
+        return;
+    walk_problem("%llu was told %s; the server said %d %s, %s, %s%s%s%s%s",
+                 (unsigned long long)k->tag, name_of(e), (int)k->verdict, k->state,
+                 k->backend ? "it was sent" : "it was not sent",
+                 answered(k) ? "the answer is there" : "no answer is there",
+                 is_dead(k) ? ", its connection is gone" : "", k->in_tx ? ", in a transaction" : "",
+                 k->read_only ? ", read-only" : "", k->actor->canceled ? ", canceled" : "");
+}
+
+/* --- effects ---------------------------------------------------------------------------------- */
+
+void walk_ask_tell(walk_ask *k, walk_effect told)
+{
+    k->told = told;
+    if (!k->changes)
+        return;
+    if (told == WALK_STAYS && k->effect != WALK_STAYS)
+        walk_problem("%llu was told that its change is there: it is not",
+                     (unsigned long long)k->tag);
+    if (told == WALK_UNDONE && k->effect == WALK_STAYS)
+        walk_problem("%llu was told that its change is not there: it is",
+                     (unsigned long long)k->tag);
+}
+
+/* Whether the server may carry it out, or has, as far as the caller knows. */
+static bool is_open(const walk_ask *k)
+{
+    return in_flight(k) && !answered(k);
+}
+
+static void note_effect(walk_ask *k, bool good)
+{
+    walk_actor *a = k->actor;
+    if (k->in_tx && (good || is_open(k))) {
+        k->perhaps = !good;
+        if (a->tx && a->in_tx_count < WALK_IN_TX)
+            a->in_tx[a->in_tx_count++] = k->tag;
+        return;
+    }
+    walk_ask_tell(k, good ? WALK_STAYS : is_open(k) ? WALK_UNKNOWN : WALK_UNDONE);
+}
+
+void walk_tx_tell(walk_actor *a, walk_effect told)
+{
+    for (uint32_t i = 0; i < a->in_tx_count; i++) {
+        walk_ask *k = ask_of(a->in_tx[i]);
+        if (k)
+            walk_ask_tell(k, k->perhaps && told == WALK_STAYS ? WALK_UNKNOWN : told);
+    }
+    a->in_tx_count = 0;
+}
+
+void walk_tx_undone(walk_actor *a, uint32_t from)
+{
+    for (uint32_t i = from; i < a->in_tx_count; i++) {
+        walk_ask *k = ask_of(a->in_tx[i]);
+        if (k)
+            walk_ask_tell(k, WALK_UNDONE);
+    }
+    if (a->in_tx_count > from)
+        a->in_tx_count = from;
+}
+
+/* --- an ask's life ---------------------------------------------------------------------------- */
+
+walk_ask *walk_ask_begin(walk_actor *a, bool in_tx)
+{
+    const uint64_t tag = ++WALK_ACTORS_->last_tag;
+    walk_ask *k = &WALK_ACTORS_->asks[tag % WALK_ASKS];
+    *k = (walk_ask){ .tag = tag, .actor = a, .in_tx = in_tx, .open = true };
+    if (a->ask_count == 0)
+        a->deaths = WALK_ACTORS_->deaths;
+    a->asks[a->ask_count++] = k;
+    WALK_ACTORS_->started++;
+    walk_note("  %llu begins, of %d\n", (unsigned long long)tag, (int)(a - WALK_ACTORS_->all));
+    return k;
+}
+
+void walk_ask_again(walk_ask *k)
+{
+    walk_actor *a = k->actor;
+    k->open = true;
+    k->backend = NULL;
+    k->verdict = WALK_WAITS;
+    a->asks[a->ask_count++] = k;
+    WALK_ACTORS_->started++;
+}
+
+static void close_ask(walk_ask *k, error e)
+{
+    walk_actor *a = k->actor;
+    k->open = false;
+    a->ask_count--;
+    walk_note("  %llu is told %s\n", (unsigned long long)k->tag, name_of(e));
+    WALK_ACTORS_->finished++;
+    WALK_ACTORS_->by_end[!e.kind                               ? 0
+                         : in_flight(k) && answered(k)         ? 1
+                         : error_is(e, &CANCELED)              ? 2
+                         : error_is(e, &TIMED_OUT)             ? 3
+                         : error_is(e, &PG_CONNECTION_LOST)    ? 4
+                         : error_is(e, &PG_PROTOCOL_VIOLATION) ? 5
+                                                               : 6]++;
+    if (k->in_tx && (is_open(k) || error_is(e, &TIMED_OUT)))
+        a->forsook = true; /* it, or its preparation */
+}
+
+void walk_ask_end(walk_ask *k, error e)
+{
+    judge(k, e);
+    note_effect(k, !e.kind);
+    close_ask(k, e);
+}
+
+/* Given up on the way, it may end as its caller likes; the rest is as always. */
+void walk_ask_end_loosely(walk_ask *k, error e)
+{
+    const walk_actor *a = k->actor;
+    const bool known = in_flight(k) && answered(k);
+    const bool by_commit = error_is(e, &PG_COMMIT_UNKNOWN) ||
+                           error_is(e, &PG_SERIALIZATION_FAILURE) || error_is(e, &PG_FAILED);
+    if (!e.kind && !(known && k->verdict == WALK_DONE))
+        walk_problem("%llu, a COPY, was told that it is done", (unsigned long long)k->tag);
+    const bool by_fuse = is_explained(k, e) && (error_is(e, &CANCELED) || error_is(e, &TIMED_OUT));
+    const bool by_caller = error_is(e, &WALK_GIVEN_UP);
+    if (e.kind && !by_commit && !by_fuse && !by_caller && !(known && k->verdict == WALK_DONE))
+        judge(k, e);
+    if (k->in_tx && a->tx)
+        note_effect(k, !e.kind);
+    close_ask(k, e);
+}
+
+static bool all_answered(walk_ask *const *asks, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (!in_flight(asks[i]) || !answered(asks[i]))
+            return false;
+    }
+    return true;
+}
+
+static void judge_each(walk_ask *const *asks, uint32_t count, const pg_batch *b, error e)
+{
+    const walk_ask *first = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        const walk_ask *k = asks[i];
+        const error own = pg_batch_error(b, i);
+        if (k->verdict == WALK_FAILED && !first)
+            first = k;
+        if (k->verdict == WALK_DONE && e.kind && !k->pipelined ? !error_is(own, &PG_ROLLED_BACK)
+                                                               : !is_said(k, own))
+            walk_problem("%llu in a batch was told %s; the server said %d %s",
+                         (unsigned long long)k->tag, name_of(own), (int)k->verdict, k->state);
+    }
+    if (first ? !is_said(first, e) : e.kind != NULL)
+        walk_problem("a batch was told %s", name_of(e));
+}
+
+static bool any_explains(walk_ask *const *asks, uint32_t count, error e)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (is_explained(asks[i], e))
+            return true;
+    }
+    return false;
+}
+
+static void note_all(walk_ask *const *asks, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const walk_ask *k = asks[i];
+        walk_note("  %llu: %d %s, %u attempts, %u stale, %s%s%s%s%s\n", (unsigned long long)k->tag,
+                  (int)k->verdict, k->state, k->attempts, k->stale,
+                  k->pipelined ? "pipelined " : "", k->in_tx ? "in a transaction " : "",
+                  in_flight(k) ? "in flight " : "", answered(k) ? "answered " : "",
+                  is_dead(k) ? "dead" : "");
+    }
+}
+
+void walk_asks_end(walk_ask *const *asks, uint32_t count, const pg_batch *b, error e)
+{
+    const bool known = all_answered(asks, count);
+    note_all(asks, count);
+    if (known)
+        judge_each(asks, count, b, e);
+    else if (!e.kind || !any_explains(asks, count, e))
+        walk_problem("a batch from %llu on was told %s", (unsigned long long)asks[0]->tag,
+                     name_of(e));
+    for (uint32_t i = 0; i < count; i++) {
+        walk_ask *k = asks[i];
+        const error own = pg_batch_error(b, i);
+        const bool good = k->pipelined ? !own.kind : !e.kind;
+        if (good && !answered(k))
+            walk_problem("%llu in a pipeline was told OK", (unsigned long long)k->tag);
+        if (!k->pipelined && !k->in_tx && error_is(own, &PG_ROLLED_BACK))
+            walk_ask_tell(k, WALK_UNDONE);
+        if (known || good)
+            note_effect(k, good);
+        else if (k->in_tx || k->attempts == 0 || k->pipelined)
+            note_effect(k, false);
+        else if (k->told != WALK_UNDONE)
+            walk_ask_tell(k, WALK_UNKNOWN); /* as its transaction was not answered */
+        close_ask(k, e);
+    }
+}
+
+/* --- commits ---------------------------------------------------------------------------------- */
+
+static walk_backend *backend_of(const pg_tx *tx)
+{
+    for (size_t i = 0; i < WALK_BACKENDS; i++) {
+        walk_backend *b = &WALK_SERVER->backends[i];
+        if (tx->conn && b->conn == tx->conn)
+            return b;
+    }
+    return NULL;
+}
+
+/* COMMIT was not sent, or there was nothing to commit. */
+static bool is_right_unsent(const walk_ask *k, error e, bool begun)
+{
+    if (!e.kind)
+        return !begun;
+    return error_is(e, &PG_ROLLED_BACK) ? !begun : is_explained(k, e);
+}
+
+error walk_tx_commit(walk_actor *a, pg_tx **tx)
+{
+    walk_backend *b = backend_of(*tx);
+    const bool refused = (*tx)->refused, begun = (*tx)->begun && !refused,
+               gone = (*tx)->conn->state == PG_CONN_CLOSING;
+    walk_ask *k = walk_ask_begin(a, true);
+    k->loose = true; /* one that is refused is rolled back before its caller hears of it */
+    if (b)
+        b->commit_tag = k->tag;
+    const error e = pg_commit(tx);
+    if (b && b->commit_tag == k->tag)
+        b->commit_tag = 0;
+    const bool right = !k->backend
+                           ? is_right_unsent(k, e, begun) ||
+                                 (gone && error_is(e, &PG_CONNECTION_LOST)) || (refused && e.kind)
+                       : answered(k) ? is_said(k, e)
+                                     : error_is(e, &PG_COMMIT_UNKNOWN);
+    if (!right)
+        walk_problem("a commit was told %s; it was %ssent, the server said %d %s%s", name_of(e),
+                     k->backend ? "" : "not ", (int)k->verdict, k->state,
+                     answered(k) ? ", and it is there" : "");
+    walk_tx_tell(a, !e.kind                           ? WALK_STAYS
+                    : error_is(e, &PG_COMMIT_UNKNOWN) ? WALK_UNKNOWN
+                                                      : WALK_UNDONE);
+    close_ask(k, e);
+    return e;
+}
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+bool walk_actor_must_be_done(const walk_actor *a)
+{
+    bool waits = a->ask_count == 0;
+    for (uint32_t i = 0; i < a->ask_count; i++) {
+        const walk_ask *k = a->asks[i];
+        if (k->loose)
+            return false;
+        if (in_flight(k) && is_dead(k) && !answered(k))
+            return true;
+        waits = waits || !in_flight(k) || !answered(k);
+    }
+    if (!waits)
+        note_all(a->asks, a->ask_count);
+    return !waits;
+}

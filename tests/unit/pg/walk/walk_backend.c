@@ -1,0 +1,529 @@
+/* A backend at work: one message of the client's at a time, as PostgreSQL takes them.
+ *
+ * Statements are of a language of the walk's own: "rows 7" gives as many rows as its second
+ * parameter says, each with the tag that is its first; "update 7" has an effect that is there
+ * when its transaction commits; "bad 7" is refused when it is parsed; the third parameter says how
+ * it ends. The words of transactions are SQL's own. */
+#include "walk_server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static walk_request *request_of(walk_backend *b, const walk_message *m)
+{
+    return &b->requests[m->request % WALK_REQUESTS];
+}
+
+static bool starts(const char *sql, const char *with)
+{
+    return strncmp(sql, with, strlen(with)) == 0;
+}
+
+static void say_empty(walk_backend *b, char type)
+{
+    walk_backend_say(b, type, STR(""));
+}
+
+/* --- effects ---------------------------------------------------------------------------------- */
+
+static void drop_portals(walk_backend *b)
+{
+    for (size_t i = 1; i < WALK_PORTALS; i++)
+        b->portals[i].live = false;
+}
+
+static void end_effects(walk_backend *b, uint32_t from, bool stay)
+{
+    for (uint32_t i = from; i < b->effect_count; i++)
+        walk_heard_effect(b->effects[i], stay);
+    b->effect_count = from;
+}
+
+static void end_transaction(walk_backend *b, bool commits)
+{
+    end_effects(b, 0, commits);
+    b->savepoint_count = 0;
+    b->tx_status = 'I';
+    drop_portals(b);
+}
+
+/* --- ends of requests ------------------------------------------------------------------------- */
+
+static void done(walk_backend *b, uint64_t id, walk_verdict verdict)
+{
+    walk_request *r = &b->requests[id % WALK_REQUESTS];
+    r->verdict = verdict;
+    r->done_at = b->said;
+    if (!r->syncs)
+        r->ends_at = b->said;
+    walk_heard_verdict(b, id);
+}
+
+static void say_error(walk_backend *b, const char *state)
+{
+    char body[64];
+    const int len = snprintf(body, sizeof body, "SERROR%cVERROR%cC%s%cMwalk%c", 0, 0, state, 0, 0);
+    walk_backend_say(b, 'E', (str){ body, (size_t)len + 1 });
+}
+
+static void say_ready(walk_backend *b, walk_request *r)
+{
+    walk_backend_say(b, 'Z', (str){ &b->tx_status, 1 });
+    r->status = b->tx_status;
+    r->ends_at = b->said;
+}
+
+/* The rest of a group is passed over. */
+static void skip_rest(walk_backend *b, uint64_t id)
+{
+    while (!b->requests[id % WALK_REQUESTS].syncs && id + 1 < b->next) {
+        id++;
+        done(b, id, WALK_SKIPPED);
+    }
+}
+
+static void failed(walk_backend *b, uint64_t id, const char *state)
+{
+    walk_request *r = &b->requests[id % WALK_REQUESTS];
+    say_error(b, state);
+    (void)snprintf(r->state, sizeof r->state, "%s", state);
+    done(b, id, WALK_FAILED);
+    skip_rest(b, id);
+    b->group_failed = true;
+    b->interrupted = false;
+    if (b->tx_status == 'T')
+        b->tx_status = 'E';
+    else if (b->tx_status == 'I')
+        end_effects(b, 0, false);
+}
+
+static bool is_way_out(const char *sql)
+{
+    return strcmp(sql, "commit") == 0 || starts(sql, "rollback");
+}
+
+/* --- statements ------------------------------------------------------------------------------- */
+
+static void say_tag(walk_backend *b, const char *tag)
+{
+    walk_backend_say(b, 'C', (str){ tag, strlen(tag) + 1 });
+}
+
+static void say_rows(walk_backend *b, walk_portal *p, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        char row[22];
+        char *at = pg_put16(row, 2);
+        at = pg_put64(pg_put32(at, 8), p->tag);
+        (void)pg_put32(pg_put32(at, 4), p->given++);
+        walk_backend_say(b, 'D', (str){ row, sizeof row });
+    }
+}
+
+static void run_rows(walk_backend *b, uint64_t id, walk_portal *p, uint32_t rows_max)
+{
+    const uint32_t left = p->rows - p->given;
+    const uint32_t count = rows_max > 0 && rows_max < left ? rows_max : left;
+    if (p->fate == WALK_FAILS_WITH_ROWS) {
+        say_rows(b, p, count / 2);
+        failed(b, id, "22012");
+        return;
+    }
+    say_rows(b, p, count);
+    if (rows_max > 0 && count == rows_max) {
+        say_empty(b, 's');
+        done(b, id, WALK_SUSPENDED);
+        return;
+    }
+    say_tag(b, "SELECT 1");
+    done(b, id, WALK_DONE);
+}
+
+static void run_update(walk_backend *b, uint64_t id, const walk_portal *p)
+{
+    char tag[32];
+    if (b->read_only) {
+        failed(b, id, "25006");
+        return;
+    }
+    if (b->effect_count == WALK_EFFECTS)
+        walk_problem("a transaction of more than %d statements", WALK_EFFECTS);
+    else
+        b->effects[b->effect_count++] = p->tag;
+    (void)snprintf(tag, sizeof tag, "UPDATE %u", p->rows);
+    say_tag(b, tag);
+    done(b, id, WALK_DONE);
+}
+
+static void commit(walk_backend *b, uint64_t id)
+{
+    const bool keeps = b->tx_status == 'T';
+    if (keeps && b->commit_fails) {
+        end_transaction(b, false);
+        failed(b, id, "40001");
+        return;
+    }
+    end_transaction(b, keeps);
+    say_tag(b, keeps ? "COMMIT" : "ROLLBACK");
+    b->requests[id % WALK_REQUESTS].rolled_back = !keeps;
+    done(b, id, WALK_DONE);
+}
+
+/* The place of the savepoint that the statement names, or WALK_SAVEPOINTS. */
+static uint32_t savepoint(const walk_backend *b, const char *sql)
+{
+    const uint32_t name = (uint32_t)strtoul(strrchr(sql, 's') + 1, NULL, 10);
+    for (uint32_t i = b->savepoint_count; i-- > 0;) {
+        if (b->savepoints[i].name == name)
+            return i;
+    }
+    return WALK_SAVEPOINTS;
+}
+
+/* Returns whether it makes sense. */
+static bool run_savepoint(walk_backend *b, const char *sql)
+{
+    if (starts(sql, "savepoint") && b->savepoint_count < WALK_SAVEPOINTS) {
+        b->savepoints[b->savepoint_count++] =
+            (walk_savepoint){ (uint32_t)strtoul(strrchr(sql, 's') + 1, NULL, 10), b->effect_count };
+        return true;
+    }
+    const uint32_t at = savepoint(b, sql);
+    if (at >= b->savepoint_count)
+        return false;
+    if (starts(sql, "rollback to")) {
+        end_effects(b, b->savepoints[at].effects, false);
+        b->savepoint_count = at + 1;
+        b->tx_status = 'T';
+    } else {
+        b->savepoint_count = at;
+    }
+    return true;
+}
+
+static void run_word(walk_backend *b, uint64_t id, const walk_portal *p)
+{
+    if (strcmp(p->sql, "commit") == 0) {
+        commit(b, id);
+        return;
+    }
+    if (strcmp(p->sql, "rollback") == 0) {
+        end_transaction(b, false);
+    } else if (!run_savepoint(b, p->sql)) {
+        failed(b, id, "3B001");
+        return;
+    }
+    say_tag(b, "WORD");
+    done(b, id, WALK_DONE);
+}
+
+/* BEGIN, alone or before a statement. */
+static void run_begin(walk_backend *b, uint64_t id)
+{
+    walk_request *r = &b->requests[id % WALK_REQUESTS];
+    b->tx_status = 'T';
+    say_tag(b, "BEGIN");
+    r->begun_at = b->said;
+    if (!r->begins)
+        done(b, id, WALK_DONE);
+}
+
+static void run_statement(walk_backend *b, uint64_t id, walk_portal *p, uint32_t rows_max)
+{
+    if (b->interrupted)
+        failed(b, id, "57014");
+    else if (b->tx_status == 'E' && !is_way_out(p->sql))
+        failed(b, id, "25P02");
+    else if (p->fate == WALK_FAILS_AT_ONCE)
+        failed(b, id, "23505");
+    else if (p->fate == WALK_FAILS_TO_SERIALIZE)
+        failed(b, id, "40001");
+    else if (starts(p->sql, "rows"))
+        run_rows(b, id, p, rows_max);
+    else if (starts(p->sql, "update"))
+        run_update(b, id, p);
+    else
+        run_word(b, id, p);
+}
+
+static void work_execute(walk_backend *b, const walk_message *m)
+{
+    pg_reader r = pg_reader_of((str){ m->body, m->len });
+    const str name = pg_reader_cstring(&r);
+    const uint32_t rows_max = pg_reader_u32(&r);
+    walk_portal *p = name.len > 0 ? walk_backend_portal(b, name) : &b->portal;
+    if (!p || !p->live) {
+        failed(b, m->request, "34000");
+        return;
+    }
+    if (starts(p->sql, "begin"))
+        run_begin(b, m->request);
+    else
+        run_statement(b, m->request, p, rows_max);
+}
+
+/* --- Parse, Bind ------------------------------------------------------------------------------ */
+
+/* Which request a message is about that has none of its own: the one that comes next. */
+static uint64_t request_behind(const walk_backend *b)
+{
+    for (uint64_t i = b->worked; i < b->came; i++) {
+        const walk_message *m = &b->messages[i % WALK_MESSAGES];
+        if (m->request != WALK_NEVER)
+            return m->request;
+    }
+    return WALK_NEVER;
+}
+
+static void work_parse(walk_backend *b, const walk_message *m)
+{
+    pg_reader r = pg_reader_of((str){ m->body, m->len });
+    walk_statement *s = walk_backend_statement(b, pg_reader_cstring(&r));
+    const uint64_t id = request_behind(b);
+    if (b->tx_status == 'E' && !is_way_out(s->sql)) {
+        failed(b, id, "25P02");
+    } else if (starts(s->sql, "bad")) {
+        failed(b, id, "42601");
+    } else if (s->live && s->name[0]) {
+        walk_problem("statement %s is prepared twice", s->name);
+    } else {
+        s->live = true;
+        say_empty(b, '1');
+    }
+}
+
+static void work_describe(walk_backend *b, const walk_message *m)
+{
+    static const char COLUMNS[] = "\0\2"
+                                  "tag\0\0\0\0\0\0\0\0\0\0\24\0\10\377\377\377\377\0\0"
+                                  "seq\0\0\0\0\0\0\0\0\0\0\27\0\4\377\377\377\377\0\0";
+    const walk_request *r = request_of(b, m);
+    const walk_statement *s = walk_backend_statement(b, (str){ m->body + 1, m->len - 2 });
+    if (!s->live) {
+        failed(b, m->request, "26000");
+        return;
+    }
+    walk_backend_say(b, 't', (str){ "\0\0", 2 });
+    if (starts(r->sql, "rows"))
+        walk_backend_say(b, 'T', (str){ COLUMNS, sizeof COLUMNS - 1 });
+    else
+        say_empty(b, 'n');
+    done(b, m->request, WALK_DONE);
+}
+
+static void work_bind(walk_backend *b, const walk_message *m)
+{
+    pg_reader r = pg_reader_of((str){ m->body, m->len });
+    (void)pg_reader_cstring(&r);
+    const walk_statement *s = walk_backend_statement(b, pg_reader_cstring(&r));
+    const uint64_t id = request_behind(b);
+    walk_portal p;
+    (void)walk_read_bind(b, m, &p);
+    if (!s->live) {
+        failed(b, id, "26000");
+    } else if (b->tx_status == 'E' && !is_way_out(p.sql)) {
+        failed(b, id, "25P02");
+    } else if (p.fate == WALK_FAILS_AT_BIND) {
+        failed(b, id, "22P02");
+    } else {
+        p.live = true;
+        if (!p.name[0])
+            b->portal = p;
+        if (!starts(p.sql, "begin"))
+            b->requests[id % WALK_REQUESTS].bound = true;
+        say_empty(b, '2');
+    }
+}
+
+static void work_close(walk_backend *b, const walk_message *m)
+{
+    pg_reader r = pg_reader_of((str){ m->body, m->len });
+    const bool of_statement = pg_reader_u8(&r) == 'S';
+    const str name = pg_reader_cstring(&r);
+    walk_statement *s = of_statement ? walk_backend_statement(b, name) : NULL;
+    walk_portal *p = of_statement ? NULL : walk_backend_portal(b, name);
+    if (s)
+        s->live = false;
+    if (p)
+        p->live = false;
+    say_empty(b, '3');
+}
+
+static void work_sync(walk_backend *b, const walk_message *m)
+{
+    if (b->tx_status == 'I') {
+        end_effects(b, 0, !b->group_failed);
+        drop_portals(b);
+    }
+    b->group_failed = false;
+    say_ready(b, request_of(b, m));
+    if (b->worked == b->came)
+        b->interrupted = false; /* it came too late */
+}
+
+/* --- the simple protocol ---------------------------------------------------------------------- */
+
+/* "script TAG COUNT FATE", "copyin TAG 0 FATE", "copyout TAG COUNT FATE" */
+typedef struct words {
+    char verb[16];
+    unsigned long long tag;
+    uint32_t count;
+    uint32_t fate;
+} words;
+
+static words words_of(const char *sql)
+{
+    words w = { 0 };
+    if (sscanf(sql, "%15s %llu %u %u", w.verb, &w.tag, &w.count, &w.fate) != 4)
+        walk_problem("\"%s\" makes no sense to a backend", sql);
+    return w;
+}
+
+static void ended_simple(walk_backend *b, uint64_t id)
+{
+    b->group_failed = false;
+    b->copying = WALK_NEVER;
+    say_ready(b, &b->requests[id % WALK_REQUESTS]);
+}
+
+static void failed_simple(walk_backend *b, uint64_t id, const char *state)
+{
+    failed(b, id, state);
+    ended_simple(b, id);
+}
+
+static void say_data(walk_backend *b, const words *w)
+{
+    char line[48];
+    for (uint32_t i = 0; i < w->count; i++) {
+        const int len = snprintf(line, sizeof line, "%llu %u\n", w->tag, i);
+        walk_backend_say(b, 'd', (str){ line, (size_t)len });
+    }
+}
+
+static void run_copy_out(walk_backend *b, uint64_t id, const words *w)
+{
+    walk_backend_say(b, 'H', (str){ "\0\0\1\0\0", 5 });
+    say_data(b, w);
+    if (w->fate == WALK_FAILS_WITH_ROWS) {
+        failed_simple(b, id, "22012");
+        return;
+    }
+    say_empty(b, 'c');
+    say_tag(b, "COPY 1");
+    done(b, id, WALK_DONE);
+    ended_simple(b, id);
+}
+
+static void run_script(walk_backend *b, uint64_t id, const words *w)
+{
+    for (uint32_t i = 0; i < w->count; i++)
+        say_tag(b, "SCRIPT");
+    if (w->fate == WALK_FAILS_WITH_ROWS) {
+        failed_simple(b, id, "22012");
+        return;
+    }
+    if (w->count == 0)
+        say_empty(b, 'I');
+    done(b, id, WALK_DONE);
+    ended_simple(b, id);
+}
+
+static void work_query(walk_backend *b, const walk_message *m)
+{
+    const words w = words_of(m->body);
+    b->portal.live = false;
+    if (b->tx_status == 'E') {
+        failed_simple(b, m->request, "25P02");
+    } else if (b->interrupted) {
+        failed_simple(b, m->request, "57014");
+    } else if (w.fate == WALK_FAILS_AT_BIND || w.fate == WALK_FAILS_AT_ONCE) {
+        failed_simple(b, m->request, "23505");
+    } else if (strcmp(w.verb, "script") == 0) {
+        run_script(b, m->request, &w);
+    } else if (strcmp(w.verb, "copyout") == 0) {
+        run_copy_out(b, m->request, &w);
+    } else {
+        walk_backend_say(b, 'G', (str){ "\0\0\1\0\0", 5 });
+        b->copying = m->request;
+        b->copied = 0;
+    }
+}
+
+/* What comes for a COPY that has failed is passed over (protocol, "COPY Operations"). */
+static void work_copy(walk_backend *b, const walk_message *m)
+{
+    const uint64_t id = b->copying;
+    if (id == WALK_NEVER)
+        return;
+    const words w = words_of(b->requests[id % WALK_REQUESTS].sql);
+    if (b->interrupted) {
+        failed_simple(b, id, "57014");
+        return;
+    }
+    switch (m->type) {
+    case 'd':
+        b->copied++;
+        if (strtoull(m->body, NULL, 10) != w.tag)
+            walk_problem("data of another in the COPY of %llu: %.*s", w.tag, (int)m->len, m->body);
+        if (w.fate == WALK_FAILS_WITH_ROWS)
+            failed_simple(b, id, "22012");
+        return;
+    case 'f':
+        failed_simple(b, id, "57014");
+        return;
+    default:
+        if (b->effect_count < WALK_EFFECTS)
+            b->effects[b->effect_count++] = w.tag;
+        say_tag(b, "COPY 1");
+        done(b, id, WALK_DONE);
+        ended_simple(b, id);
+    }
+}
+
+/* --- all of it -------------------------------------------------------------------------------- */
+
+bool walk_backend_busy(const walk_backend *b)
+{
+    return b->stage == WALK_SERVING && b->worked < b->came;
+}
+
+void walk_backend_work(walk_backend *b)
+{
+    const walk_message *m = &b->messages[b->worked++ % WALK_MESSAGES];
+    if (b->group_failed && !strchr("SXdcf", m->type))
+        return;
+    if (b->copying != WALK_NEVER && !strchr("Xdcf", m->type)) {
+        if (m->type != 'S')
+            failed_simple(b, b->copying, "08P01"); /* it is not read again */
+        return;
+    }
+    switch (m->type) {
+    case 'P':
+        work_parse(b, m);
+        break;
+    case 'D':
+        work_describe(b, m);
+        break;
+    case 'B':
+        work_bind(b, m);
+        break;
+    case 'E':
+        work_execute(b, m);
+        break;
+    case 'S':
+        work_sync(b, m);
+        break;
+    case 'C':
+        work_close(b, m);
+        break;
+    case 'Q':
+        work_query(b, m);
+        break;
+    case 'X':
+        walk_backend_leave(b, false);
+        break;
+    default:
+        work_copy(b, m);
+    }
+}

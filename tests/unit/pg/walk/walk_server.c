@@ -1,0 +1,664 @@
+/* The backends' connections, and what comes over them.
+ *
+ * This program is linked with --wrap for the three functions through which the client would reach
+ * the world outside: stream_connect gives it the end of a stream in memory, address_resolve knows
+ * one address, and getrandom is the walk's own. So all that the client does follows from the
+ * walk's seed. */
+#include "walk_server.h"
+
+#include "core/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+walk_server *WALK_SERVER;
+
+void walk_problem(const char *format, ...)
+{
+    char *text = WALK_SERVER->problem;
+    if (text[0])
+        return;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof WALK_SERVER->problem, format, args);
+    va_end(args);
+}
+
+void walk_note(const char *format, ...)
+{
+    if (!WALK_SERVER->traces)
+        return;
+    va_list args;
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+}
+
+/* --- what the client sends -------------------------------------------------------------------- */
+
+static walk_statement *statement(walk_backend *b, str name, bool makes)
+{
+    uint32_t hash = 2166136261U;
+    for (size_t i = 0; i < name.len; i++)
+        hash = (hash ^ (unsigned char)name.ptr[i]) * 16777619U;
+    for (uint32_t i = hash;; i++) {
+        walk_statement *s = &b->statements[i % WALK_STATEMENTS];
+        if (str_eq(str_from_c(s->name), name) && (s->name[0] || s->sql[0]))
+            return s;
+        if (s->name[0] || s->sql[0])
+            continue;
+        if (!makes)
+            return NULL;
+        b->statement_count++;
+        (void)snprintf(s->name, sizeof s->name, "%.*s", STR_ARG(name));
+        return s;
+    }
+}
+
+static walk_portal *portal(walk_backend *b, str name)
+{
+    if (name.len == 0)
+        return &b->portals[0];
+    for (size_t i = 1; i < WALK_PORTALS; i++) {
+        walk_portal *p = &b->portals[i];
+        if (p->live && str_eq(str_from_c(p->name), name))
+            return p;
+    }
+    return NULL;
+}
+
+walk_portal *walk_backend_portal(walk_backend *b, str name)
+{
+    return portal(b, name);
+}
+
+walk_statement *walk_backend_statement(walk_backend *b, str name)
+{
+    return statement(b, name, false);
+}
+
+static walk_request *latest(walk_backend *b)
+{
+    return &b->requests[(b->next - 1) % WALK_REQUESTS];
+}
+
+static walk_request *begin_request(walk_backend *b, pg_request_kind kind, const char *sql,
+                                   uint64_t tag)
+{
+    if (b->next - b->first == WALK_REQUESTS)
+        walk_problem("a backend has been asked for %d things", WALK_REQUESTS);
+    walk_request *r = &b->requests[b->next++ % WALK_REQUESTS];
+    *r = (walk_request){ .kind = kind,
+                         .tag = tag,
+                         .begun_at = WALK_NEVER,
+                         .done_at = WALK_NEVER,
+                         .ends_at = WALK_NEVER };
+    (void)snprintf(r->sql, sizeof r->sql, "%s", sql);
+    b->group_open = true;
+    if (tag)
+        walk_heard_request(tag, b, b->next - 1);
+    return r;
+}
+
+/* The values that every statement of the walk has: a tag, a number of rows, a fate. */
+static bool read_values(pg_reader *r, walk_portal *p)
+{
+    const uint16_t formats = pg_reader_u16(r);
+    for (uint16_t i = 0; i < formats; i++)
+        (void)pg_reader_u16(r);
+    const uint16_t count = pg_reader_u16(r);
+    p->tag = 0;
+    p->rows = 0;
+    p->fate = WALK_FINE;
+    if (count == 0)
+        return !r->failed;
+    if (count != 3 || pg_reader_u32(r) != 8)
+        return false;
+    p->tag = (uint64_t)pg_reader_i64(r);
+    if (pg_reader_u32(r) != 4)
+        return false;
+    p->rows = pg_reader_u32(r);
+    if (pg_reader_u32(r) != 4)
+        return false;
+    p->fate = (walk_fate)pg_reader_u32(r);
+    return !r->failed;
+}
+
+/* Reads a Bind: name of the portal, and what it is for. */
+bool walk_read_bind(walk_backend *b, const walk_message *m, walk_portal *out)
+{
+    pg_reader r = pg_reader_of((str){ m->body, m->len });
+    const str name = pg_reader_cstring(&r);
+    const str of = pg_reader_cstring(&r);
+    const walk_statement *s = statement(b, of, false);
+    *out = (walk_portal){ 0 };
+    (void)snprintf(out->name, sizeof out->name, "%.*s", STR_ARG(name));
+    if (s)
+        (void)snprintf(out->sql, sizeof out->sql, "%s", s->sql);
+    return s && read_values(&r, out);
+}
+
+static bool is_begin(const char *sql)
+{
+    return strncmp(sql, "begin", 5) == 0;
+}
+
+static bool came_parse(walk_backend *b, const walk_message *m)
+{
+    pg_reader r = pg_reader_of((str){ m->body, m->len });
+    const str name = pg_reader_cstring(&r), sql = pg_reader_cstring(&r);
+    if (r.failed || b->statement_count > WALK_STATEMENTS - 8)
+        return false;
+    walk_statement *s = statement(b, name, true);
+    (void)snprintf(s->sql, sizeof s->sql, "%.*s", STR_ARG(sql));
+    return true;
+}
+
+static bool came_describe(walk_backend *b, walk_message *m)
+{
+    pg_reader r = pg_reader_of((str){ m->body, m->len });
+    const bool of_statement = pg_reader_u8(&r) == 'S';
+    const walk_statement *s = statement(b, pg_reader_cstring(&r), false);
+    if (!of_statement || !s)
+        return false;
+    begin_request(b, PG_REQUEST_PREPARE, s->sql, 0);
+    m->request = b->next - 1;
+    return true;
+}
+
+/* What is bound to the unnamed portal now is what the next Execute runs. */
+static bool came_bind(walk_backend *b, const walk_message *m)
+{
+    walk_portal bound;
+    if (!walk_read_bind(b, m, &bound))
+        return false;
+    walk_portal *at = portal(b, str_from_c(bound.name));
+    for (size_t i = 1; !at && i < WALK_PORTALS; i++) {
+        if (!b->portals[i].live)
+            at = &b->portals[i];
+    }
+    if (!at)
+        return false;
+    bound.live = true;
+    *at = bound;
+    return true;
+}
+
+static void came_execute_of(walk_backend *b, walk_message *m, const walk_portal *p, bool partly)
+{
+    uint64_t tag = p->tag;
+    if (strcmp(p->sql, "commit") == 0) {
+        tag = b->commit_tag;
+        b->commit_tag = 0;
+    }
+    walk_request *r = begin_request(b, PG_REQUEST_QUERY, p->sql, tag);
+    walk_note("  %u <- %s (%llu)\n", b->process, p->sql, (unsigned long long)tag);
+    r->begins = b->begin_pending;
+    r->partly = partly;
+    b->begin_pending = false;
+    m->request = b->next - 1;
+}
+
+static bool came_execute(walk_backend *b, walk_message *m)
+{
+    pg_reader r = pg_reader_of((str){ m->body, m->len });
+    const walk_portal *p = portal(b, pg_reader_cstring(&r));
+    const bool partly = pg_reader_u32(&r) > 0;
+    if (!p || b->begin_pending > is_begin(p->sql) + 1)
+        return false;
+    if (is_begin(p->sql)) { /* whose it is, the next message tells */
+        b->begin_pending = true;
+        m->request = b->next;
+        return true;
+    }
+    came_execute_of(b, m, p, partly);
+    return true;
+}
+
+static bool came_sync(walk_backend *b, walk_message *m)
+{
+    if (b->begin_pending) { /* alone */
+        begin_request(b, PG_REQUEST_QUERY, b->portals[0].sql, 0);
+        b->begin_pending = false;
+    }
+    if (!b->group_open)
+        return false;
+    latest(b)->syncs = true;
+    b->group_open = false;
+    m->request = b->next - 1;
+    return true;
+}
+
+static bool came_query(walk_backend *b, walk_message *m)
+{
+    char sql[WALK_SQL_BYTES], word[16] = "";
+    unsigned long long tag = 0;
+    (void)snprintf(sql, sizeof sql, "%.*s", (int)m->len, m->body);
+    if (sscanf(sql, "%15s %llu", word, &tag) != 2)
+        return false;
+    const bool copies = strncmp(word, "copy", 4) == 0;
+    walk_request *r = begin_request(b, copies ? PG_REQUEST_COPY : PG_REQUEST_SCRIPT, sql, tag);
+    r->syncs = true;
+    b->group_open = false;
+    m->request = b->next - 1;
+    return true;
+}
+
+static bool came(walk_backend *b, walk_message *m)
+{
+    switch (m->type) {
+    case 'P':
+        return came_parse(b, m);
+    case 'D':
+        return came_describe(b, m);
+    case 'B':
+        return came_bind(b, m);
+    case 'E':
+        return came_execute(b, m);
+    case 'S':
+        return came_sync(b, m);
+    case 'Q':
+        return came_query(b, m);
+    case 'C':
+    case 'd':
+    case 'c':
+    case 'f':
+        return true;
+    case 'X':
+        b->asked_to_leave = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void take_messages(walk_backend *b)
+{
+    for (;;) {
+        const str all = buf_str(&b->in);
+        if (all.len < 5)
+            return;
+        const uint32_t len = pg_get32(all.ptr + 1);
+        if (all.len < len + 1)
+            return;
+        walk_message *m = &b->messages[b->came % WALK_MESSAGES];
+        if (len - 4 > sizeof m->body || b->came - b->worked == WALK_MESSAGES) {
+            walk_problem("a message '%c' of %u bytes is more than the walk makes", all.ptr[0], len);
+            return;
+        }
+        *m = (walk_message){ .type = all.ptr[0], .len = len - 4, .request = WALK_NEVER };
+        memcpy(m->body, all.ptr + 5, m->len);
+        buf_consume(&b->in, len + 1);
+        b->came++;
+        walk_note("  %u <- %c %.*s\n", b->process, m->type, (int)m->len, m->body);
+        if (!came(b, m))
+            walk_problem("the client sends '%c' where it makes no sense", m->type);
+    }
+}
+
+static void take_startup(walk_backend *b)
+{
+    static const char WELCOME[] = "R\0\0\0\10\0\0\0\0"
+                                  "S\0\0\0\31client_encoding\0UTF8\0"
+                                  "S\0\0\0\31integer_datetimes\0on\0";
+    char key[] = "K\0\0\0\14\0\0\0\0\0\0\0\7Z\0\0\0\5I";
+    const str all = buf_str(&b->in);
+    if (all.len < 4 || all.len < pg_get32(all.ptr))
+        return;
+    b->read_only = memmem(all.ptr, all.len, "read_only", 9) != NULL;
+    buf_reset(&b->in);
+    pg_put32(key + 5, b->process);
+    stream_write(b->far, (str){ WELCOME, sizeof WELCOME - 1 });
+    stream_write(b->far, (str){ key, sizeof key - 1 });
+    b->stage = WALK_SERVING;
+}
+
+/* --- our ends --------------------------------------------------------------------------------- */
+
+static size_t far_data(stream *s, str bytes)
+{
+    walk_backend *b = stream_owner(s);
+    buf_append(&b->in, bytes);
+    if (stream_at_end(s))
+        b->asked_to_leave = true;
+    if (b->stage == WALK_STARTUP)
+        take_startup(b);
+    else if (b->stage == WALK_SERVING)
+        take_messages(b);
+    return bytes.len;
+}
+
+static void far_closed(stream *s, error why)
+{
+    (void)why;
+    walk_backend *b = stream_owner(s);
+    b->far = NULL;
+    b->stage = b->stage == WALK_FREE ? WALK_FREE : WALK_GONE;
+}
+
+static const stream_handler FAR = { .data = far_data, .closed = far_closed };
+
+static size_t far_cancel_data(stream *s, str bytes)
+{
+    walk_cancel *c = stream_owner(s);
+    if (bytes.len >= 16 && pg_get32(bytes.ptr + 4) == 80877102)
+        c->process = pg_get32(bytes.ptr + 8);
+    return bytes.len;
+}
+
+static void far_cancel_closed(stream *s, error why)
+{
+    (void)why;
+    ((walk_cancel *)stream_owner(s))->far = NULL;
+}
+
+static const stream_handler FAR_CANCEL = { .data = far_cancel_data, .closed = far_cancel_closed };
+
+/* --- the client's ends ------------------------------------------------------------------------ */
+
+static walk_backend *backend_of(const stream *near)
+{
+    for (size_t i = 0; i < WALK_BACKENDS; i++) {
+        if (WALK_SERVER->backends[i].near == near)
+            return &WALK_SERVER->backends[i];
+    }
+    return NULL;
+}
+
+static walk_cancel *cancel_of(const stream *near)
+{
+    for (size_t i = 0; i < WALK_CANCELS; i++) {
+        if (WALK_SERVER->cancels[i].near == near)
+            return &WALK_SERVER->cancels[i];
+    }
+    return NULL;
+}
+
+static const stream_handler *handler_of(const stream *near)
+{
+    const walk_backend *b = backend_of(near);
+    return b ? b->handler : cancel_of(near)->handler;
+}
+
+static size_t near_data(stream *s, str bytes)
+{
+    return handler_of(s)->data(s, bytes);
+}
+
+static void near_drained(stream *s)
+{
+    if (handler_of(s)->drained)
+        handler_of(s)->drained(s);
+}
+
+static void near_timeout(stream *s)
+{
+    if (handler_of(s)->timeout)
+        handler_of(s)->timeout(s);
+}
+
+static void near_closed(stream *s, error why)
+{
+    walk_backend *b = backend_of(s);
+    walk_cancel *c = b ? NULL : cancel_of(s);
+    const stream_handler *handler = b ? b->handler : c->handler;
+    if (b) {
+        b->near = NULL;
+        b->conn = NULL;
+        walk_heard_death();
+    } else {
+        c->near = NULL;
+    }
+    handler->closed(s, why);
+}
+
+static const stream_handler NEAR = {
+    .data = near_data,
+    .drained = near_drained,
+    .timeout = near_timeout,
+    .closed = near_closed,
+};
+
+/* What has been asked for stands, a round later. */
+static void connect_all(loop_task *task)
+{
+    walk_server *s = CONTAINER_OF(task, walk_server, connect);
+    for (size_t i = 0; i < WALK_BACKENDS; i++) {
+        walk_backend *b = &s->backends[i];
+        if (b->stage != WALK_CONNECTING)
+            continue;
+        b->stage = WALK_STARTUP;
+        if (b->near)
+            b->handler->opened(b->near);
+    }
+    for (size_t i = 0; i < WALK_CANCELS; i++) {
+        walk_cancel *c = &s->cancels[i];
+        if (c->stage != WALK_CANCEL_CONNECTING)
+            continue;
+        c->stage = WALK_CANCEL_ASKED;
+        if (c->near)
+            c->handler->opened(c->near);
+    }
+}
+
+static error make_pair(const stream_handler *far, void *far_owner, void *near_owner,
+                       const stream_options *options, stream *out[2])
+{
+    static const address peer = { .len = 1 };
+    const stream_pair_end ends[2] = {
+        { .handler = &NEAR, .options = options, .owner = near_owner, .peer = &peer },
+        { .handler = far, .owner = far_owner },
+    };
+    return stream_pair(loop_self(), ends, 0, out);
+}
+
+static void backend_reset(walk_backend *b)
+{
+    buf_deinit(&b->in);
+    buf_deinit(&b->out);
+    memset(b, 0, sizeof *b);
+    buf_init(&b->in, (size_t)1 << 24);
+    buf_init(&b->out, (size_t)1 << 24);
+    b->tx_status = b->client_status = 'I';
+    b->violates_at = b->copying = WALK_NEVER;
+    b->process = ++WALK_SERVER->next_process;
+}
+
+static error connect_backend(const stream_handler *handler, const stream_options *options,
+                             void *owner, stream **out)
+{
+    for (size_t i = 0; i < WALK_BACKENDS; i++) { /* the one that is free longest: it is looked at */
+        walk_backend *b = &WALK_SERVER->backends[(WALK_SERVER->next_process + i) % WALK_BACKENDS];
+        stream *pair[2];
+        if (b->far || b->near)
+            continue;
+        backend_reset(b);
+        TRY(make_pair(&FAR, b, owner, options, pair));
+        b->stage = WALK_CONNECTING;
+        b->near = *out = pair[0];
+        b->far = pair[1];
+        b->handler = handler;
+        b->conn = owner;
+        loop_post(loop_self(), &WALK_SERVER->connect);
+        return OK;
+    }
+    return error_set(&STREAM_CONNECT_FAILED, "the walk has no backend left");
+}
+
+static error connect_cancel(const stream_handler *handler, const stream_options *options,
+                            void *owner, stream **out)
+{
+    for (size_t i = 0; i < WALK_CANCELS; i++) {
+        walk_cancel *c = &WALK_SERVER->cancels[i];
+        stream *pair[2];
+        if (c->far || c->near)
+            continue;
+        TRY(make_pair(&FAR_CANCEL, c, owner, options, pair));
+        *c = (walk_cancel){ WALK_CANCEL_CONNECTING, pair[0], pair[1], handler, 0, false };
+        *out = pair[0];
+        loop_post(loop_self(), &WALK_SERVER->connect);
+        return OK;
+    }
+    return error_set(&STREAM_CONNECT_FAILED, "the walk has no room for a cancel request");
+}
+
+error __wrap_stream_connect(loop *l, const address *to, const stream_handler *handler,
+                            const stream_options *options, void *owner, stream **out);
+error __wrap_stream_connect(loop *l, const address *to, const stream_handler *handler,
+                            const stream_options *options, void *owner, stream **out)
+{
+    (void)l;
+    (void)to;
+    if (WALK_SERVER->refuses)
+        return error_set(&STREAM_CONNECT_FAILED, "connection refused");
+    return handler == &PG_CONN_STREAM ? connect_backend(handler, options, owner, out)
+                                      : connect_cancel(handler, options, owner, out);
+}
+
+error __wrap_address_resolve(str host, uint16_t port, address *out, size_t max, size_t *count);
+error __wrap_address_resolve(str host, uint16_t port, address *out, size_t max, size_t *count)
+{
+    (void)host;
+    (void)port;
+    (void)max;
+    out[0] = (address){ .len = 1 };
+    *count = 1;
+    return OK;
+}
+
+ssize_t __wrap_getrandom(void *to, size_t bytes, unsigned flags);
+ssize_t __wrap_getrandom(void *to, size_t bytes, unsigned flags)
+{
+    (void)flags;
+    for (size_t i = 0; i < bytes; i++) {
+        WALK_SERVER->jitter = WALK_SERVER->jitter * 6364136223846793005U + 1442695040888963407U;
+        ((char *)to)[i] = (char)(WALK_SERVER->jitter >> 56);
+    }
+    return (ssize_t)bytes;
+}
+
+/* --- what the client gets --------------------------------------------------------------------- */
+
+size_t walk_backend_undelivered(const walk_backend *b)
+{
+    return b->out.len;
+}
+
+void walk_backend_deliver(walk_backend *b, size_t bytes)
+{
+    const str some = str_slice(buf_str(&b->out), 0, bytes);
+    if (!b->far || some.len == 0)
+        return;
+    stream_write(b->far, some);
+    b->delivered += some.len;
+    walk_note("  %u delivers %zu of %zu\n", b->process, some.len, b->out.len);
+    buf_consume(&b->out, some.len);
+}
+
+void walk_backend_say(walk_backend *b, char type, str body)
+{
+    char head[5] = { type };
+    walk_note("  %u says %c %.*s\n", b->process, type, (int)body.len, body.ptr);
+    pg_put32(head + 1, (uint32_t)body.len + 4);
+    buf_append(&b->out, (str){ head, sizeof head });
+    buf_append(&b->out, body);
+    b->said += sizeof head + body.len;
+}
+
+void walk_backend_violate(walk_backend *b, size_t how)
+{
+    static const str WORDS[] = {
+        { "y\0\0\0\4", 5 },   { "Z\0\0\0\5X", 6 },
+        { "Z\0\0\0\1", 5 },   { "S\0\0\0\33client_encoding\0LATIN1\0", 28 },
+        { "E\0\0\0\6zz", 7 }, { "\177\377\377\377\377", 5 },
+    };
+    const str word = WORDS[how % ARRAY_LEN(WORDS)];
+    buf_append(&b->out, word);
+    b->said += word.len;
+    if (b->violates_at == WALK_NEVER)
+        b->violates_at = b->said;
+}
+
+void walk_backend_leave(walk_backend *b, bool crashes)
+{
+    b->stage = WALK_GONE;
+    walk_note("  %u leaves\n", b->process);
+    if (!b->far)
+        return;
+    if (crashes)
+        stream_reset(b->far);
+    else
+        stream_close(b->far, 1);
+}
+
+const walk_request *walk_backend_request(const walk_backend *b, uint64_t id)
+{
+    return id >= b->first && id < b->next ? &b->requests[id % WALK_REQUESTS] : NULL;
+}
+
+bool walk_backend_has_told(const walk_backend *b, const walk_request *r)
+{
+    return r->ends_at <= b->delivered && r->ends_at <= b->violates_at;
+}
+
+void walk_backend_settle(walk_backend *b)
+{
+    while (b->first < b->next) {
+        const walk_request *r = &b->requests[b->first % WALK_REQUESTS];
+        if (!walk_backend_has_told(b, r))
+            return;
+        walk_heard_delivery(b, b->first);
+        if (r->syncs)
+            b->client_status = r->status;
+        b->first++;
+    }
+}
+
+/* --- cancel requests -------------------------------------------------------------------------- */
+
+void walk_cancel_signal(walk_cancel *c)
+{
+    c->stage = WALK_CANCEL_DONE;
+    walk_note("  %u is interrupted\n", c->process);
+    for (size_t i = 0; i < WALK_BACKENDS; i++) {
+        walk_backend *b = &WALK_SERVER->backends[i];
+        if (b->stage == WALK_SERVING && b->process == c->process && walk_backend_busy(b))
+            b->interrupted = true; /* an idle backend takes no notice */
+    }
+}
+
+void walk_cancel_end(walk_cancel *c, bool well)
+{
+    c->stage = WALK_CANCEL_FREE;
+    if (!c->far)
+        return;
+    if (well)
+        stream_close(c->far, 1);
+    else
+        stream_reset(c->far);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+walk_server *walk_server_new(void)
+{
+    walk_server *s = calloc(1, sizeof *s);
+    if (!s)
+        abort();
+    s->connect.run = connect_all;
+    WALK_SERVER = s;
+    return s;
+}
+
+void walk_server_free(walk_server **owner)
+{
+    walk_server *s = *owner;
+    *owner = NULL;
+    for (size_t i = 0; i < WALK_BACKENDS; i++) {
+        buf_deinit(&s->backends[i].in);
+        buf_deinit(&s->backends[i].out);
+    }
+    free(s);
+}

@@ -164,7 +164,7 @@ static void give_up(pg_copy *c)
         const bool may_take = c->takes_data || !c->opened;
         if (may_take && pg_conn_write(conn, write_failure, NULL).kind)
             pg_conn_end(conn, false, &PG_CONNECTION_LOST, "a COPY could not be given up");
-        pg_conn_copy_forget(conn);
+        pg_conn_copy_forget(conn, c);
         if (conn->stream)
             stream_resume(conn->stream);
         pg_tx_note(c->tx, &c->result);

@@ -220,13 +220,15 @@ error pg_conn_copy(pg_conn *c, str sql, const pg_request *request)
     return OK;
 }
 
-void pg_conn_copy_forget(pg_conn *c)
+void pg_conn_copy_forget(pg_conn *c, const void *sink_arg)
 {
-    pg_request *r = pg_request_oldest(c);
-    if (!r || !r->sink)
+    LIST_EACH (pg_request, r, &c->requests, node) {
+        if (!r->sink || r->sink_arg != sink_arg)
+            continue;
+        r->sink = NULL;
+        forgotten(r);
         return;
-    r->sink = NULL;
-    forgotten(r);
+    }
 }
 
 /* --- batches ---------------------------------------------------------------------------------- */

@@ -112,9 +112,9 @@ error pg_conn_ask_nothing(pg_conn *c);
 /* Sends a COPY, of which result, sink and sink_arg are given, without waiting.
  *   fails  as pg_conn_ask */
 error pg_conn_copy(pg_conn *c, str sql, const pg_request *request);
-/* Its sink hears no more of it: what still comes is dropped, and what the server still wants is
- * refused. */
-void pg_conn_copy_forget(pg_conn *c);
+/* The sink with that `sink_arg` hears no more of it, whatever is answered before: what still comes
+ * is dropped, and what the server still wants is refused. */
+void pg_conn_copy_forget(pg_conn *c, const void *sink_arg);
 
 /* The oldest request that was sent; NULL without one. */
 pg_request *pg_request_oldest(const pg_conn *c);

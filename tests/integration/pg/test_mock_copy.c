@@ -173,6 +173,48 @@ static void test_mock_copy_given_up_is_refused_to_the_server(void **state)
     assert_null(problem);
 }
 
+static error run_slow_script(void *arg)
+{
+    return pg_script((pg_tx *)arg, STR("select 1"));
+}
+
+static error read_a_copy(void *arg)
+{
+    pg_copy *c;
+    str bytes;
+    TRY(pg_copy_out((pg_tx *)arg, &c, "copy t to stdout"));
+    return pg_copy_read(c, &bytes);
+}
+
+static error give_up_both(void *arg)
+{
+    pg_tx *tx;
+    const scope_options soon = { .deadline_ms = 20 };
+    TRY(pg_begin((pg_pool *)arg, &tx));
+    const error script = scope_call(&soon, run_slow_script, tx);
+    if (!error_is(script, &TIMED_OUT))
+        return error_set(&PG_FAILED, "the script was answered");
+    return scope_call(&soon, read_a_copy, tx);
+}
+
+/* Behind a statement that was given up too: what comes is nobody's. */
+static void test_mock_copy_given_up_before_its_turn_hears_no_more(void **state)
+{
+    (void)state;
+    static const mock_pg_step SCRIPT[] = {
+        BEGIN_DONE,
+        MOCK_EXPECT("Q"),
+        MOCK_EXPECT("fPDS"),
+        MOCK_SEND("C\0\0\0\15SELECT 1\0" IN_TX),
+        MOCK_SEND(GIVES_DATA DATA DATA DATA_DONE COPIED IN_TX PARSED NO_PARAMS NO_DATA IN_TX),
+        MOCK_EXPECT("BES"),
+        MOCK_SEND(BOUND ROLLED_BACK MOCK_READY),
+    };
+    const char *problem;
+    assert_fails(TIMED_OUT, PLAY(SCRIPT, give_up_both));
+    assert_null(problem);
+}
+
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +223,7 @@ static int run(void)
         cmocka_unit_test(test_mock_copy_that_makes_no_sense_ends_the_connection),
         cmocka_unit_test(test_mock_copy_whose_connection_is_lost_fails),
         cmocka_unit_test(test_mock_copy_given_up_is_refused_to_the_server),
+        cmocka_unit_test(test_mock_copy_given_up_before_its_turn_hears_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

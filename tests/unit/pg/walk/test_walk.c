@@ -263,7 +263,6 @@ static void cancel_comes(void)
 
 static void end_a_backend(void)
 {
-    static const char FATAL[] = "SFATAL\0VFATAL\0C57P01\0Mterminating\0";
     walk_backend *b = any_backend();
     if (b->stage != WALK_SERVING)
         return;
@@ -274,8 +273,7 @@ static void end_a_backend(void)
         violations++;
         return;
     case 1:
-        walk_backend_say(b, 'E', (str){ FATAL, sizeof FATAL });
-        b->said_goodbye = true;
+        walk_backend_say_goodbye(b);
         walk_backend_deliver(b, walk_backend_undelivered(b));
         break;
     case 2:

@@ -57,7 +57,7 @@ static bool comes_again(const walk_ask *k)
 static bool may_come_again(const walk_ask *k)
 {
     return k->read_only && is_dead(k) && !answered(k) &&
-           (k->verdict == WALK_SKIPPED || k->backend->said_goodbye);
+           (k->verdict == WALK_SKIPPED || walk_said_goodbye(k->process));
 }
 
 /* It waits at the server, or for what the server says. */
@@ -87,7 +87,7 @@ void walk_heard_request(uint64_t tag, walk_backend *b, uint64_t request)
         return;
     }
     const bool undone = k->together && !k->pipelined; /* with another of its batch */
-    const bool left = k->read_only && k->backend && k->backend->said_goodbye;
+    const bool left = k->read_only && k->backend && walk_said_goodbye(k->process);
     if (k->attempts > 0 && !k->repeats && !k->loose && !undone && k->verdict != WALK_SKIPPED &&
         !was_stale(k) && !left)
         walk_problem("%llu is sent a second time, after it was %d %s", (unsigned long long)tag,
@@ -167,10 +167,11 @@ static bool is_explained(const walk_ask *k, error e)
                             : some_died(a) || (k->in_tx && a->tx && a->tx->conn &&
                                                a->tx->conn->state == PG_CONN_CLOSING);
     if (error_is(e, &PG_ADMIN_SHUTDOWN)) /* the last words may be one's answer */
-        return k->backend && k->backend->said_goodbye && !answered(k);
+        return k->backend && walk_said_goodbye(k->process) && !answered(k);
     if (in_flight(k))
         return false;
-    if (error_is(e, &PG_POOL_TIMED_OUT) || error_is(e, &PG_CONNECT_FAILED))
+    if (error_is(e, &PG_POOL_TIMED_OUT) || error_is(e, &PG_POOL_OVERLOADED) ||
+        error_is(e, &PG_CONNECT_FAILED))
         return true;
     if (error_is(e, &PG_SYNTAX))
         return k->bad;

@@ -357,8 +357,6 @@ static void work_sync(walk_backend *b, const walk_message *m)
     }
     b->group_failed = false;
     say_ready(b, request_of(b, m));
-    if (b->worked == b->came)
-        b->interrupted = false; /* it came too late */
 }
 
 /* --- the simple protocol ---------------------------------------------------------------------- */
@@ -488,9 +486,8 @@ bool walk_backend_busy(const walk_backend *b)
     return b->stage == WALK_SERVING && b->worked < b->came;
 }
 
-void walk_backend_work(walk_backend *b)
+static void work(walk_backend *b, const walk_message *m)
 {
-    const walk_message *m = &b->messages[b->worked++ % WALK_MESSAGES];
     if (b->group_failed && !strchr("SXdcf", m->type))
         return;
     if (b->copying != WALK_NEVER && !strchr("Xdcf", m->type)) {
@@ -526,4 +523,11 @@ void walk_backend_work(walk_backend *b)
     default:
         work_copy(b, m);
     }
+}
+
+void walk_backend_work(walk_backend *b)
+{
+    work(b, &b->messages[b->worked++ % WALK_MESSAGES]);
+    if (b->worked == b->came && b->copying == WALK_NEVER)
+        b->interrupted = false; /* an idle backend takes no notice of it any more */
 }

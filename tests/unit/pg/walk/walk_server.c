@@ -464,6 +464,7 @@ static void backend_reset(walk_backend *b)
     b->tx_status = b->client_status = 'I';
     b->violates_at = b->copying = WALK_NEVER;
     b->process = ++WALK_SERVER->next_process;
+    WALK_SERVER->goodbyes[b->process % WALK_PROCESSES] = false;
 }
 
 static error connect_backend(const stream_handler *handler, const stream_options *options,
@@ -565,6 +566,18 @@ void walk_backend_say(walk_backend *b, char type, str body)
     buf_append(&b->out, (str){ head, sizeof head });
     buf_append(&b->out, body);
     b->said += sizeof head + body.len;
+}
+
+void walk_backend_say_goodbye(walk_backend *b)
+{
+    static const char FATAL[] = "SFATAL\0VFATAL\0C57P01\0Mterminating\0";
+    walk_backend_say(b, 'E', (str){ FATAL, sizeof FATAL });
+    WALK_SERVER->goodbyes[b->process % WALK_PROCESSES] = true;
+}
+
+bool walk_said_goodbye(uint32_t process)
+{
+    return WALK_SERVER->goodbyes[process % WALK_PROCESSES];
 }
 
 void walk_backend_violate(walk_backend *b, size_t how)

@@ -17,7 +17,8 @@
 
 #define WALK_BACKENDS   12
 #define WALK_CANCELS    8
-#define WALK_REQUESTS   256 /* in the client's hands at once, of one backend */
+#define WALK_REQUESTS   256  /* in the client's hands at once, of one backend */
+#define WALK_PROCESSES  4096 /* that are remembered */
 #define WALK_MESSAGES   1024
 #define WALK_STATEMENTS 1024
 #define WALK_PORTALS    64
@@ -136,7 +137,6 @@ typedef struct walk_backend {
     uint32_t savepoint_count;
     uint64_t commit_tag; /* whose COMMIT comes next; 0: nobody's */
     bool commit_fails;
-    bool said_goodbye; /* FATAL */
 } walk_backend;
 
 typedef enum walk_cancel_stage {
@@ -163,7 +163,8 @@ typedef struct walk_server {
     bool refuses; /* nobody gets in */
     uint64_t jitter;
     bool traces;
-    char problem[400]; /* the first one; "": none */
+    bool goodbyes[WALK_PROCESSES]; /* processes that have said FATAL */
+    char problem[400];             /* the first one; "": none */
 } walk_server;
 
 /* The one server: of which stream_connect of this program connects to. */
@@ -188,6 +189,9 @@ size_t walk_backend_undelivered(const walk_backend *b);
 void walk_backend_say(walk_backend *b, char type, str body);
 /* Says what makes no sense: the client must end the connection there. */
 void walk_backend_violate(walk_backend *b, size_t how);
+/* Says FATAL, and whether a process has done so. */
+void walk_backend_say_goodbye(walk_backend *b);
+bool walk_said_goodbye(uint32_t process);
 /* Ends: in good order, or as a crash; what was not delivered is lost. */
 void walk_backend_leave(walk_backend *b, bool crashes);
 /* The request, or NULL when it was answered and delivered. */

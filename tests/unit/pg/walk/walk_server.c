@@ -456,6 +456,7 @@ static error make_pair(const stream_handler *far, void *far_owner, void *near_ow
 
 static void backend_reset(walk_backend *b)
 {
+    walk_backend_settle(b); /* what it has told before it left */
     buf_deinit(&b->in);
     buf_deinit(&b->out);
     memset(b, 0, sizeof *b);

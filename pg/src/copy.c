@@ -13,6 +13,8 @@
 
 #include "core/loop.h"
 
+#include <stdio.h>
+
 #define WRITE_BYTES_MAX ((size_t)32 << 10)  /* of one message */
 #define READ_BYTES_HIGH ((size_t)256 << 10) /* kept for the reader, past which the server waits */
 #define READ_BYTES_MAX  ((size_t)PG_MESSAGE_BYTES_MAX + READ_BYTES_HIGH)
@@ -32,7 +34,7 @@ struct pg_copy {
     bool ended;
     bool begun_rows;        /* the binary format's header is written */
     const error_kind *lost; /* the connection, before the end */
-    const char *lost_text;
+    char lost_text[256];
     buf came; /* and was not read yet */
     buf given;
     deferred *left;
@@ -75,7 +77,8 @@ static void on_ended(void *arg, const error_kind *lost, const char *text)
     pg_copy *c = arg;
     c->ended = true;
     c->lost = lost;
-    c->lost_text = text;
+    if (lost)
+        (void)snprintf(c->lost_text, sizeof c->lost_text, "%s", text);
     wake(c);
 }
 

@@ -152,6 +152,22 @@ static void test_mock_copy_whose_connection_is_lost_fails(void **state)
     assert_fails(PG_CONNECTION_LOST, PLAY(READING, copy_out));
 }
 
+/* What the connection was lost by is told, however long ago that was. */
+static void test_mock_copy_whose_connection_breaks_says_how(void **state)
+{
+    (void)state;
+    static const mock_pg_step OPENING[] = { BEGIN_DONE, MOCK_RESET };
+    static const mock_pg_step WRITING[] = { BEGIN_DONE, MOCK_SEND(TAKES_DATA), MOCK_EXPECT("d"),
+                                            MOCK_RESET };
+    const char *problem;
+    const error opening = PLAY(OPENING, copy_in);
+    assert_fails(PG_CONNECTION_LOST, opening);
+    assert_true(str_starts_with(error_detail_of(opening)->text, STR("STREAM_CLOSED")));
+    const error writing = PLAY(WRITING, copy_in);
+    assert_fails(PG_CONNECTION_LOST, writing);
+    assert_true(str_starts_with(error_detail_of(writing)->text, STR("STREAM_CLOSED")));
+}
+
 static error give_up_in_the_middle(void *arg)
 {
     pg_copy *c;
@@ -222,6 +238,7 @@ static int run(void)
         cmocka_unit_test(test_mock_copy_error_at_any_time_is_told),
         cmocka_unit_test(test_mock_copy_that_makes_no_sense_ends_the_connection),
         cmocka_unit_test(test_mock_copy_whose_connection_is_lost_fails),
+        cmocka_unit_test(test_mock_copy_whose_connection_breaks_says_how),
         cmocka_unit_test(test_mock_copy_given_up_is_refused_to_the_server),
         cmocka_unit_test(test_mock_copy_given_up_before_its_turn_hears_no_more),
     };

@@ -290,6 +290,24 @@ static void test_copy_in_of_megabytes_waits_for_the_server(void **state)
     assert_int_equal(count(), 50);
 }
 
+/* Refused before any of it is sent: the rows around it are copied. */
+static void test_copy_row_past_64_mib_is_refused_alone(void **state)
+{
+    (void)state;
+    static char megabytes[65 << 20];
+    pg_copy *c;
+    uint64_t affected;
+    const str half = { megabytes, (size_t)33 << 20 }, all = { megabytes, sizeof megabytes };
+    assert_ok(pg_copy_in(db, &c, "copy copied (id, name) from stdin (format binary)"));
+    assert_ok(pg_copy_row(c, (int64_t)1, STR("first")));
+    assert_fails(PG_MESSAGE_TOO_LARGE, pg_copy_row(c, (int64_t)2, all));
+    assert_fails(PG_MESSAGE_TOO_LARGE, pg_copy_row(c, half, half));
+    assert_ok(pg_copy_row(c, (int64_t)3, STR("second")));
+    assert_ok(pg_copy_finish(&c, &affected));
+    assert_int_equal(affected, 2);
+    assert_int_equal(count(), 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, empty_table)
 
 static int run(void)
@@ -306,6 +324,7 @@ static int run(void)
         TEST(test_copy_in_a_transaction_is_part_of_it),
         TEST(test_copy_of_another_kind_is_refused),
         TEST(test_copy_in_of_megabytes_waits_for_the_server),
+        TEST(test_copy_row_past_64_mib_is_refused_alone),
     };
     return cmocka_run_group_tests(tests, open_pool, close_pool);
 }

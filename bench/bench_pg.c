@@ -177,7 +177,7 @@ static error run_decode(void)
         arena_reset(fiber_arena());
         pg_rows rows;
         TRY(pg_query(db, &rows, LOAD_SAMPLES_SQL, load_note_id() / 2));
-        sample *samples = ARENA_NEW_ARRAY(fiber_arena(), sample, rows.count);
+        sample *samples = arena_alloc(fiber_arena(), rows.count * sizeof(sample), _Alignof(sample));
         for (size_t i = 0; i < rows.count; i++)
             TRY(decode_sample(&rows, i, &samples[i]));
         TRY(take_samples(samples, rows.count));

@@ -192,14 +192,14 @@ const shape_field *orm_field(const shape *of, uint32_t offset)
 error orm_read_row(const orm_sql *sql, const pg_rows *rows, size_t row, void *out)
 {
     const shape *of = sql->shape;
+    arena *const a = fiber_arena();
     if (rows->column_count != of->field_count)
         return error_set(&PG_TYPE_MISMATCH, "%u columns for the %u of table %.*s",
                          rows->column_count, of->field_count, STR_ARG(sql->table->name));
     for (uint32_t i = 0; i < of->field_count; i++) {
         const shape_field *field = &of->fields[i];
         const pg_cell cell = pg_cell_of(rows, row, i);
-        const error e =
-            pg_decode_member(fiber_arena(), &cell, field->type, (char *)out + field->offset);
+        const error e = pg_decode_member(a, &cell, field->type, (char *)out + field->offset);
         if (e.kind)
             return error_wrap(e, e.kind, "column %.*s of table %.*s", STR_ARG(field->name),
                               STR_ARG(sql->table->name));

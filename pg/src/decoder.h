@@ -46,7 +46,8 @@ static inline bool pg_cell_is(const pg_cell *cell, pg_oid oid, size_t len)
 }
 
 /* name_##_decoder, and the four public decoders of a type that read_name reads; behind the C type
- * the elements of arrays that a list takes. */
+ * the elements of arrays that a list takes. What is as it should be is read where it is asked for;
+ * the rest, and what it is called, goes through the descriptor. */
 #define PG_DECODERS(name_, c_type, ...)                                                        \
     static const pg_decoder name_##_decoder = {                                                \
         #name_,           #name_ "_list",      sizeof(c_type),                                 \
@@ -55,6 +56,8 @@ static inline bool pg_cell_is(const pg_cell *cell, pg_oid oid, size_t len)
     };                                                                                         \
     error pg_decode_##name_(arena *a, const pg_cell *cell, c_type *out)                        \
     {                                                                                          \
+        if (LIKELY(cell->bytes.ptr && cell->oid && read_##name_(a, cell, out)))                \
+            return OK;                                                                         \
         return pg_decode_one(&name_##_decoder, a, cell, out);                                  \
     }                                                                                          \
     error pg_decode_opt_##name_(arena *a, const pg_cell *cell, opt_##name_ *out)               \
@@ -63,7 +66,7 @@ static inline bool pg_cell_is(const pg_cell *cell, pg_oid oid, size_t len)
             *out = (opt_##name_){ .is_null = true };                                           \
             return OK;                                                                         \
         }                                                                                      \
-        TRY(pg_decode_one(&name_##_decoder, a, cell, &out->value));                            \
+        TRY(pg_decode_##name_(a, cell, &out->value));                                          \
         out->has = true;                                                                       \
         out->is_null = false;                                                                  \
         return OK;                                                                             \

@@ -181,16 +181,25 @@ error pg_columns_read(str body, pg_column **out, uint32_t *count)
 
 bool pg_row_read(str body, str *cells, uint32_t count)
 {
-    pg_reader r = pg_reader_of(body);
-    if (pg_reader_u16(&r) != count)
+    const char *at = body.ptr, *const end = body.ptr + body.len;
+    if (body.len < 2 || pg_get16(at) != count)
         return false;
+    at += 2;
     for (uint32_t i = 0; i < count; i++) {
-        const int32_t len = pg_reader_i32(&r);
-        if (len < -1)
+        if (end - at < 4)
             return false;
-        cells[i] = len < 0 ? STR_NONE : pg_reader_bytes(&r, (size_t)len);
+        const uint32_t len = pg_get32(at);
+        at += 4;
+        if (len == UINT32_MAX) {
+            cells[i] = STR_NONE;
+            continue;
+        }
+        if (len > (size_t)(end - at))
+            return false;
+        cells[i] = (str){ at, len };
+        at += len;
     }
-    return pg_reader_done(&r);
+    return at == end;
 }
 
 uint64_t pg_tag_rows(str tag)

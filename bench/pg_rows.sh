@@ -38,11 +38,13 @@ SQL
 }
 
 # contend NAME CASE   one run of a contestant: appends to $dir/NAME.rate and $dir/NAME.us. The name's first word says
-# who: brio, libpq, newer (libpq)
+# who: brio, libpq, newer (libpq), pgbench, psql
 contend() {
     case $1 in
         brio_*) set -- "$1" "$2" "$BIN/bench/bench_pg" ;;
         newer_*) set -- "$1" "$2" env LD_LIBRARY_PATH="$(newer_libpq)" "$BIN/bench/bench_libpq" ;;
+        pgbench_*) pgbench_alone "$1"; return ;;
+        psql_*) psql_copy "$1" "$2"; return ;;
         *) set -- "$1" "$2" "$BIN/bench/bench_libpq" ;;
     esac
     name=$1 load_case=$2; shift 2
@@ -66,18 +68,26 @@ counted() {
 
 # figures NAME   its rate and CPU
 figures() { printf '%s, %s us' "$(calc "$(median "$dir/$1.rate")" %.0f)" "$(calc "$(median "$dir/$1.us")" %.3g)"; }
-ratio_of() { calc "$(median "$dir/$1.rate") / $(median "$dir/$2.rate")"; }
+# ratio_of NAME NAME [us]   the median of the rounds' ratios: who runs right behind another has the same machine
+ratio_of() {
+    paste "$dir/$1.${3:-rate}" "$dir/$2.${3:-rate}" | awk '{ print $1 / $2 }' >"$dir/ratios"
+    calc "$(median "$dir/ratios")"
+}
 
-# beside_libpq WHAT CASE MANY [CASE-OF-LIBPQ [CASE-OF-LIBPQ…]]   the rows of a case, and of what libpq does for it
+# beside_libpq WHAT CASE MANY OTHERS [CASE-OF-LIBPQ…]   the rows of a case, and of what libpq does for it. OTHERS: who
+# runs in the same rounds, as words NAME:CASE
 beside_libpq() {
-    what=$1 brio_case=$2 many=$3; shift 3
+    what=$1 brio_case=$2 many=$3 others=$4; shift 4
     [ $# -gt 0 ] || set -- "$brio_case"
+    rm -f "$dir/brio_$brio_case.rate" "$dir/brio_$brio_case.us"
+    for other in "$@"; do rm -f "$dir/libpq_$other".* "$dir/newer_$other".*; done
     for _ in $(seq $LOAD_ROUNDS); do
         contend "brio_$brio_case" "$brio_case"
         for other in "$@"; do
             contend "libpq_$other" "$other"
             [ -z "$(newer_libpq)" ] || contend "newer_$other" "$other"
         done
+        for other in $others; do contend "${other%:*}" "${other#*:}"; done
     done
     row "$what" "$(figures "brio_$brio_case")" "$(counted "brio_$brio_case" "$brio_case" "$many")"
     for other in "$@"; do
@@ -103,30 +113,39 @@ row_pool() {
     sed 's/^/      /' "$dir/note.sql"
 }
 
-row_closed_loop() {
-    for _ in $(seq $LOAD_ROUNDS); do
-        on_core 1 timeout 60 pgbench -n -M prepared -f "$dir/note.sql" -c 1 -T $LOAD_SECONDS "$DATABASE_URL" \
-            >"$dir/pgbench" 2>&1 || { cat "$dir/pgbench" >&2; die "pgbench failed"; }
-        awk '/^tps/ { print $3 }' "$dir/pgbench" >>"$dir/pgbench_one.rate"
-    done
-    row '    pgbench -M prepared -c1' "$(calc "$(median "$dir/pgbench_one.rate")" %.0f)" \
-        "ratio $(ratio_of brio_one pgbench_one)"
+# pgbench_alone NAME   on one connection
+pgbench_alone() {
+    on_core 1 timeout 60 pgbench -n -M prepared -f "$dir/note.sql" -c 1 -T $LOAD_SECONDS "$DATABASE_URL" \
+        >"$dir/pgbench" 2>&1 || { cat "$dir/pgbench" >&2; die "pgbench failed"; }
+    awk '/^tps/ { print $3 }' "$dir/pgbench" >>"$dir/$1.rate"
 }
 
+# other_row WHAT NAME BRIO   a contestant that only has a rate
+other_row() { row "    $1" "$(calc "$(median "$dir/$2.rate")" %.0f)" "ratio $(ratio_of "$3" "$2")"; }
+
+# All three in one round, because what counts is how they stand to each other.
 row_lanes() {
-    shared=$(ratio_of brio_shared brio_one)
-    row 'pipelined, a Sync each, beside the closed loop' "$shared" "at least 1.5: $(met "$shared >= 1.5")"
-    lane=$(ratio_of brio_read_only brio_shared)
-    cpu=$(calc "$(median "$dir/brio_read_only.us") / $(median "$dir/brio_shared.us")")
-    row 'the read-only lane beside a Sync each' "$lane" \
+    rm -f "$dir"/lane_*
+    for _ in $(seq $LOAD_ROUNDS); do
+        for lane in one shared read_only; do contend "brio_lane_$lane" $lane; done
+    done
+    row 'pipelined with a Sync each, to the closed loop' "$(ratio_of brio_lane_shared brio_lane_one)" \
+        "at least 1.5: $(met "$(ratio_of brio_lane_shared brio_lane_one) >= 1.5")"
+    lane=$(ratio_of brio_lane_read_only brio_lane_shared) cpu=$(ratio_of brio_lane_read_only brio_lane_shared us)
+    row 'the read-only lane to a Sync each' "$lane" \
         "at least 1.5: $(met "$lane >= 1.5"); its client's CPU $cpu of it, at most a third: $(met "$cpu <= 0.3334")"
 }
 
 met() { awk "BEGIN { printf \"%s\", ($1) ? \"met\" : \"MISSED\" }"; }
 
-# psql_copy NAME COMMAND…   rows a second of psql
+# psql_copy NAME text|csv|out   rows a second of psql
 psql_copy() {
-    name=$1; shift
+    name=$1
+    case $2 in
+        text) set -- -c 'truncate points' -c "\\copy points from '$dir/points.txt'" ;;
+        csv) set -- -c 'truncate points' -c "\\copy points from '$dir/points.csv' (format csv)" ;;
+        *) set -- -c "\\copy points_full to /dev/null" ;;
+    esac
     began=$(date +%s.%N)
     on_core 1 tools/pg.sh psql "$dir/pg" -Xq -v ON_ERROR_STOP=1 "$@" || die "psql failed"
     calc "$COPY_ROWS / ($(date +%s.%N) - $began)" '%.0f\n' >>"$dir/$name.rate"
@@ -135,20 +154,12 @@ psql_copy() {
 row_copies() {
     tools/pg.sh psql "$dir/pg" -Xqc "\\copy points_full to '$dir/points.txt'"
     tools/pg.sh psql "$dir/pg" -Xqc "\\copy points_full to '$dir/points.csv' (format csv)"
-    for _ in $(seq $LOAD_ROUNDS); do
-        psql_copy psql_text -c 'truncate points' -c "\\copy points from '$dir/points.txt'"
-        psql_copy psql_csv -c 'truncate points' -c "\\copy points from '$dir/points.csv' (format csv)"
-        psql_copy psql_out -c "\\copy points_full to /dev/null"
-    done
+    beside_libpq 'COPY in, rows/s' copy_in 20000 'psql_text:text psql_csv:csv' copy_in copy_in_binary
+    other_row 'psql \copy of text' psql_text brio_copy_in
+    other_row 'psql \copy of csv' psql_csv brio_copy_in
     rm -f "$dir/points.txt" "$dir/points.csv"
-    beside_libpq 'COPY in, rows/s' copy_in 20000 copy_in copy_in_binary
-    for kind in text csv; do
-        row "    psql \\copy of $kind" "$(calc "$(median "$dir/psql_$kind.rate")" %.0f)" \
-            "ratio $(ratio_of brio_copy_in psql_$kind)"
-    done
-    beside_libpq 'COPY out as text, rows/s' copy_out 20000
-    row "    psql \\copy to /dev/null" "$(calc "$(median "$dir/psql_out.rate")" %.0f)" \
-        "ratio $(ratio_of brio_copy_out psql_out)"
+    beside_libpq 'COPY out as text, rows/s' copy_out 20000 psql_out:out
+    other_row 'psql \copy to /dev/null' psql_out brio_copy_out
 }
 
 row_pg() {
@@ -164,17 +175,17 @@ row_pg() {
     fi
     start_database on_core 0
     make_tables
-    beside_libpq 'one after the other, queries/s' one 2000
-    row_closed_loop
-    beside_libpq '64 fibers, one connection, a Sync each' shared 5000
-    beside_libpq 'the same on a pool of eight' pool 20000
-    beside_libpq 'the same on the read-only lane' read_only 5000
+    beside_libpq 'one after the other, queries/s' one 2000 pgbench_one:one
+    other_row 'pgbench -M prepared -c1' pgbench_one brio_one
+    beside_libpq '64 fibers, one connection, a Sync each' shared 5000 ''
+    beside_libpq 'the same on a pool of eight' pool 20000 ''
+    beside_libpq 'the same on the read-only lane' read_only 5000 ''
     row_lanes
-    beside_libpq '20 queries in sequence, requests/s' sequence 100
-    beside_libpq '20 in one pipeline' pipeline 200
-    beside_libpq '20 in one batch' batch 200
-    beside_libpq '100 rows of 10 columns, by pg_get' decode 200 decode decode_binary
-    beside_libpq 'the same by orm_list' decode_orm 200 decode decode_binary
+    beside_libpq '20 queries in sequence, requests/s' sequence 100 ''
+    beside_libpq '20 in one pipeline' pipeline 200 ''
+    beside_libpq '20 in one batch' batch 200 ''
+    beside_libpq '100 rows of 10 columns, by pg_get' decode 200 '' decode decode_binary
+    beside_libpq 'the same by orm_list' decode_orm 200 '' decode decode_binary
     row_copies
     stop_database
     command_was "DATABASE_URL=\$(taskset -c 0 tools/pg.sh start DIRECTORY --throwaway)   # with make_tables" \

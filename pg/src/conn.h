@@ -73,7 +73,7 @@ struct pg_conn {
     uint64_t idle_since_ms; /* while nobody uses it */
     uint32_t heir_ms;       /* between looks for the one in its place */
     fiber *lessee;          /* the one of them that has it alone, by a transaction; NULL: shared */
-    uint64_t leased_since_ms;
+    uint64_t leased_since_us;
     bool read_only; /* its transactions are, unless they say otherwise */
     pg_statement_cache statements;
     uint32_t portals; /* made so far, for their names */

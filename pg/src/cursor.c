@@ -129,6 +129,7 @@ static error open_portal(pg_cursor *c, pg_target on, str sql, pg_values values)
     TRY(pg_tx_enter(c->tx));
     pg_conn *conn = c->tx->conn;
     (void)snprintf(c->portal, sizeof c->portal, "p%u", ++conn->portals);
+    pg_pool_count(conn->pool, PG_METRIC_PORTALS, 1);
     TRY(pg_prepared(conn, PG_LANE_LEASED, sql, values, &c->statement));
     return fetch_rows(c, &values, &c->first);
 }

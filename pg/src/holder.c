@@ -68,7 +68,7 @@ static bool holder_of(const pg_conn *c, holder *out)
     const pg_request *r = pg_request_oldest(c);
     if (c->state != PG_CONN_READY || pg_hub_has(c) || (!c->lessee && !r))
         return false;
-    *out = c->lessee ? (holder){ c, c->lessee, c->leased_since_ms }
+    *out = c->lessee ? (holder){ c, c->lessee, c->leased_since_us / 1000 }
                      : (holder){ c, r->fiber, r->since_ms };
     return true;
 }

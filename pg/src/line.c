@@ -156,7 +156,7 @@ static pg_conn *give(pg_conn *c, pg_lane lane, fiber *to, uint64_t wait_us)
     c->load++;
     if (lane == PG_LANE_LEASED) {
         c->lessee = to;
-        c->leased_since_ms = loop_now_ms(pool->loop);
+        c->leased_since_us = loop_now_us(pool->loop);
         pool->leased++;
         pg_pool_count(pool, PG_METRIC_TRANSACTIONS, 1);
     }
@@ -288,6 +288,8 @@ void pg_pool_release(pg_conn **owner, bool leased)
         c->declared_read_only = false;
         pool->leased--;
         pg_pool_count(pool, PG_METRIC_TRANSACTIONS, -1);
+        metrics_record_us(pool->metrics, PG_METRIC_LEASE_DURATION,
+                          loop_now_us(pool->loop) - c->leased_since_us);
     }
     pg_upkeep_unused(c);
     pg_pool_serve(pool);

@@ -185,6 +185,7 @@ void pg_watch_end(pg_watch *w, const pg_call *calls, size_t count, error e)
 {
     const uint64_t now_us = loop_now_us(w->pool->loop);
     const uint64_t us = now_us > w->began_us ? now_us - w->began_us : 0;
+    metrics_record_us(w->pool->metrics, PG_METRIC_QUERY_DURATION, us);
     for (size_t i = 0; i < count; i++)
         pg_watch_count(w->pool, &calls[i], w->began_us, e);
     if (UNLIKELY(us >= w->pool->slow.from_us))

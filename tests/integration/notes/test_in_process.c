@@ -127,6 +127,28 @@ static void test_notes_account_and_its_notes(void **state)
     expect(ask(ada, "GET", "/users", NULL), 403, NULL);
 }
 
+/* The orm names its statements: /metrics has them. */
+static void test_notes_statements_are_counted_by_name(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "\npg_statement_duration_seconds_count{statement=\"accounts.find\"} 1\n",
+        "\npg_statement_duration_seconds_count{statement=\"notes.insert\"} 1\n",
+        "\npg_statement_duration_seconds_count{statement=\"notes.page\"} 2\n",
+        "\npg_statement_rows_total{statement=\"notes.insert\"} 1\n",
+    };
+    (void)ask(STR(""), "POST", "/register", CREDENTIALS);
+    const str ada = token_in(ask(STR(""), "POST", "/login", CREDENTIALS));
+    expect(ask(ada, "POST", "/notes", "{'title':'Counted','body':''}"), 201, NULL);
+    expect(ask(ada, "GET", "/notes?limit=1", NULL), 200, NULL);
+    expect(ask(ada, "GET", "/notes?limit=1", NULL), 200, NULL);
+    const http_test_reply r = http_test_get(t, "/metrics");
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        if (!memmem(r.body.ptr, r.body.len, lines[i], strlen(lines[i])))
+            fail_msg("no %s in %.*s", lines[i], STR_ARG(r.body));
+    }
+}
+
 static void test_notes_token_is_good_to_the_second(void **state)
 {
     (void)state;
@@ -162,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_notes_account_and_its_notes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_notes_statements_are_counted_by_name, setup, teardown),
         cmocka_unit_test_setup_teardown(test_notes_token_is_good_to_the_second, setup, teardown),
         cmocka_unit_test_setup_teardown(test_notes_requests_at_once_share_the_pool, setup,
                                         teardown),

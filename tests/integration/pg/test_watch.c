@@ -1,4 +1,5 @@
 /* What is counted and logged of statements, against a real server. */
+#include "core/fault.h"
 #include "core/scope.h"
 #include "tests/support/database.h"
 #include "tests/support/logged.h"
@@ -56,6 +57,53 @@ static void test_statement_without_a_name_is_not_counted_by_one(void **state)
     assert_ok(pg_query(db, &rows, "select 1"));
     assert_true(scraped("pg_queries_total") > before);
     assert_true(scraped(COUNT_OF("other")) == -1);
+}
+
+static void test_statement_with_a_name_is_counted_without_memory(void **state)
+{
+    (void)state;
+    static const pg_sql named = PG_NAMED("test.no_memory", "select 'no memory'");
+    pg_pool *pool;
+    pg_rows rows;
+    assert_ok(pg_pool_open(NULL, &pool));
+    assert_ok(
+        pg_query(pool, &rows, named.text)); /* all that it needs is there but the name's place */
+    fault_always("memory");
+    assert_ok(pg_query(pool, &rows, named));
+    assert_true(fault_passed("memory") > 0);
+    fault_clear();
+    assert_ok(pg_query(pool, &rows, named));
+    assert_true(scraped(COUNT_OF("test.no_memory")) == 2);
+    pg_pool_close(&pool);
+}
+
+static void test_statement_names_past_the_limit_are_one(void **state)
+{
+    (void)state;
+    static char names[700][24]; /* more than are told apart, or have a place */
+    pg_pool *pool;
+    pg_rows rows;
+    assert_ok(pg_pool_open(NULL, &pool));
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 700; i++) {
+            (void)snprintf(names[i], sizeof names[i], "many.%d", i);
+            const pg_sql many = { STR("select 1"), names[i] };
+            assert_ok(pg_query(pool, &rows, many));
+        }
+    }
+    assert_true(scraped(COUNT_OF("many.0")) == 2);
+    assert_true(scraped(COUNT_OF("many.699")) == -1);
+    double counted = scraped(COUNT_OF("other"));
+    assert_true(counted > 2 * 400);
+    for (int i = 0; i < 700; i++) {
+        char line[96];
+        (void)snprintf(line, sizeof line,
+                       "pg_statement_duration_seconds_count{statement=\"many.%d\"}", i);
+        const double own = scraped(line);
+        counted += own < 0 ? 0 : own;
+    }
+    assert_true(counted == 1400);
+    pg_pool_close(&pool);
 }
 
 static void test_statement_that_sleeps_has_its_time(void **state)
@@ -126,6 +174,8 @@ static void test_statement_in_a_transaction_and_its_end_are_counted(void **state
     pg_rows rows;
     const double commits = scraped("pg_transactions_total{end=\"commit\"}");
     const double rollbacks = scraped("pg_transactions_total{end=\"rollback\"}");
+    const double leases = scraped("pg_lease_duration_seconds_count");
+    const double queries = scraped("pg_query_duration_seconds_count");
     assert_ok(pg_begin(db, &tx));
     assert_ok(pg_query(tx, &rows, PG_NAMED("test.inside", "select 1")));
     assert_ok(pg_commit(&tx));
@@ -133,6 +183,8 @@ static void test_statement_in_a_transaction_and_its_end_are_counted(void **state
     assert_ok(pg_query(tx, &rows, PG_NAMED("test.inside", "select 1")));
     assert_ok(pg_rollback(&tx));
     assert_true(scraped(COUNT_OF("test.inside")) == 2);
+    assert_true(scraped("pg_lease_duration_seconds_count") == leases + 2);
+    assert_true(scraped("pg_query_duration_seconds_count") == queries + 4);
     assert_true(scraped("pg_transactions_total{end=\"commit\"}") == commits + 1);
     assert_true(scraped("pg_transactions_total{end=\"rollback\"}") == rollbacks + 1);
 }
@@ -144,6 +196,7 @@ static void test_cursor_counts_its_pieces_and_copy_its_rows(void **state)
     pg_copy *copy;
     pg_rows rows;
     size_t pieces = 0;
+    const double portals = scraped("pg_portals_total");
     assert_ok(pg_cursor_open(db, &c, PG_NAMED("test.cursor", "select generate_series(1, 1000)")));
     do {
         assert_ok(pg_cursor_next(c, &rows));
@@ -151,6 +204,7 @@ static void test_cursor_counts_its_pieces_and_copy_its_rows(void **state)
     } while (rows.count > 0);
     assert_ok(pg_cursor_close(&c));
     assert_true(pieces > 1);
+    assert_true(scraped("pg_portals_total") == portals + 1);
     assert_true(scraped(COUNT_OF("test.cursor")) == (double)pieces);
     assert_true(scraped(ROWS_OF("test.cursor")) == 1000);
     assert_ok(pg_copy_out(db, &copy,
@@ -417,7 +471,10 @@ static int run(void)
         cmocka_unit_test(test_slow_queries_are_logged_at_a_pace),
         cmocka_unit_test(test_slow_query_shows_parameters_when_told_to),
         cmocka_unit_test(test_slow_query_log_can_be_off),
+        cmocka_unit_test(test_statement_with_a_name_is_counted_without_memory),
         cmocka_unit_test(test_notices_are_logged_by_severity_and_at_a_pace),
+        /* last: it takes all names */
+        cmocka_unit_test(test_statement_names_past_the_limit_are_one),
     };
     return cmocka_run_group_tests_name("watch", tests, open_pool, close_pool);
 }

@@ -133,6 +133,7 @@ static error ask(void *arg)
     pg_lookup *l = find_left(c->pool, a->name, a->port);
     if (!l)
         TRY(start(c->pool, a->name, a->port, &l));
+    invariant(l != NULL);
     l->conn = c;
     c->lookup = l;
     return await(c);

@@ -112,6 +112,21 @@ static void test_database_that_does_not_answer_is_504_and_costs_only_who_asked(v
     stop_in_good_health();
 }
 
+static void test_workers_together_keep_to_one_number_of_connections(void **state)
+{
+    (void)state;
+    start("WORKERS=4", "PG_CONNECTIONS_MAX=3");
+    for (int i = 0; i < 20; i++) {
+        crowd_lists(200, 503);
+        assert_in_range(count_of("select count(*) from pg_stat_activity"
+                                 " where datname = current_database() and pid <> pg_backend_pid()"),
+                        1, 3);
+    }
+    for (int i = 0; i < 40; i++) /* whichever worker it meets */
+        expect(ada, on_note("GET", first_note), NULL, 200, NOTE_OF("First", ""));
+    stop_in_good_health();
+}
+
 static void test_logins_without_end_are_served_or_503(void **state)
 {
     (void)state;
@@ -197,6 +212,7 @@ static int run(void)
     const struct CMUnitTest tests[] = {
         limits_test(test_page_too_large_is_503_and_smaller_ones_are_served),
         limits_test(test_database_that_does_not_answer_is_504_and_costs_only_who_asked),
+        limits_test(test_workers_together_keep_to_one_number_of_connections),
         limits_test(test_logins_without_end_are_served_or_503),
         limits_test(test_clients_that_go_away_cost_nothing),
         limits_test(test_secret_changed_takes_the_tokens_of_the_old_one),

@@ -29,6 +29,7 @@ typedef struct known {
     struct sockaddr_in at;
 } known;
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): theirs are reserved */
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
                 struct addrinfo **out)
 {
@@ -53,6 +54,7 @@ void freeaddrinfo(struct addrinfo *info)
 {
     free(info);
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
 
 /* --- asking ----------------------------------------------------------------------------------- */
 

@@ -15,14 +15,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WORKERS   4
+#define WORKERS   8
 #define FIBERS    8     /* a worker, all of which ask again and again */
 #define AWAY_MS   3000  /* how long attempts are counted */
 #define SILENT_MS 200   /* how long a server that is back takes to answer */
 #define WAIT_MS   60000 /* a hang, and not a time that is measured */
 
-/* The pauses' mean grows to a second: 16 more would need a chance of one to 10^10. */
-#define ATTEMPTS_MAX 20
+/* Each tries once. Then the pauses of all of them together, whose mean soon is a second: 16 more
+ * would need a chance of one to 10^10. */
+#define ATTEMPTS_MAX (WORKERS + 16)
 
 static _Atomic bool *ends;
 static pid_t pids[WORKERS];

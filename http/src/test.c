@@ -20,6 +20,7 @@
 #include "worker.h"
 
 #include "core/json.h"
+#include "core/ledger.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +183,7 @@ static error begin(http_test *t, const http_app *app, const http_test_options *o
     TRY(http_app_build_router(app, &t->settings, &t->arena, &t->router));
     TRY(http_quarantine_new(&t->quarantine));
     metrics_close(); /* of what the test did before: its pools, say, are gone with their loop */
+    ledger_close();
     TRY(metrics_open(tables, http_app_metrics(app, t->router, tables), 1));
     metrics_use_slot(0);
     TRY(log_open(STDERR_FILENO, (log_level)t->settings.log_level,
@@ -205,6 +207,7 @@ static void give_back(http_test *t)
 {
     log_close();
     metrics_close();
+    ledger_close();
     http_quarantine_free(&t->quarantine);
     restore_settings(t);
     arena_deinit(&t->arena);

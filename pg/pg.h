@@ -141,11 +141,6 @@ static inline pg_sql pg_sql_same(pg_sql sql)
 #define PG_SQL(sql) \
     _Generic((sql), str : pg_sql_of_str, pg_sql : pg_sql_same, default : pg_sql_of_c)(sql)
 
-/* Parameters of a statement, in order. */
-typedef struct pg_values {
-    const pg_value *items;
-    size_t count;
-} pg_values;
 #define PG_VALUES_MAX 65535 /* of a statement; PG_VALUES takes 16 */
 /* pg_param of each argument: PG_VALUES(id, title). Lives as long as the enclosing block. The
  * leading zero keeps the array from being empty. */
@@ -239,6 +234,10 @@ error pg_batch_error(const pg_batch *batch, size_t i);
 #define pg_get(rows, row, column, out) \
     PG_DECODER_(out)                   \
     (fiber_arena(), (const pg_cell[1]){ pg_cell_of((rows), (row), (column)) }, (out))
+/* One cell of an array, a composite or a range into `out`, a pointer as for pg_get:
+ * TRY(pg_get_cell(&array.cells[i], &n)).
+ *   fails  as the decoder; PG_TYPE_MISMATCH for NULL into what is not opt_X */
+#define pg_get_cell(cell, out) PG_DECODER_(out)(fiber_arena(), (cell), (out))
 /* Both must be there: an invariant. */
 pg_cell pg_cell_of(const pg_rows *rows, size_t row, size_t column);
 
@@ -387,14 +386,22 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
                PG_DECODER_LISTS_OF_(float8), PG_DECODER_LISTS_OF_(text), PG_DECODER_LISTS_OF_(bytea), \
                PG_DECODER_LISTS_OF_(timestamptz), PG_DECODER_LISTS_OF_(uuid), \
                PG_DECODER_LISTS_OF_(jsonb), \
-               pg_array * : pg_decode_pg_array, opt_pg_array * : pg_decode_opt_pg_array, PG_DECODER_OF_(pg_numeric), PG_DECODER_OF_(pg_date), PG_DECODER_OF_(pg_time), \
+               pg_array * : pg_decode_pg_array, opt_pg_array * : pg_decode_opt_pg_array, pg_range * : pg_decode_pg_range, opt_pg_range * : pg_decode_opt_pg_range, \
+ pg_multirange * : pg_decode_pg_multirange, opt_pg_multirange * : pg_decode_opt_pg_multirange, PG_DECODER_OF_(pg_record), \
+ PG_DECODER_OF_(pg_numeric), PG_DECODER_OF_(pg_date), PG_DECODER_OF_(pg_time), \
                PG_DECODER_OF_(pg_timestamp), PG_DECODER_OF_(pg_interval), PG_DECODER_OF_(pg_inet), \
  PG_DECODER_OF_(pg_macaddr), PG_DECODER_OF_(pg_macaddr8), \
  PG_DECODER_OF_(pg_timetz), PG_DECODER_OF_(pg_bits), PG_DECODER_OF_(pg_xid8), \
  PG_DECODER_OF_(pg_lsn), PG_DECODER_OF_(pg_tid), PG_DECODER_OF_(pg_money), \
  PG_DECODER_OF_(pg_point), PG_DECODER_OF_(pg_line), PG_DECODER_OF_(pg_lseg), PG_DECODER_OF_(pg_box), \
  PG_DECODER_OF_(pg_circle), PG_DECODER_OF_(pg_path), PG_DECODER_OF_(pg_polygon), \
- PG_DECODER_OF_(pg_tsvector), PG_DECODER_OF_(pg_tsquery))
+ PG_DECODER_OF_(pg_tsvector), PG_DECODER_OF_(pg_tsquery), \
+ PG_DECODER_OF_(pg_int4range), PG_DECODER_OF_(pg_int4multirange), \
+ PG_DECODER_OF_(pg_numrange), PG_DECODER_OF_(pg_nummultirange), \
+ PG_DECODER_OF_(pg_tsrange), PG_DECODER_OF_(pg_tsmultirange), \
+ PG_DECODER_OF_(pg_tstzrange), PG_DECODER_OF_(pg_tstzmultirange), \
+ PG_DECODER_OF_(pg_daterange), PG_DECODER_OF_(pg_datemultirange), \
+ PG_DECODER_OF_(pg_int8range), PG_DECODER_OF_(pg_int8multirange))
 #define PG_DECODER_OF_(name) \
     name * : pg_decode_##name, opt_##name * : pg_decode_opt_##name, PG_DECODER_LISTS_OF_(name)
 #define PG_DECODER_LISTS_OF_(name) \

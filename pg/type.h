@@ -21,6 +21,7 @@
 #include "pg/identifier.h"
 #include "pg/network.h"
 #include "pg/numeric.h"
+#include "pg/range.h"
 #include "pg/textsearch.h"
 
 /* A type's number in the server's catalog. */
@@ -152,6 +153,34 @@ SCALAR_LIST(float4, float);
 #define PG_OID_REGROLE_ARRAY       4097
 #define PG_OID_REGCOLLATION_ARRAY  4192
 
+/* Types made of others. */
+#define PG_OID_RECORD               2249
+#define PG_OID_RECORD_ARRAY         2287
+#define PG_OID_INT4RANGE            3904
+#define PG_OID_INT4RANGE_ARRAY      3905
+#define PG_OID_INT4MULTIRANGE       4451
+#define PG_OID_INT4MULTIRANGE_ARRAY 6150
+#define PG_OID_NUMRANGE             3906
+#define PG_OID_NUMRANGE_ARRAY       3907
+#define PG_OID_NUMMULTIRANGE        4532
+#define PG_OID_NUMMULTIRANGE_ARRAY  6151
+#define PG_OID_TSRANGE              3908
+#define PG_OID_TSRANGE_ARRAY        3909
+#define PG_OID_TSMULTIRANGE         4533
+#define PG_OID_TSMULTIRANGE_ARRAY   6152
+#define PG_OID_TSTZRANGE            3910
+#define PG_OID_TSTZRANGE_ARRAY      3911
+#define PG_OID_TSTZMULTIRANGE       4534
+#define PG_OID_TSTZMULTIRANGE_ARRAY 6153
+#define PG_OID_DATERANGE            3912
+#define PG_OID_DATERANGE_ARRAY      3913
+#define PG_OID_DATEMULTIRANGE       4535
+#define PG_OID_DATEMULTIRANGE_ARRAY 6155
+#define PG_OID_INT8RANGE            3926
+#define PG_OID_INT8RANGE_ARRAY      3927
+#define PG_OID_INT8MULTIRANGE       4536
+#define PG_OID_INT8MULTIRANGE_ARRAY 6157
+
 typedef enum pg_format {
     PG_TEXT = 0,
     PG_BINARY = 1,
@@ -170,12 +199,19 @@ pg_oid pg_type_of_shape(const shape_type *type);
 
 /* --- parameters ------------------------------------------------------------------------------- */
 
+typedef enum pg_written {
+    PG_WRITTEN_NOT = 0,
+    PG_WRITTEN_TEXT,
+    PG_WRITTEN_BINARY,
+} pg_written;
+
 /* One parameter of a statement. Made by pg_param; text, bytes, JSON and lists are views, which must
  * live until the statement was sent. */
 typedef struct pg_value {
     pg_oid oid; /* 0: the server decides, and `text` is written as in a quoted literal */
     bool is_null;
     bool of_optional; /* a list whose items are opt_X */
+    uint8_t written;  /* pg_written: whether `text` is already what is sent */
     union {
         bool boolean;
         int16_t int2;
@@ -202,6 +238,18 @@ typedef struct pg_value {
         pg_circle circle;
         pg_path path;
         pg_polygon polygon;
+        pg_int4range int4range;
+        pg_tsrange tsrange;
+        pg_tstzrange tstzrange;
+        pg_daterange daterange;
+        pg_int8range int8range;
+        const pg_numrange *numrange;
+        pg_int4multirange int4multirange;
+        pg_nummultirange nummultirange;
+        pg_tsmultirange tsmultirange;
+        pg_tstzmultirange tstzmultirange;
+        pg_datemultirange datemultirange;
+        pg_int8multirange int8multirange;
         struct {
             const void *items; /* of the element's C type, or its opt_X */
             size_t count;
@@ -220,47 +268,64 @@ typedef struct pg_value {
     pg_param_##name, opt_##name : pg_param_opt_##name, PG_PARAM_LISTS_OF_(name)
 #define PG_PARAM_LISTS_OF_(name) \
     name##_list : pg_param_##name##_list, opt_##name##_list : pg_param_opt_##name##_list
-#define pg_param(value)                                                                         \
-    _Generic((value), bool                                                                      \
-             : pg_param_bool, signed char                                                       \
-             : pg_param_int2, unsigned char                                                     \
-             : pg_param_int2, short                                                             \
-             : pg_param_int2, unsigned short                                                    \
-             : pg_param_int4, int                                                               \
-             : pg_param_int4, unsigned int                                                      \
-             : pg_param_int8, long                                                              \
-             : pg_param_int8, long long                                                         \
-             : pg_param_int8, float                                                             \
-             : pg_param_float4, double                                                          \
-             : pg_param_float8, str                                                             \
-             : pg_param_text, bytea                                                             \
-             : pg_param_bytea, timestamptz                                                      \
-             : pg_param_timestamptz, uuid                                                       \
-             : pg_param_uuid, jsonb                                                             \
-             : pg_param_jsonb, opt_bool                                                         \
-             : pg_param_opt_bool, opt_int2                                                      \
-             : pg_param_opt_int2, opt_int4                                                      \
-             : pg_param_opt_int4, opt_int8                                                      \
-             : pg_param_opt_int8, opt_float4                                                    \
-             : pg_param_opt_float4, opt_float8                                                  \
-             : pg_param_opt_float8, opt_text                                                    \
-             : pg_param_opt_text, opt_bytea                                                     \
-             : pg_param_opt_bytea, opt_timestamptz                                              \
-             : pg_param_opt_timestamptz, opt_uuid                                               \
-             : pg_param_opt_uuid, opt_jsonb                                                     \
-             : pg_param_opt_jsonb, PG_PARAM_LISTS_OF_(bool), PG_PARAM_LISTS_OF_(int2),          \
-               PG_PARAM_LISTS_OF_(int4), PG_PARAM_LISTS_OF_(int8), PG_PARAM_LISTS_OF_(float4),  \
-               PG_PARAM_LISTS_OF_(float8), PG_PARAM_LISTS_OF_(text), PG_PARAM_LISTS_OF_(bytea), \
-               PG_PARAM_LISTS_OF_(timestamptz), PG_PARAM_LISTS_OF_(uuid),                       \
-               PG_PARAM_LISTS_OF_(jsonb), PG_PARAM_OF_(pg_numeric), PG_PARAM_OF_(pg_date),      \
-               PG_PARAM_OF_(pg_time), PG_PARAM_OF_(pg_timestamp), PG_PARAM_OF_(pg_interval),    \
-               PG_PARAM_OF_(pg_inet), PG_PARAM_OF_(pg_macaddr), PG_PARAM_OF_(pg_macaddr8),      \
-               PG_PARAM_OF_(pg_timetz), PG_PARAM_OF_(pg_bits), PG_PARAM_OF_(pg_xid8),           \
-               PG_PARAM_OF_(pg_lsn), PG_PARAM_OF_(pg_tid), PG_PARAM_OF_(pg_money),              \
-               PG_PARAM_OF_(pg_point), PG_PARAM_OF_(pg_line), PG_PARAM_OF_(pg_lseg),            \
-               PG_PARAM_OF_(pg_box), PG_PARAM_OF_(pg_circle), PG_PARAM_OF_(pg_path),            \
-               PG_PARAM_OF_(pg_polygon), pg_value                                               \
-             : pg_param_value)(value)
+/* The two of a type of pg/cells.h. */
+#define PG_PARAM_CELLS_OF_(name) \
+    name:                        \
+    pg_param_##name, opt_##name : pg_param_opt_##name
+#define pg_param(value)                                                                            \
+    _Generic(                                                                                      \
+        (value), bool                                                                              \
+        : pg_param_bool, signed char                                                               \
+        : pg_param_int2, unsigned char                                                             \
+        : pg_param_int2, short                                                                     \
+        : pg_param_int2, unsigned short                                                            \
+        : pg_param_int4, int                                                                       \
+        : pg_param_int4, unsigned int                                                              \
+        : pg_param_int8, long                                                                      \
+        : pg_param_int8, long long                                                                 \
+        : pg_param_int8, float                                                                     \
+        : pg_param_float4, double                                                                  \
+        : pg_param_float8, str                                                                     \
+        : pg_param_text, bytea                                                                     \
+        : pg_param_bytea, timestamptz                                                              \
+        : pg_param_timestamptz, uuid                                                               \
+        : pg_param_uuid, jsonb                                                                     \
+        : pg_param_jsonb, opt_bool                                                                 \
+        : pg_param_opt_bool, opt_int2                                                              \
+        : pg_param_opt_int2, opt_int4                                                              \
+        : pg_param_opt_int4, opt_int8                                                              \
+        : pg_param_opt_int8, opt_float4                                                            \
+        : pg_param_opt_float4, opt_float8                                                          \
+        : pg_param_opt_float8, opt_text                                                            \
+        : pg_param_opt_text, opt_bytea                                                             \
+        : pg_param_opt_bytea, opt_timestamptz                                                      \
+        : pg_param_opt_timestamptz, opt_uuid                                                       \
+        : pg_param_opt_uuid, opt_jsonb                                                             \
+        : pg_param_opt_jsonb, PG_PARAM_LISTS_OF_(bool), PG_PARAM_LISTS_OF_(int2),                  \
+          PG_PARAM_LISTS_OF_(int4), PG_PARAM_LISTS_OF_(int8), PG_PARAM_LISTS_OF_(float4),          \
+          PG_PARAM_LISTS_OF_(float8), PG_PARAM_LISTS_OF_(text), PG_PARAM_LISTS_OF_(bytea),         \
+          PG_PARAM_LISTS_OF_(timestamptz), PG_PARAM_LISTS_OF_(uuid), PG_PARAM_LISTS_OF_(jsonb),    \
+          PG_PARAM_OF_(pg_numeric), PG_PARAM_OF_(pg_date), PG_PARAM_OF_(pg_time),                  \
+          PG_PARAM_OF_(pg_timestamp), PG_PARAM_OF_(pg_interval), PG_PARAM_OF_(pg_inet),            \
+          PG_PARAM_OF_(pg_macaddr), PG_PARAM_OF_(pg_macaddr8), PG_PARAM_OF_(pg_timetz),            \
+          PG_PARAM_OF_(pg_bits), PG_PARAM_OF_(pg_xid8), PG_PARAM_OF_(pg_lsn),                      \
+          PG_PARAM_OF_(pg_tid), PG_PARAM_OF_(pg_money), PG_PARAM_OF_(pg_point),                    \
+          PG_PARAM_OF_(pg_line), PG_PARAM_OF_(pg_lseg), PG_PARAM_OF_(pg_box),                      \
+          PG_PARAM_OF_(pg_circle), PG_PARAM_OF_(pg_path), PG_PARAM_OF_(pg_polygon),                \
+          PG_PARAM_OF_(pg_int4range), PG_PARAM_OF_(pg_int4multirange), PG_PARAM_OF_(pg_numrange),  \
+          PG_PARAM_OF_(pg_nummultirange), PG_PARAM_OF_(pg_tsrange), PG_PARAM_OF_(pg_tsmultirange), \
+          PG_PARAM_OF_(pg_tstzrange), PG_PARAM_OF_(pg_tstzmultirange), PG_PARAM_OF_(pg_daterange), \
+          PG_PARAM_OF_(pg_datemultirange), PG_PARAM_OF_(pg_int8range),                             \
+          PG_PARAM_OF_(pg_int8multirange), PG_PARAM_CELLS_OF_(pg_array),                           \
+          PG_PARAM_CELLS_OF_(pg_record), PG_PARAM_CELLS_OF_(pg_range),                             \
+          PG_PARAM_CELLS_OF_(pg_multirange), pg_value                                              \
+        : pg_param_value)(value)
+
+/* Parameters of a statement, in order. */
+typedef struct pg_values {
+    const pg_value *items;
+    size_t count;
+} pg_values;
 
 /* NULL of a type. */
 static inline pg_value pg_param_null(pg_oid oid)
@@ -330,6 +395,20 @@ PG_PARAM(pg_box, pg_box, PG_OID_BOX, box, value, false)
 PG_PARAM(pg_circle, pg_circle, PG_OID_CIRCLE, circle, value, false)
 PG_PARAM(pg_path, pg_path, PG_OID_PATH, path, value, false)
 PG_PARAM(pg_polygon, pg_polygon, PG_OID_POLYGON, polygon, value, false)
+PG_PARAM(pg_int4range, pg_int4range, PG_OID_INT4RANGE, int4range, value, false)
+/* Too large for a parameter, which has the address of a copy in the fiber's arena. */
+const pg_numrange *pg_numrange_copy(const pg_numrange *range);
+PG_PARAM(pg_numrange, pg_numrange, PG_OID_NUMRANGE, numrange, pg_numrange_copy(&value), false)
+PG_PARAM(pg_tsrange, pg_tsrange, PG_OID_TSRANGE, tsrange, value, false)
+PG_PARAM(pg_tstzrange, pg_tstzrange, PG_OID_TSTZRANGE, tstzrange, value, false)
+PG_PARAM(pg_daterange, pg_daterange, PG_OID_DATERANGE, daterange, value, false)
+PG_PARAM(pg_int8range, pg_int8range, PG_OID_INT8RANGE, int8range, value, false)
+PG_PARAM(pg_int4multirange, pg_int4multirange, PG_OID_INT4MULTIRANGE, int4multirange, value, false)
+PG_PARAM(pg_nummultirange, pg_nummultirange, PG_OID_NUMMULTIRANGE, nummultirange, value, false)
+PG_PARAM(pg_tsmultirange, pg_tsmultirange, PG_OID_TSMULTIRANGE, tsmultirange, value, false)
+PG_PARAM(pg_tstzmultirange, pg_tstzmultirange, PG_OID_TSTZMULTIRANGE, tstzmultirange, value, false)
+PG_PARAM(pg_datemultirange, pg_datemultirange, PG_OID_DATEMULTIRANGE, datemultirange, value, false)
+PG_PARAM(pg_int8multirange, pg_int8multirange, PG_OID_INT8MULTIRANGE, int8multirange, value, false)
 
 /* Numbers of 32 bits in types to which an integer is not converted, or not in a COPY. */
 static inline pg_value pg_param_oid(uint32_t oid)
@@ -370,9 +449,9 @@ typedef struct pg_cell {
 
 /* Four decoders a type: pg_decode_int8, pg_decode_opt_int8, pg_decode_int8_list,
  * pg_decode_opt_int8_list, and so on.
- *   arena   holds a list's items, and what a value consists of where that is no view: a numeric's
- *           digits, bits and bytea of a text, a path's points, lexemes;
- *           NULL is good for all others
+ *   arena   holds a list's and a multirange's items, and what a value consists of where that is no
+ *           view: a numeric's digits, bits and bytea of a text, a path's points, lexemes, what is
+ *           quoted in a range; NULL is good for all others
  *   out     text, bytes and JSON are views of the cell's bytes; left alone on failure
  *   accepts the type of its name (float4: real, float8: double precision), and
  *           int4: int2
@@ -427,29 +506,23 @@ PG_DECODE(pg_path, pg_path)
 PG_DECODE(pg_polygon, pg_polygon)
 PG_DECODE(pg_tsvector, pg_tsvector)
 PG_DECODE(pg_tsquery, pg_tsquery)
-
-/* An array of up to six dimensions, with NULLs in it, as cells for the decoders above: those of an
- * array of integers are binary, of numeric, of an enum and of any other type text. */
-#define PG_ARRAY_DIMENSIONS_MAX 6
-typedef struct pg_array {
-    uint32_t dimensions; /* 0: it is empty */
-    struct {
-        uint32_t count;
-        int32_t lower; /* the first index, 1 in most */
-    } sides[PG_ARRAY_DIMENSIONS_MAX];
-    pg_cell *cells; /* all of them, the last dimension's index running fastest */
-    size_t count;
-} pg_array;
-SCALAR_OPTIONAL(pg_array, pg_array);
-
-/* Reads any array: TRY(pg_get(&rows, 0, 0, &array)), then pg_decode_opt_int4(a, &array.cells[i],
- * &n). The cells live in `a`, their bytes are views of it or of the cell's.
- *   fails  PG_TYPE_MISMATCH: no array, or NULL for what is not opt_pg_array; OUT_OF_MEMORY */
-error pg_decode_pg_array(arena *a, const pg_cell *cell, pg_array *out);
-error pg_decode_opt_pg_array(arena *a, const pg_cell *cell, opt_pg_array *out);
+PG_DECODE(pg_int4range, pg_int4range)
+PG_DECODE(pg_int4multirange, pg_int4multirange)
+PG_DECODE(pg_numrange, pg_numrange)
+PG_DECODE(pg_nummultirange, pg_nummultirange)
+PG_DECODE(pg_tsrange, pg_tsrange)
+PG_DECODE(pg_tsmultirange, pg_tsmultirange)
+PG_DECODE(pg_tstzrange, pg_tstzrange)
+PG_DECODE(pg_tstzmultirange, pg_tstzmultirange)
+PG_DECODE(pg_daterange, pg_daterange)
+PG_DECODE(pg_datemultirange, pg_datemultirange)
+PG_DECODE(pg_int8range, pg_int8range)
+PG_DECODE(pg_int8multirange, pg_int8multirange)
 
 /* Decodes into a shape's member at `member`, as the decoder of its type. The type must not be a
  * nested shape. */
 error pg_decode_member(arena *a, const pg_cell *cell, const shape_type *type, void *member);
+
+#include "pg/cells.h" // IWYU pragma: export
 
 #endif

@@ -2,9 +2,12 @@
  * are a header and items behind their lengths; as text, {{a,"b c"},{NULL,"\""}}, behind the bounds
  * where those do not begin at 1. Dimensions are checked against what is there: a row that is
  * shorter than another is no array. What is allocated is at most 24 bytes for each received. */
+#include "decoder.h"
 #include "reader.h"
+#include "value_text.h"
 
-#include "pg/type.h"
+#include "core/fiber.h"
+#include "pg/cells.h"
 
 COLD static error mismatch(const pg_cell *cell)
 {
@@ -219,6 +222,7 @@ error pg_decode_pg_array(arena *a, const pg_cell *cell, pg_array *out)
     pg_array array = { 0 };
     if (!cell->bytes.ptr)
         return mismatch(cell);
+    array.element = pg_type_element(cell->oid);
     if (cell->format == PG_BINARY)
         TRY(read_binary(a, cell, &array));
     else
@@ -237,4 +241,101 @@ error pg_decode_opt_pg_array(arena *a, const pg_cell *cell, opt_pg_array *out)
     out->has = true;
     out->is_null = false;
     return OK;
+}
+
+/* --- to send ---------------------------------------------------------------------------------- */
+
+/* The type of all values; NULLs among literals are of any. False when there are several. */
+static bool common_type(pg_values values, pg_oid *out)
+{
+    *out = values.count > 0 ? values.items[0].oid : 0;
+    for (size_t i = 0; i < values.count; i++) {
+        if (values.items[i].oid != *out)
+            return false;
+    }
+    return pg_type_element(*out) == 0;
+}
+
+error pg_array_of(arena *a, pg_values values, uint32_t dimensions, const uint32_t *counts,
+                  pg_array *out)
+{
+    pg_array array = { .dimensions = dimensions, .count = dimensions > 0 };
+    if (dimensions > PG_ARRAY_DIMENSIONS_MAX)
+        return error_set(&PG_INVALID_ARGUMENT, "an array of %u dimensions", dimensions);
+    for (uint32_t d = 0; d < dimensions; d++) {
+        array.sides[d].count = counts[d];
+        array.sides[d].lower = 1;
+        if (__builtin_mul_overflow(array.count, counts[d], &array.count))
+            return error_set(&PG_INVALID_ARGUMENT, "an array of too many items");
+    }
+    if (array.count != values.count || array.count > PG_ARRAY_ITEMS_MAX ||
+        (dimensions > 0 && array.count == 0))
+        return error_set(&PG_INVALID_ARGUMENT, "an array of %zu items for %zu values", array.count,
+                         values.count);
+    if (!common_type(values, &array.element))
+        return error_set(&PG_INVALID_ARGUMENT, "an array of values that are not of one type");
+    array.cells = ARENA_NEW_ARRAY(a, pg_cell, array.count);
+    for (size_t i = 0; i < array.count; i++) {
+        const pg_value *value = &values.items[i];
+        array.cells[i] = (pg_cell){ array.element, PG_TEXT, STR_NONE };
+        if (!value->is_null && !pg_value_text(a, value, &array.cells[i].bytes))
+            return error_set(&PG_INVALID_ARGUMENT, "%s (OID %u) has no text to stand in an array",
+                             pg_type_name(value->oid), value->oid);
+    }
+    *out = array;
+    return OK;
+}
+
+static void check_sides(const pg_array *array)
+{
+    size_t count = array->dimensions > 0;
+    invariant(array->dimensions <= PG_ARRAY_DIMENSIONS_MAX);
+    for (uint32_t d = 0; d < array->dimensions; d++)
+        invariant(!__builtin_mul_overflow(count, array->sides[d].count, &count));
+    invariant(count == array->count && (count > 0 || array->dimensions == 0));
+    for (size_t i = 1; i < count; i++)
+        invariant(array->cells[i].format == array->cells[0].format);
+}
+
+static str binary_array(arena *a, const pg_array *array)
+{
+    size_t size = 12 + (size_t)array->dimensions * 8;
+    bool has_null = false;
+    for (size_t i = 0; i < array->count; i++) {
+        size += 4 + array->cells[i].bytes.len;
+        has_null = has_null || !array->cells[i].bytes.ptr;
+    }
+    char *bytes = arena_alloc(a, size, 1);
+    char *at = pg_put32(bytes, array->dimensions);
+    at = pg_put32(at, has_null);
+    at = pg_put32(at, array->element);
+    for (uint32_t d = 0; d < array->dimensions; d++) {
+        at = pg_put32(at, array->sides[d].count);
+        at = pg_put32(at, (uint32_t)array->sides[d].lower);
+    }
+    for (size_t i = 0; i < array->count; i++) {
+        const str item = array->cells[i].bytes;
+        at = pg_put32(at, item.ptr ? (uint32_t)item.len : UINT32_MAX);
+        at = pg_put_bytes(at, item.ptr, item.len);
+    }
+    return (str){ bytes, size };
+}
+
+pg_value pg_param_pg_array(pg_array array)
+{
+    check_sides(&array);
+    pg_value value = { .oid = pg_type_array(array.element), .written = PG_WRITTEN_TEXT };
+    const bool binary = array.count == 0 || array.cells[0].format == PG_BINARY;
+    if (value.oid && binary) {
+        value.written = PG_WRITTEN_BINARY;
+        value.as.text = binary_array(fiber_arena(), &array);
+        return value;
+    }
+    invariant(pg_array_text(fiber_arena(), &array, &value.as.text));
+    return value;
+}
+
+pg_value pg_param_opt_pg_array(opt_pg_array array)
+{
+    return array.has ? pg_param_pg_array(array.value) : pg_param_null(0);
 }

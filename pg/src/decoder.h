@@ -36,6 +36,8 @@ error pg_decode_one(const pg_decoder *d, arena *a, const pg_cell *cell, void *ou
 error pg_decode_items(const pg_decoder *d, arena *a, const pg_cell *cell, bool optional,
                       void **items, size_t *count);
 
+/* The array type of an element, 0 when none is in the list of pg/type.h. */
+pg_oid pg_type_array(pg_oid element);
 /* Whether `oid` is in the list of pg/type.h, also as an array. */
 bool pg_type_is_known(pg_oid oid);
 

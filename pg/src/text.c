@@ -78,6 +78,135 @@ bool pg_float4_parse(str text, float *out)
     return true;
 }
 
+/* A decimal number: 0.DIGITS * 10^point. */
+typedef struct decimal {
+    char digits[FLOAT8_TEXT_MAX];
+    size_t count;
+    int64_t point;
+} decimal;
+
+/* That of a double that is greater than zero, by the text that core writes of it. */
+static decimal decimal_of(double value)
+{
+    char text[FLOAT8_TEXT_MAX];
+    str rest = { text, float8_format(text, value) };
+    decimal d = { 0 };
+    const str mantissa = str_cut(&rest, 'e');
+    int64_t exponent = 0;
+    invariant(!rest.ptr || str_to_int64(rest, &exponent));
+    d.point = (int64_t)str_index(mantissa, '.') + exponent;
+    for (size_t i = 0; i < mantissa.len; i++) {
+        if (mantissa.ptr[i] == '.')
+            continue;
+        if (d.count == 0 && mantissa.ptr[i] == '0')
+            d.point--;
+        else
+            d.digits[d.count++] = mantissa.ptr[i];
+    }
+    return d;
+}
+
+/* The nearest of at most `count` digits, without zeros at its end. */
+static decimal rounded(decimal d, size_t count)
+{
+    const bool up = d.count > count && d.digits[count] >= '5';
+    if (d.count > count)
+        d.count = count;
+    size_t at = d.count;
+    if (up) {
+        while (at > 0 && d.digits[at - 1] == '9')
+            d.digits[--at] = '0';
+        if (at > 0) {
+            d.digits[at - 1]++;
+        } else {
+            d.digits[0] = '1';
+            d.point++;
+        }
+    }
+    while (d.count > 1 && d.digits[d.count - 1] == '0')
+        d.count--;
+    return d;
+}
+
+static bool reads_as(const decimal *d, float value)
+{
+    char text[FLOAT8_TEXT_MAX + 32];
+    memcpy(text, "0.", 2);
+    memcpy(text + 2, d->digits, d->count);
+    size_t len = 2 + d->count;
+    text[len++] = 'e';
+    len += int64_format(text + len, d->point);
+    float back;
+    return pg_float4_parse((str){ text, len }, &back) && back == value;
+}
+
+static size_t put_text(char *out, str text)
+{
+    memcpy(out, text.ptr, text.len);
+    return text.len;
+}
+
+/* "1.234567e+06" */
+static size_t put_scientific(char *out, const decimal *d)
+{
+    const int64_t exponent = d->point - 1;
+    const unsigned ten = (unsigned)(exponent < 0 ? -exponent : exponent);
+    size_t len = put_text(out, (str){ d->digits, 1 });
+    if (d->count > 1) {
+        out[len++] = '.';
+        len += put_text(out + len, (str){ d->digits + 1, d->count - 1 });
+    }
+    out[len++] = 'e';
+    out[len++] = exponent < 0 ? '-' : '+';
+    out[len++] = (char)('0' + ten / 10);
+    out[len++] = (char)('0' + ten % 10);
+    return len;
+}
+
+/* "0.00012", "123456", "1.5" */
+static size_t put_fixed(char *out, const decimal *d)
+{
+    const int64_t count = (int64_t)d->count;
+    size_t len = d->point <= 0 ? put_text(out, STR("0.")) : 0;
+    for (int64_t i = d->point; i < 0; i++)
+        out[len++] = '0';
+    for (int64_t i = 0; i < count || i < d->point; i++) {
+        if (i == d->point && i > 0)
+            out[len++] = '.';
+        out[len++] = i < count ? d->digits[i] : '0';
+    }
+    return len;
+}
+
+/* With an exponent from 10^6 on and below 10^-4. */
+static size_t put_decimal(char *out, const decimal *d)
+{
+    const bool fixed = d->point - 1 >= -4 && d->point - 1 < 6;
+    return fixed ? put_fixed(out, d) : put_scientific(out, d);
+}
+
+size_t pg_float4_format(char out[PG_FLOAT4_TEXT_MAX], float value)
+{
+    if (isnan(value))
+        return put_text(out, STR("NaN"));
+    size_t len = 0;
+    if (signbit(value))
+        out[len++] = '-';
+    const float positive = fabsf(value);
+    if (isinf(positive))
+        return len + put_text(out + len, STR("Infinity"));
+    if (positive == 0.0F)
+        return len + put_text(out + len, STR("0"));
+    const decimal exact = decimal_of((double)positive);
+    for (size_t count = 6; count < 9; count++) {
+        const decimal d = rounded(exact, count);
+        if (reads_as(&d, positive))
+            return len + put_decimal(out + len, &d);
+    }
+    const decimal d = rounded(exact, 9);
+    return len + put_decimal(out + len, &d);
+}
+
 /* --- bytes ------------------------------------------------------------------------------------ */
 
 static bool parse_hex(str digits, uint8_t *out)

@@ -13,6 +13,9 @@ bool pg_int_parse(str text, int64_t least, int64_t most, int64_t *out);
 /* "1.5", "1e+22", "NaN", "-Infinity": the nearest float, the nearest double. */
 bool pg_float4_parse(str text, float *out);
 bool pg_float8_parse(str text, double *out);
+/* A float as the server writes it, without a NUL: the fewest digits that are nearest to it. */
+#define PG_FLOAT4_TEXT_MAX 24
+size_t pg_float4_format(char out[PG_FLOAT4_TEXT_MAX], float value);
 /* Hexadecimal digits behind \x, or bytes with escapes, by bytea_output. They live in `a`; false
  * also when that has no room. */
 bool pg_bytea_parse(arena *a, str text, bytea *out);

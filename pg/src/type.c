@@ -73,6 +73,23 @@ static const type_row TYPES[] = {
     { PG_OID_POLYGON, PG_OID_POLYGON_ARRAY, "polygon", "polygon[]", true },
     { PG_OID_TSVECTOR, PG_OID_TSVECTOR_ARRAY, "tsvector", "tsvector[]", true },
     { PG_OID_TSQUERY, PG_OID_TSQUERY_ARRAY, "tsquery", "tsquery[]", true },
+    { PG_OID_INT4RANGE, PG_OID_INT4RANGE_ARRAY, "int4range", "int4range[]", true },
+    { PG_OID_NUMRANGE, PG_OID_NUMRANGE_ARRAY, "numrange", "numrange[]", true },
+    { PG_OID_TSRANGE, PG_OID_TSRANGE_ARRAY, "tsrange", "tsrange[]", true },
+    { PG_OID_TSTZRANGE, PG_OID_TSTZRANGE_ARRAY, "tstzrange", "tstzrange[]", true },
+    { PG_OID_DATERANGE, PG_OID_DATERANGE_ARRAY, "daterange", "daterange[]", true },
+    { PG_OID_INT8RANGE, PG_OID_INT8RANGE_ARRAY, "int8range", "int8range[]", true },
+    { PG_OID_INT4MULTIRANGE, PG_OID_INT4MULTIRANGE_ARRAY, "int4multirange", "int4multirange[]",
+      true },
+    { PG_OID_NUMMULTIRANGE, PG_OID_NUMMULTIRANGE_ARRAY, "nummultirange", "nummultirange[]", true },
+    { PG_OID_TSMULTIRANGE, PG_OID_TSMULTIRANGE_ARRAY, "tsmultirange", "tsmultirange[]", true },
+    { PG_OID_TSTZMULTIRANGE, PG_OID_TSTZMULTIRANGE_ARRAY, "tstzmultirange", "tstzmultirange[]",
+      true },
+    { PG_OID_DATEMULTIRANGE, PG_OID_DATEMULTIRANGE_ARRAY, "datemultirange", "datemultirange[]",
+      true },
+    { PG_OID_INT8MULTIRANGE, PG_OID_INT8MULTIRANGE_ARRAY, "int8multirange", "int8multirange[]",
+      true },
+    { PG_OID_RECORD, PG_OID_RECORD_ARRAY, "record", "record[]", true },
     { PG_OID_CHAR, PG_OID_CHAR_ARRAY, "\"char\"", "\"char\"[]", true },
     { PG_OID_XML, PG_OID_XML_ARRAY, "xml", "xml[]", true },
     { PG_OID_JSONPATH, PG_OID_JSONPATH_ARRAY, "jsonpath", "jsonpath[]", true },
@@ -106,6 +123,12 @@ pg_format pg_type_format(pg_oid oid)
 {
     const type_row *row = find_row(oid);
     return row && !row->as_text ? PG_BINARY : PG_TEXT;
+}
+
+pg_oid pg_type_array(pg_oid element)
+{
+    const type_row *row = find_row(element);
+    return row && row->oid == element ? row->array : 0;
 }
 
 bool pg_type_is_known(pg_oid oid)

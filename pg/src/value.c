@@ -12,6 +12,7 @@
 #include "geometry.h"
 #include "network.h"
 #include "numeric.h"
+#include "range.h"
 #include "wire.h"
 
 #define ARRAY_HEADER_BYTES 20
@@ -38,6 +39,7 @@ typedef struct encoding {
     uint32_t wire_bytes;               /* 0: it varies */
     size_t (*size)(const void *value); /* when it varies */
     char *(*put)(const void *value, char *at);
+    bool elsewhere; /* a pg_value has just its address, in as.numrange */
 } encoding;
 
 /* 32 bits of whatever type, and 64. */
@@ -158,6 +160,28 @@ static char *put_bits(const void *value, char *at)
     return pg_bits_put(value, at);
 }
 
+#define RANGE_ENCODING(name, oid, function)              \
+    static size_t name##_size(const void *value)         \
+    {                                                    \
+        return function##_size(oid, value);              \
+    }                                                    \
+    static char *put_##name(const void *value, char *at) \
+    {                                                    \
+        return function##_put(oid, value, at);           \
+    }
+RANGE_ENCODING(int4range, PG_OID_INT4RANGE, pg_range)
+RANGE_ENCODING(numrange, PG_OID_NUMRANGE, pg_range)
+RANGE_ENCODING(tsrange, PG_OID_TSRANGE, pg_range)
+RANGE_ENCODING(tstzrange, PG_OID_TSTZRANGE, pg_range)
+RANGE_ENCODING(daterange, PG_OID_DATERANGE, pg_range)
+RANGE_ENCODING(int8range, PG_OID_INT8RANGE, pg_range)
+RANGE_ENCODING(int4multirange, PG_OID_INT4MULTIRANGE, pg_multirange)
+RANGE_ENCODING(nummultirange, PG_OID_NUMMULTIRANGE, pg_multirange)
+RANGE_ENCODING(tsmultirange, PG_OID_TSMULTIRANGE, pg_multirange)
+RANGE_ENCODING(tstzmultirange, PG_OID_TSTZMULTIRANGE, pg_multirange)
+RANGE_ENCODING(datemultirange, PG_OID_DATEMULTIRANGE, pg_multirange)
+RANGE_ENCODING(int8multirange, PG_OID_INT8MULTIRANGE, pg_multirange)
+
 /* NULL for text, and for what is written like it. */
 static const encoding *find_encoding(pg_oid oid)
 {
@@ -184,6 +208,29 @@ static const encoding *find_encoding(pg_oid oid)
         { PG_OID_CIRCLE, C_LAYOUT(pg_circle, pg_circle), 24, NULL, put_three_eights },
         { PG_OID_PATH, C_LAYOUT(pg_path, pg_path), 0, path_size, put_path },
         { PG_OID_POLYGON, C_LAYOUT(pg_polygon, pg_polygon), 0, polygon_size, put_polygon },
+        { PG_OID_INT4RANGE, C_LAYOUT(pg_int4range, pg_int4range), 0, int4range_size,
+          put_int4range },
+        { PG_OID_NUMRANGE, C_LAYOUT(pg_numrange, pg_numrange), 0, numrange_size, put_numrange,
+          true },
+        { PG_OID_TSRANGE, C_LAYOUT(pg_tsrange, pg_tsrange), 0, tsrange_size, put_tsrange },
+        { PG_OID_TSTZRANGE, C_LAYOUT(pg_tstzrange, pg_tstzrange), 0, tstzrange_size,
+          put_tstzrange },
+        { PG_OID_DATERANGE, C_LAYOUT(pg_daterange, pg_daterange), 0, daterange_size,
+          put_daterange },
+        { PG_OID_INT8RANGE, C_LAYOUT(pg_int8range, pg_int8range), 0, int8range_size,
+          put_int8range },
+        { PG_OID_INT4MULTIRANGE, C_LAYOUT(pg_int4multirange, pg_int4multirange), 0,
+          int4multirange_size, put_int4multirange },
+        { PG_OID_NUMMULTIRANGE, C_LAYOUT(pg_nummultirange, pg_nummultirange), 0, nummultirange_size,
+          put_nummultirange },
+        { PG_OID_TSMULTIRANGE, C_LAYOUT(pg_tsmultirange, pg_tsmultirange), 0, tsmultirange_size,
+          put_tsmultirange },
+        { PG_OID_TSTZMULTIRANGE, C_LAYOUT(pg_tstzmultirange, pg_tstzmultirange), 0,
+          tstzmultirange_size, put_tstzmultirange },
+        { PG_OID_DATEMULTIRANGE, C_LAYOUT(pg_datemultirange, pg_datemultirange), 0,
+          datemultirange_size, put_datemultirange },
+        { PG_OID_INT8MULTIRANGE, C_LAYOUT(pg_int8multirange, pg_int8multirange), 0,
+          int8multirange_size, put_int8multirange },
         { PG_OID_OID, { 0 }, 4, NULL, put_four },
         { PG_OID_XID, { 0 }, 4, NULL, put_four },
         { PG_OID_CID, { 0 }, 4, NULL, put_four },
@@ -223,6 +270,11 @@ static size_t fixed_size(pg_oid oid)
     }
     const encoding *e = find_encoding(oid);
     return e ? e->wire_bytes : 0;
+}
+
+static const void *c_value(const encoding *e, const pg_value *value)
+{
+    return e->elsewhere ? (const void *)value->as.numrange : &value->as;
 }
 
 /* The types that most parameters have, before any table is looked through; false for the others. */
@@ -269,7 +321,7 @@ static size_t scalar_size(const pg_value *value)
     const encoding *e = find_encoding(value->oid);
     if (!e)
         return value->as.text.len;
-    return e->wire_bytes ? e->wire_bytes : e->size(&value->as);
+    return e->wire_bytes ? e->wire_bytes : e->size(c_value(e, value));
 }
 
 static char *put_float8(char *at, double value)
@@ -316,7 +368,8 @@ static char *put_scalar(const pg_value *value, char *at)
     if (end)
         return end;
     const encoding *e = find_encoding(value->oid);
-    return e ? e->put(&value->as, at) : pg_put_bytes(at, value->as.text.ptr, value->as.text.len);
+    return e ? e->put(c_value(e, value), at)
+             : pg_put_bytes(at, value->as.text.ptr, value->as.text.len);
 }
 
 /* --- lists ------------------------------------------------------------------------------------ */
@@ -359,7 +412,9 @@ static pg_value list_item(const pg_value *list, c_layout c, pg_oid element, size
         v.is_null = !head.has;
         item += c.offset;
     }
-    if (!v.is_null) {
+    if (element == PG_OID_NUMRANGE) {
+        v.as.numrange = (const void *)item; /* too large to be copied */
+    } else if (!v.is_null) {
         invariant(c.bytes <= sizeof v.as);
         memcpy(&v.as, item, c.bytes);
     }
@@ -389,6 +444,12 @@ static size_t list_size(const pg_value *list, pg_oid element)
     return total;
 }
 
+pg_value pg_value_item(const pg_value *list, size_t index)
+{
+    const pg_oid element = pg_type_element(list->oid);
+    return list_item(list, layout_of(element), element, index);
+}
+
 size_t pg_value_size(const pg_value *value)
 {
     if (value->is_null)
@@ -396,7 +457,10 @@ size_t pg_value_size(const pg_value *value)
     size_t size;
     if (!plain_size(value, &size)) {
         const pg_oid element = pg_type_element(value->oid);
-        size = element ? list_size(value, element) : scalar_size(value);
+        if (value->written)
+            size = value->as.text.len;
+        else
+            size = element ? list_size(value, element) : scalar_size(value);
     }
     return size > PG_MESSAGE_BYTES_MAX ? SIZE_MAX : size;
 }
@@ -432,11 +496,13 @@ char *pg_value_put(const pg_value *value, char *at)
     char *end = put_plain(value, at);
     if (end)
         return end;
+    if (value->written)
+        return pg_put_bytes(at, value->as.text.ptr, value->as.text.len);
     const pg_oid element = pg_type_element(value->oid);
     return element ? put_list(value, element, at) : put_scalar(value, at);
 }
 
 pg_format pg_value_format(const pg_value *value)
 {
-    return value->oid == 0 ? PG_TEXT : PG_BINARY;
+    return value->oid == 0 || value->written == PG_WRITTEN_TEXT ? PG_TEXT : PG_BINARY;
 }

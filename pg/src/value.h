@@ -10,6 +10,8 @@ size_t pg_value_size(const pg_value *value);
 /* Writes the value, not NULL, at `at`, which has room for pg_value_size.
  *   returns the place behind it */
 char *pg_value_put(const pg_value *value, char *at);
+/* The item at `index` of a list, a view of it. */
+pg_value pg_value_item(const pg_value *list, size_t index);
 /* Text for a type that the server infers, else binary. */
 pg_format pg_value_format(const pg_value *value);
 

@@ -1,0 +1,15 @@
+/* The binary form of ranges: a byte of flags, then the bounds that there are, each behind its
+ * length; of multiranges: how many, then each range behind its length. */
+#ifndef PG_SRC_RANGE_H
+#define PG_SRC_RANGE_H
+
+#include "pg/type.h"
+
+/* The bytes that pg_range_put writes of a value of this type, SIZE_MAX when a message cannot hold
+ * them, and that; it returns their end. */
+size_t pg_range_size(pg_oid oid, const void *range);
+char *pg_range_put(pg_oid oid, const void *range, char *at);
+size_t pg_multirange_size(pg_oid oid, const void *ranges);
+char *pg_multirange_put(pg_oid oid, const void *ranges, char *at);
+
+#endif

@@ -6,6 +6,7 @@
 
 #include "decoder.h"
 #include "reader.h"
+#include "text.h"
 
 #include "core/buf.h"
 
@@ -137,15 +138,7 @@ static bool take_number(str *rest, double *out)
         len++;
     const str text = str_slice(*rest, 0, len);
     *rest = str_slice(*rest, len, rest->len);
-    if (str_eq(text, STR("NaN")))
-        *out = (double)NAN;
-    else if (str_eq(text, STR("Infinity")))
-        *out = (double)INFINITY;
-    else if (str_eq(text, STR("-Infinity")))
-        *out = -(double)INFINITY;
-    else
-        return float8_parse(text, out);
-    return true;
+    return pg_float8_parse(text, out);
 }
 
 /* --- points ----------------------------------------------------------------------------------- */

@@ -33,9 +33,9 @@ static bool special_float(str text, double *out)
 {
     const bool minus = str_starts_with(text, STR("-"));
     if (str_eq(text, STR("NaN")))
-        *out = NAN;
+        *out = (double)NAN;
     else if (str_eq(str_slice(text, minus, text.len), STR("Infinity")))
-        *out = minus ? -INFINITY : INFINITY;
+        *out = minus ? -(double)INFINITY : (double)INFINITY;
     else
         return false;
     return true;

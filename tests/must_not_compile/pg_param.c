@@ -39,8 +39,20 @@ pg_value word(str value)
     return pg_param(value);
 }
 
+pg_value document(pg_tsvector value)
+{
+#ifdef WRONG_TSVECTOR
+    return pg_param(value);
+#endif
+    (void)value;
+    return pg_param_null(PG_OID_TSVECTOR);
+}
+
 pg_value moment(timestamptz value)
 {
+#ifdef WRONG_TIMETZ_FOR_INSTANT
+    return moment((pg_timetz){ value.us, 0 });
+#endif
 #ifdef WRONG_TIMESTAMP_FOR_INSTANT
     return moment((pg_timestamp){ value.us });
 #endif

@@ -110,7 +110,7 @@ static error fetch_rows(pg_cursor *c, const pg_values *bind, pg_rows *rows)
     call.result.arena = &c->arena;
     if (bind)
         call.values = *bind;
-    pg_watch_call(&w, c->tx->pool, &call);
+    pg_watch_call(&w, c->tx->pool, &call, PG_LANE_LEASED);
     pg_watch_conn(&w, c->tx->conn);
     const error e = fetch_piece(c, bind, &call.result, rows);
     pg_watch_end(&w, &call, 1, e);

@@ -402,7 +402,7 @@ error pg_run_call(pg_target on, pg_call *call)
 {
     pg_watch w;
     TRY(pg_check_call(call->sql, call->values));
-    pg_watch_call(&w, on.pool, call);
+    pg_watch_call(&w, on.pool, call, pg_lane_of(on));
     const error e = on.tx ? pg_tx_run(on.tx, false, call, 1)
                           : pg_run_on_pool(on.pool, &(pg_run){ .lane = pg_lane_of(on) }, call, 1);
     pg_watch_end(&w, call, 1, e);

@@ -23,7 +23,7 @@ static error run_word(const pg_tx *tx, str sql, pg_result *result)
 {
     pg_call call = { .sql = sql };
     pg_watch w;
-    pg_watch_call(&w, tx->pool, &call);
+    pg_watch_call(&w, tx->pool, &call, PG_LANE_LEASED);
     const error e = pg_run_on(tx->conn, &(pg_run){ .lane = PG_LANE_LEASED }, &call, 1);
     pg_watch_end(&w, &call, 1, e);
     *result = call.result;

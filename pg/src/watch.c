@@ -143,19 +143,16 @@ static void start_span(pg_watch *w, const pg_tracer *tracer, const pg_call *firs
     pg_span_start(w->pool, tracer, &w->span);
 }
 
-void pg_watch_call(pg_watch *w, pg_pool *pool, pg_call *call)
+void pg_watch_call(pg_watch *w, pg_pool *pool, pg_call *call, pg_lane lane)
 {
-    begin(w, pool, call, call->name || pool->trace);
+    begin(w, pool, call, lane != PG_LANE_READ_ONLY || call->name || pool->trace);
     if (UNLIKELY(pool->trace))
         start_span(w, &pool->trace->query, call, 1);
 }
 
 void pg_watch_batch(pg_watch *w, pg_pool *pool, pg_call *calls, size_t count)
 {
-    bool exact = pool->trace;
-    for (size_t i = 0; i < count && !exact; i++)
-        exact = calls[i].name;
-    begin(w, pool, calls, exact);
+    begin(w, pool, calls, true);
     if (UNLIKELY(pool->trace))
         start_span(w, &pool->trace->batch, calls, count);
 }

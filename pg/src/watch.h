@@ -1,9 +1,9 @@
 /* What is seen of statements, from the moment they are asked for to their answers: metrics of those
  * that have a name, a line in the log for those that are slow.
  *
- * The time is that of the loop: the turn that had the answer, less the moment of asking; of what
- * has no name less the turn of asking, which costs no look at the clock and counts what the turn
- * did before it. */
+ * The time is from asking to the turn of the loop that had the answer. On the read-only lane, where
+ * a look at the clock would be a good part of what a statement costs, it begins with the turn of
+ * asking for those without a name: it counts what that turn did before. */
 #ifndef PG_SRC_WATCH_H
 #define PG_SRC_WATCH_H
 
@@ -23,7 +23,7 @@ typedef struct pg_watch {
 
 /* Begins to watch what is about to run: one statement, or those of a batch. Each is ended, whatever
  * becomes of the statements. */
-void pg_watch_call(pg_watch *w, pg_pool *pool, pg_call *call);
+void pg_watch_call(pg_watch *w, pg_pool *pool, pg_call *call, pg_lane lane);
 void pg_watch_batch(pg_watch *w, pg_pool *pool, pg_call *calls, size_t count);
 /* They run on this connection. */
 void pg_watch_conn(pg_watch *w, const pg_conn *c);

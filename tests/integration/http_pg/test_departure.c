@@ -4,9 +4,20 @@
 #include "tests/support/database.h"
 #include "tests/support/secured.h"
 
-#define LISTEN "LISTEN=127.0.0.1:0 tls:127.0.0.1:0"
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define LISTEN "LISTEN=127.0.0.1:0 tls:127.0.0.1:0 unix:@%s"
 
 static pg_pool *db; /* the test's own look at what happens */
+
+/* The abstract name of the server's Unix socket. */
+static const char *socket_name(void)
+{
+    static char name[64];
+    (void)snprintf(name, sizeof name, "brio-leaver-%d", (int)getpid());
+    return name;
+}
 
 static int open_group(void **state)
 {
@@ -28,8 +39,10 @@ static int close_group(void **state)
 static int setup(void **state)
 {
     (void)state;
+    char listen[128];
+    (void)snprintf(listen, sizeof listen, LISTEN, socket_name());
     server_start(&server, getenv("LEAVER"),
-                 ENVIRONMENT("WORKERS=1", LISTEN, file_variable("TLS_CERT_FILE", "server")));
+                 ENVIRONMENT("WORKERS=1", listen, file_variable("TLS_CERT_FILE", "server")));
     return 0;
 }
 
@@ -114,6 +127,22 @@ static void test_departure_cancels_the_statement_over_tls(void **state)
 {
     (void)state;
     leave_in_a_statement(true);
+}
+
+static void test_departure_cancels_the_statement_over_a_unix_socket(void **state)
+{
+    (void)state;
+    struct sockaddr_un un = { .sun_family = AF_UNIX };
+    const char *name = socket_name();
+    const socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
+    memcpy(un.sun_path + 1, name, strlen(name));
+    peer p = { .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+    assert_int_equal(connect(p.fd, (struct sockaddr *)(void *)&un, len), 0);
+    ask(&p, "GET", "sleep", 10);
+    wait_until(runs(10));
+    peer_close(&p);
+    wait_until(!runs(10));
+    check_serves(false);
 }
 
 static void test_departure_by_a_reset_cancels_the_statement(void **state)
@@ -237,6 +266,7 @@ static int run(void)
     const struct CMUnitTest tests[] = {
         DEPARTURE_TEST(test_departure_cancels_the_statement),
         DEPARTURE_TEST(test_departure_cancels_the_statement_over_tls),
+        DEPARTURE_TEST(test_departure_cancels_the_statement_over_a_unix_socket),
         DEPARTURE_TEST(test_departure_by_a_reset_cancels_the_statement),
         DEPARTURE_TEST(test_departure_undoes_the_transaction),
         DEPARTURE_TEST(test_departure_undoes_the_transaction_over_tls),

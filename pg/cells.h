@@ -119,11 +119,11 @@ error pg_range_of(arena *a, pg_value lower, pg_value upper, pg_range *out);
  * text, those of an array all of one format, and as many as its sides say: an invariant. */
 pg_value pg_param_pg_array(pg_array array);
 pg_value pg_param_opt_pg_array(opt_pg_array array);
-pg_value pg_param_pg_record(pg_record record);
-pg_value pg_param_opt_pg_record(opt_pg_record record);
-pg_value pg_param_pg_range(pg_range range);
-pg_value pg_param_opt_pg_range(opt_pg_range range);
-pg_value pg_param_pg_multirange(pg_multirange ranges);
-pg_value pg_param_opt_pg_multirange(opt_pg_multirange ranges);
+pg_value pg_param_pg_record(pg_record value);
+pg_value pg_param_opt_pg_record(opt_pg_record value);
+pg_value pg_param_pg_range(pg_range value);
+pg_value pg_param_opt_pg_range(opt_pg_range value);
+pg_value pg_param_pg_multirange(pg_multirange value);
+pg_value pg_param_opt_pg_multirange(opt_pg_multirange value);
 
 #endif

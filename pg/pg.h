@@ -396,6 +396,7 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
  PG_DECODER_OF_(pg_point), PG_DECODER_OF_(pg_line), PG_DECODER_OF_(pg_lseg), PG_DECODER_OF_(pg_box), \
  PG_DECODER_OF_(pg_circle), PG_DECODER_OF_(pg_path), PG_DECODER_OF_(pg_polygon), \
  PG_DECODER_OF_(pg_tsvector), PG_DECODER_OF_(pg_tsquery), \
+ PG_DECODER_OF_(pg_hstore), PG_DECODER_OF_(pg_vector), PG_DECODER_OF_(pg_sparsevec), \
  PG_DECODER_OF_(pg_int4range), PG_DECODER_OF_(pg_int4multirange), \
  PG_DECODER_OF_(pg_numrange), PG_DECODER_OF_(pg_nummultirange), \
  PG_DECODER_OF_(pg_tsrange), PG_DECODER_OF_(pg_tsmultirange), \

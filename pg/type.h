@@ -18,11 +18,13 @@
 #include "pg/date.h"
 #include "pg/error.h"
 #include "pg/geometry.h"
+#include "pg/hstore.h"
 #include "pg/identifier.h"
 #include "pg/network.h"
 #include "pg/numeric.h"
 #include "pg/range.h"
 #include "pg/textsearch.h"
+#include "pg/vector.h"
 
 /* A type's number in the server's catalog. */
 typedef uint32_t pg_oid;
@@ -268,7 +270,7 @@ typedef struct pg_value {
     pg_param_##name, opt_##name : pg_param_opt_##name, PG_PARAM_LISTS_OF_(name)
 #define PG_PARAM_LISTS_OF_(name) \
     name##_list : pg_param_##name##_list, opt_##name##_list : pg_param_opt_##name##_list
-/* The two of a type of pg/cells.h. */
+/* The two of a type that goes as a literal. */
 #define PG_PARAM_CELLS_OF_(name) \
     name:                        \
     pg_param_##name, opt_##name : pg_param_opt_##name
@@ -318,7 +320,8 @@ typedef struct pg_value {
           PG_PARAM_OF_(pg_datemultirange), PG_PARAM_OF_(pg_int8range),                             \
           PG_PARAM_OF_(pg_int8multirange), PG_PARAM_CELLS_OF_(pg_array),                           \
           PG_PARAM_CELLS_OF_(pg_record), PG_PARAM_CELLS_OF_(pg_range),                             \
-          PG_PARAM_CELLS_OF_(pg_multirange), pg_value                                              \
+          PG_PARAM_CELLS_OF_(pg_multirange), PG_PARAM_CELLS_OF_(pg_hstore),                        \
+          PG_PARAM_CELLS_OF_(pg_vector), PG_PARAM_CELLS_OF_(pg_sparsevec), pg_value                \
         : pg_param_value)(value)
 
 /* Parameters of a statement, in order. */
@@ -410,6 +413,14 @@ PG_PARAM(pg_tstzmultirange, pg_tstzmultirange, PG_OID_TSTZMULTIRANGE, tstzmultir
 PG_PARAM(pg_datemultirange, pg_datemultirange, PG_OID_DATEMULTIRANGE, datemultirange, value, false)
 PG_PARAM(pg_int8multirange, pg_int8multirange, PG_OID_INT8MULTIRANGE, int8multirange, value, false)
 
+/* Types of extensions, as literals in the fiber's arena. */
+pg_value pg_param_pg_hstore(pg_hstore value);
+pg_value pg_param_opt_pg_hstore(opt_pg_hstore value);
+pg_value pg_param_pg_vector(pg_vector value);
+pg_value pg_param_opt_pg_vector(opt_pg_vector value);
+pg_value pg_param_pg_sparsevec(pg_sparsevec value);
+pg_value pg_param_opt_pg_sparsevec(opt_pg_sparsevec value);
+
 /* Numbers of 32 bits in types to which an integer is not converted, or not in a COPY. */
 static inline pg_value pg_param_oid(uint32_t oid)
 {
@@ -450,8 +461,8 @@ typedef struct pg_cell {
 /* Four decoders a type: pg_decode_int8, pg_decode_opt_int8, pg_decode_int8_list,
  * pg_decode_opt_int8_list, and so on.
  *   arena   holds a list's and a multirange's items, and what a value consists of where that is no
- *           view: a numeric's digits, bits and bytea of a text, a path's points, lexemes, what is
- *           quoted in a range; NULL is good for all others
+ *           view: a numeric's digits, bits and bytea of a text, a path's points, lexemes, pairs
+ *           and vectors, what is quoted in a range; NULL is good for all others
  *   out     text, bytes and JSON are views of the cell's bytes; left alone on failure
  *   accepts the type of its name (float4: real, float8: double precision), and
  *           int4: int2
@@ -462,6 +473,7 @@ typedef struct pg_cell {
  *           jsonb: json
  *           pg_inet: cidr
  *           pg_bits: bit, varbit
+ *           pg_hstore, pg_vector, pg_sparsevec: text of a type that has no OID here
  * Either format is taken (of pg_money binary only), as text that of DateStyle ISO and IntervalStyle
  * postgres, and text of no type (oid 0). A list: arrays of these of one dimension; as text also
  * those of types that have no name here, an enum's or a domain's. NULLs are for opt_X_list.
@@ -506,6 +518,9 @@ PG_DECODE(pg_path, pg_path)
 PG_DECODE(pg_polygon, pg_polygon)
 PG_DECODE(pg_tsvector, pg_tsvector)
 PG_DECODE(pg_tsquery, pg_tsquery)
+PG_DECODE(pg_hstore, pg_hstore)
+PG_DECODE(pg_vector, pg_vector)
+PG_DECODE(pg_sparsevec, pg_sparsevec)
 PG_DECODE(pg_int4range, pg_int4range)
 PG_DECODE(pg_int4multirange, pg_int4multirange)
 PG_DECODE(pg_numrange, pg_numrange)

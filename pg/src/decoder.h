@@ -47,6 +47,23 @@ static inline bool pg_cell_is(const pg_cell *cell, pg_oid oid, size_t len)
     return cell->oid == oid && cell->format == PG_BINARY && cell->bytes.len == len;
 }
 
+/* Whether the cell is text of a type that has no OID here. */
+static inline bool pg_cell_is_foreign(const pg_cell *cell)
+{
+    return cell->format == PG_TEXT && !pg_type_is_known(cell->oid);
+}
+
+/* What pg_param makes of a type that goes as a literal, in the fiber's arena. */
+#define PG_LITERAL_PARAMS(name)                                             \
+    pg_value pg_param_##name(name value)                                    \
+    {                                                                       \
+        return pg_param_literal(name##_format(fiber_arena(), &value));      \
+    }                                                                       \
+    pg_value pg_param_opt_##name(opt_##name value)                          \
+    {                                                                       \
+        return value.has ? pg_param_##name(value.value) : pg_param_null(0); \
+    }
+
 /* name_##_decoder, and the four public decoders of a type that read_name reads; behind the C type
  * the elements of arrays that a list takes. What is as it should be is read where it is asked for;
  * the rest, and what it is called, goes through the descriptor. */

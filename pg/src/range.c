@@ -550,17 +550,8 @@ str pg_multirange_format(arena *a, const pg_multirange *ranges)
     return buf_str(&out);
 }
 
-#define LITERAL_PARAM(name)                                                 \
-    pg_value pg_param_##name(name value)                                    \
-    {                                                                       \
-        return pg_param_literal(name##_format(fiber_arena(), &value));      \
-    }                                                                       \
-    pg_value pg_param_opt_##name(opt_##name value)                          \
-    {                                                                       \
-        return value.has ? pg_param_##name(value.value) : pg_param_null(0); \
-    }
-LITERAL_PARAM(pg_range)
-LITERAL_PARAM(pg_multirange)
+PG_LITERAL_PARAMS(pg_range)
+PG_LITERAL_PARAMS(pg_multirange)
 
 /* --- the public functions --------------------------------------------------------------------- */
 

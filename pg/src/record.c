@@ -114,12 +114,4 @@ str pg_record_format(arena *a, const pg_record *record)
     return buf_str(&out);
 }
 
-pg_value pg_param_pg_record(pg_record record)
-{
-    return pg_param_literal(pg_record_format(fiber_arena(), &record));
-}
-
-pg_value pg_param_opt_pg_record(opt_pg_record record)
-{
-    return record.has ? pg_param_pg_record(record.value) : pg_param_null(0);
-}
+PG_LITERAL_PARAMS(pg_record)

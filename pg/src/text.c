@@ -5,6 +5,7 @@
 #include "core/arena.h"
 #include "pg/date.h"
 
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdlib.h>
@@ -106,10 +107,10 @@ static decimal decimal_of(double value)
     return d;
 }
 
-/* The nearest of at most `count` digits, without zeros at its end. */
-static decimal rounded(decimal d, size_t count)
+/* At most `count` of its digits, rounded up or down, without zeros at the end. */
+static decimal rounded(decimal d, size_t count, bool up)
 {
-    const bool up = d.count > count && d.digits[count] >= '5';
+    up = up && d.count > count;
     if (d.count > count)
         d.count = count;
     size_t at = d.count;
@@ -185,6 +186,37 @@ static size_t put_decimal(char *out, const decimal *d)
     return fixed ? put_fixed(out, d) : put_scientific(out, d);
 }
 
+/* Whether the nearest of `count` digits is above; in the middle the even one is the nearest. */
+static bool is_above(const decimal *d, size_t count)
+{
+    if (d->count <= count)
+        return false;
+    if (d->digits[count] == '5' && d->count == count + 1)
+        return (d->digits[count - 1] - '0') % 2 != 0;
+    return d->digits[count] >= '5';
+}
+
+/* The fewest digits that read as the value, and of those the nearest to it. At a power of two the
+ * reals below are closer together than those above, so that what is further away, but above, may do
+ * where the nearest does not. */
+static decimal shortest(float value)
+{
+    const decimal exact = decimal_of((double)value);
+    int exponent;
+    const bool is_power = frexpf(value, &exponent) == 0.5F;
+    /* reals of so few digits all differ, but for those that are too small to have all their bits */
+    const size_t least = value < FLT_MIN ? 1 : FLT_DIG;
+    for (size_t count = least; count < FLT_DECIMAL_DIG; count++) {
+        decimal d = rounded(exact, count, is_above(&exact, count));
+        if (reads_as(&d, value))
+            return d;
+        d = rounded(exact, count, true);
+        if (is_power && reads_as(&d, value))
+            return d;
+    }
+    return rounded(exact, FLT_DECIMAL_DIG, is_above(&exact, FLT_DECIMAL_DIG));
+}
+
 size_t pg_float4_format(char out[PG_FLOAT4_TEXT_MAX], float value)
 {
     if (isnan(value))
@@ -197,13 +229,7 @@ size_t pg_float4_format(char out[PG_FLOAT4_TEXT_MAX], float value)
         return len + put_text(out + len, STR("Infinity"));
     if (positive == 0.0F)
         return len + put_text(out + len, STR("0"));
-    const decimal exact = decimal_of((double)positive);
-    for (size_t count = 6; count < 9; count++) {
-        const decimal d = rounded(exact, count);
-        if (reads_as(&d, positive))
-            return len + put_decimal(out + len, &d);
-    }
-    const decimal d = rounded(exact, 9);
+    const decimal d = shortest(positive);
     return len + put_decimal(out + len, &d);
 }
 

@@ -141,6 +141,23 @@ static void read_as_multirange(arena *a, const pg_cell *cell)
     invariant(again.count == ranges.count && str_eq(text, pg_multirange_format(a, &again)));
 }
 
+/* Types of extensions: what was read is written as it was, but for their numbers' digits. */
+#define READ_TEXT_AS(name)                                    \
+    static void read_as_##name(arena *a, const pg_cell *cell) \
+    {                                                         \
+        name value;                                           \
+        name again;                                           \
+        if (!error_is_ok(pg_decode_##name(a, cell, &value)))  \
+            return;                                           \
+        const str text = name##_format(a, &value);            \
+        invariant(name##_parse(a, text, &again));             \
+        invariant(again.count == value.count);                \
+        invariant(str_eq(text, name##_format(a, &again)));    \
+    }
+READ_TEXT_AS(pg_hstore)
+READ_TEXT_AS(pg_vector)
+READ_TEXT_AS(pg_sparsevec)
+
 static void (*const READERS[])(arena *a, const pg_cell *cell) = {
     read_as_pg_int4range, read_as_pg_int4multirange,
     read_as_pg_int8range, read_as_pg_int8multirange,
@@ -149,7 +166,8 @@ static void (*const READERS[])(arena *a, const pg_cell *cell) = {
     read_as_pg_tstzrange, read_as_pg_tstzmultirange,
     read_as_pg_daterange, read_as_pg_datemultirange,
     read_as_record,       read_as_range,
-    read_as_multirange,
+    read_as_multirange,   read_as_pg_hstore,
+    read_as_pg_vector,    read_as_pg_sparsevec,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

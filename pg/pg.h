@@ -300,8 +300,9 @@ YIELDS error pg_copy_out_sql(pg_target on, pg_sql sql, pg_copy **out);
  *   yields  while the server has not taken what came before
  *   fails   as pg_query: what the server has found wrong so far */
 YIELDS error pg_copy_write(pg_copy *copy, str bytes);
-/* Sends a row of the binary format: a value a column, of exactly its type (int8 for bigint). Not
- * together with pg_copy_write.
+/* Sends a row of the binary format: a value a column, of exactly its type (int8 for bigint). Rows
+ * leave some 32 KiB at a time, the last of them with pg_copy_finish. Not together with
+ * pg_copy_write.
  *   yields, fails  as pg_copy_write */
 #define pg_copy_row(copy, ...) pg_copy_row_values((copy), PG_VALUES(__VA_ARGS__))
 YIELDS error pg_copy_row_values(pg_copy *copy, pg_values values);

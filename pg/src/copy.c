@@ -35,8 +35,8 @@ struct pg_copy {
     bool begun_rows;        /* the binary format's header is written */
     const error_kind *lost; /* the connection, before the end */
     char lost_text[256];
-    buf came; /* and was not read yet */
-    buf given;
+    buf came;  /* and was not read yet */
+    buf given; /* to the reader; of one that takes data, rows that have not left yet */
     deferred *left;
 };
 
@@ -296,16 +296,10 @@ error pg_copy_write(pg_copy *c, str bytes)
 static const str BINARY_HEADER = { "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19 };
 static const str BINARY_TRAILER = { "\377\377", 2 };
 
-static void write_row(pg_writer *w, const void *arg)
-{
-    const pg_values *values = arg;
-    pg_write_copy_row(w, values->items, values->count);
-}
-
 /* Looked at once a row: a million of them is nothing special. */
 static error row_size(pg_values values, size_t *out)
 {
-    size_t bytes = PG_HEADER_BYTES + 2;
+    size_t bytes = 2;
     if (values.count > INT16_MAX)
         return error_set(&PG_INVALID_ARGUMENT, "%zu columns", values.count);
     for (size_t i = 0; i < values.count; i++) {
@@ -318,15 +312,33 @@ static error row_size(pg_values values, size_t *out)
     return OK;
 }
 
+/* Rows leave together: a message is dearer than a row, to the server too. */
+static error send_rows(pg_copy *c)
+{
+    const str rows = buf_str(&c->given);
+    TRY(pg_conn_write(c->tx->conn, write_data, &rows));
+    buf_reset(&c->given);
+    return OK;
+}
+
 error pg_copy_row_values(pg_copy *c, pg_values values)
 {
     size_t bytes = 0;
     TRY(check_writable(c));
     TRY(row_size(values, &bytes));
     if (!c->begun_rows)
-        TRY(pg_conn_write(c->tx->conn, write_data, &BINARY_HEADER));
+        buf_append(&c->given, BINARY_HEADER);
     c->begun_rows = true;
-    TRY(pg_conn_write_sized(c->tx->conn, bytes, write_row, &values));
+    char *at = buf_reserve(&c->given, bytes);
+    if (!at)
+        return error_set(&OUT_OF_MEMORY, "no memory for a row");
+    pg_writer w = { .at = at };
+    pg_write_copy_row(&w, values.items, values.count);
+    invariant(w.bytes == bytes);
+    buf_commit(&c->given, bytes);
+    if (c->given.len < WRITE_BYTES_MAX)
+        return OK;
+    TRY(send_rows(c));
     return wait_until_drained(c);
 }
 
@@ -354,10 +366,18 @@ error pg_copy_read(pg_copy *c, str *bytes)
 
 static void write_done(pg_writer *w, const void *arg)
 {
-    const pg_copy *c = arg;
-    if (c->begun_rows)
-        pg_write_copy_data(w, BINARY_TRAILER);
+    (void)arg;
     pg_write_copy_done(w);
+}
+
+static error end_data(pg_copy *c)
+{
+    if (c->begun_rows) {
+        buf_append(&c->given, BINARY_TRAILER);
+        TRY(buf_status(&c->given));
+        TRY(send_rows(c));
+    }
+    return pg_conn_write(c->tx->conn, write_done, NULL);
 }
 
 error pg_copy_finish(pg_copy **owner, uint64_t *affected)
@@ -367,7 +387,7 @@ error pg_copy_finish(pg_copy **owner, uint64_t *affected)
     if (!c->ended) {
         TRY(scope_status()); /* what is left is given up with the scope */
         if (c->takes_data)
-            TRY(pg_conn_write(c->tx->conn, write_done, c));
+            TRY(end_data(c));
         TRY(wait_for_end(c));
     }
     pg_tx_note(c->tx, &c->result);

@@ -391,15 +391,10 @@ void pg_write_copy_data(pg_writer *w, str bytes)
 
 void pg_write_copy_row(pg_writer *w, const pg_value *values, size_t value_count)
 {
-    if (!w->at) {
-        w->bytes += PG_HEADER_BYTES + 2 + values_size(values, value_count);
-        return;
-    }
-    char *length = pg_put8(w->at, 'd');
-    char *at = pg_put16(length + 4, (uint16_t)value_count);
-    at = put_values(at, values, value_count);
-    pg_put32(length, (uint32_t)(at - length));
-    advance(w, at);
+    if (w->at)
+        advance(w, put_values(pg_put16(w->at, (uint16_t)value_count), values, value_count));
+    else
+        w->bytes += 2 + values_size(values, value_count);
 }
 
 void pg_write_copy_done(pg_writer *w)

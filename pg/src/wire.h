@@ -99,7 +99,7 @@ void pg_write_close_statement(pg_writer *w, str name);
 void pg_write_close_portal(pg_writer *w, str portal);
 void pg_write_query(pg_writer *w, str sql);
 void pg_write_copy_data(pg_writer *w, str bytes);
-/* The same, a row of COPY's binary format. */
+/* A row of COPY's binary format, which is part of the data: no message of its own. */
 void pg_write_copy_row(pg_writer *w, const pg_value *values, size_t value_count);
 void pg_write_copy_done(pg_writer *w);
 void pg_write_copy_fail(pg_writer *w, str why);

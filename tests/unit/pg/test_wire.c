@@ -300,8 +300,8 @@ static void test_wire_messages_are_written_as_counted(void **state)
         { "Close", close_statement, STR("C\0\0\0\10Ss1\0") },
         { "Close of a portal", close_portal, STR("C\0\0\0\7Pp\0") },
         { "CopyData", copy_data, STR("d\0\0\0\10a\tb\n") },
-        { "CopyData of a row", copy_row,
-          STR("d\0\0\0\31\0\3\0\0\0\4\0\0\0\7\377\377\377\377\0\0\0\3"
+        { "a copied row", copy_row,
+          STR("\0\3\0\0\0\4\0\0\0\7\377\377\377\377\0\0\0\3"
               "1.5") },
         { "CopyDone", pg_write_copy_done, STR("c\0\0\0\4") },
         { "CopyFail", copy_fail, STR("f\0\0\0\10why\0") },

@@ -329,6 +329,9 @@ typedef struct pg_tx_options {
     bool read_only;
     bool deferrable;       /* with PG_SERIALIZABLE and read_only: waits until nothing can fail it */
     uint32_t attempts_max; /* of pg_transaction; 0: 5 */
+    /* It changes its session by calling functions (set_config, pg_advisory_lock). What it changes
+     * by SET, LISTEN, CREATE TEMP and their like is seen without this. */
+    bool session;
 } pg_tx_options;
 
 /* Leases a connection and begins a transaction on it: pg_begin(db, &tx). It belongs to the running

@@ -4,6 +4,7 @@
 #include "health.h"
 #include "hub.h"
 #include "pool.h"
+#include "session.h"
 #include "upkeep.h"
 #include "watch.h"
 
@@ -71,19 +72,34 @@ static void done(pg_request *r)
         pg_request_end(r);
 }
 
-static void command_complete(pg_request *r, str tag)
+/* A shared connection's session is everybody's, and must stay as it was. */
+static void note_change(const pg_request *r, str tag, bool rows)
 {
+    uint32_t change = pg_session_change_of(tag, rows);
+    if (LIKELY(change == 0) || r->resets)
+        return;
+    if (!r->leased)
+        change &= ~(uint32_t)PG_SESSION_TEMPORARY; /* a table, for all that one can tell */
+    r->conn->changed |= change;
+    if (change && !r->leased)
+        fail(r, &PG_INVALID_ARGUMENT,
+             "the statement changed the session of a shared connection: use pg_begin");
+}
+
+static void command_complete(pg_request *r, str body)
+{
+    pg_reader reader = pg_reader_of(body);
+    const str tag = pg_reader_cstring(&reader);
     if (r->begins) {
         r->begins = r->bound = false;
         if (r->fiber)
             r->result->began = true;
         return;
     }
+    note_change(r, tag, r->statement && r->statement->columns);
     if (r->fiber) {
-        pg_reader reader = pg_reader_of(tag);
-        const str text = pg_reader_cstring(&reader);
-        r->result->affected = pg_tag_rows(text);
-        r->result->rolled_back = str_eq(text, STR("ROLLBACK"));
+        r->result->affected = pg_tag_rows(tag);
+        r->result->rolled_back = str_eq(tag, STR("ROLLBACK"));
     }
     done(r);
 }
@@ -129,6 +145,10 @@ static void server_error(pg_conn *c, pg_request *r, str body)
     pg_health_error(c, report.sqlstate);
     if (!r || c->state != PG_CONN_READY)
         return;
+    if (r->resets) {
+        pg_conn_end(c, false, &PG_CONNECTION_LOST, "a session could not be reset");
+        return;
+    }
     keep_report(r, body);
     r->done = true;
     if (r->syncs)
@@ -154,12 +174,16 @@ static void ready_for_query(pg_conn *c, pg_request *r, str body)
     }
     c->tx_status = body.ptr[0];
     const bool left_open = c->tx_status != 'I' && !r->leased;
+    const bool left_changed = c->changed != 0 && !r->leased;
     if (left_open)
         fail(r, &PG_INVALID_ARGUMENT, "the statement left a transaction open: use pg_begin");
     pg_request_end(r);
     if (left_open) { /* nobody else may get into it */
         pg_conn_end(c, false, &PG_CONNECTION_LOST,
                     "a statement left a transaction open: use pg_begin");
+    } else if (left_changed) {
+        pg_conn_end(c, false, &PG_CONNECTION_LOST,
+                    "a statement changed the session of a shared connection: use pg_begin");
     } else {
         pg_upkeep_unused(c);
         pg_health_heard(c);
@@ -199,6 +223,8 @@ static void parameter_status(pg_conn *c, str body)
         pg_conn_violation(c, "client_encoding must stay UTF8");
     else
         pg_health_parameter(c, name, value);
+    if (c->lessee && !str_eq(name, STR("in_hot_standby")))
+        c->changed |= PG_SESSION_SETTINGS;
 }
 
 /* The server waits for data that nobody has: it will never come to the next request. */
@@ -277,14 +303,26 @@ static bool answer_query(pg_conn *c, pg_request *r, const pg_message *m)
     }
 }
 
+static void script_command_complete(pg_request *r, str body)
+{
+    pg_reader reader = pg_reader_of(body);
+    note_change(r, pg_reader_cstring(&reader), r->bound);
+    r->bound = false;
+    r->done = true;
+}
+
 static bool answer_script(pg_conn *c, pg_request *r, const pg_message *m)
 {
     switch (m->type) {
     case PG_MSG_COMMAND_COMPLETE:
+        script_command_complete(r, m->body);
+        return true;
     case PG_MSG_EMPTY_QUERY:
         r->done = true;
         return true;
-    case PG_MSG_ROW_DESCRIPTION: /* rows are of no interest */
+    case PG_MSG_ROW_DESCRIPTION:
+        r->bound = true; /* there are rows; what they are is of no interest */
+        return true;
     case PG_MSG_DATA_ROW:
     case PG_MSG_COPY_OUT:
     case PG_MSG_COPY_DATA:

@@ -1,38 +1,97 @@
-/* Which connection a fiber is given: a shared one that has least to do, one that nobody uses for a
- * transaction, the first with room for a batch of reads. */
+/* Which connection a fiber is given. A transaction gets one that nobody uses; a batch of reads the
+ * first with room.
+ *
+ * A query shares one. While little is under way, it goes where most is, as long as that is soon
+ * done: a server process that is awake answers for less than one that has to be woken, and the
+ * others stay free for transactions. When there is more to do it goes where least is, so that all
+ * work, and commits leave together. Never where a statement holds up what is behind it, if there is
+ * another choice. Decision 0020 has the measurements. */
 #include "choice.h"
 
+#include "backlog.h"
 #include "health.h"
+
+#define PACKED_MAX 8    /* queries under way in the pool, up to which they share a connection */
+#define PACKED_US  300  /* of work, past which a connection gets no more of these */
+#define HELD_UP_US 2000 /* past which one is avoided */
 
 /* Not where a statement still runs for somebody who has stopped waiting: it may be one that hangs,
  * and a cancel may be on its way. */
 static bool takes_more(const pg_conn *c, uint32_t below)
 {
-    return c->state == PG_CONN_READY && !c->retiring && c->health == PG_HEALTH_GOOD && !c->lessee &&
-           c->abandoned == 0 && !c->cancel.stream && c->load < below;
+    return c->state == PG_CONN_READY && !c->retiring && c->health == PG_HEALTH_GOOD &&
+           !c->resetting && !c->lessee && c->abandoned == 0 && !c->cancel.stream && c->load < below;
 }
 
-static pg_conn *find_least_busy(const pg_pool *pool, uint32_t below)
+static pg_conn *find_unused(const pg_pool *pool)
 {
-    pg_conn *best = NULL;
     LIST_EACH (pg_conn, c, &pool->conns, node) {
-        if (!c->read_only && takes_more(c, below) && (!best || c->load < best->load))
-            best = c;
+        if (!c->read_only && takes_more(c, 1))
+            return c;
     }
-    return best;
+    return NULL;
 }
 
-/* The connection that has least to do, for a lease one that has nothing; asks for another when even
- * that one has something. */
-static pg_conn *least_busy(pg_pool *pool, bool leases)
+/* The first that nobody uses; asks for another when there is none. */
+static pg_conn *unused(pg_pool *pool)
 {
-    pg_conn *best;
+    pg_conn *c;
     do
-        best = find_least_busy(pool, leases ? 1 : PG_LOAD_MAX);
-    while (best && best->load == 0 && !pg_health_check(best));
-    if (!best || best->load > 0)
+        c = find_unused(pool);
+    while (c && !pg_health_check(c));
+    if (!c)
         pg_pool_open_another(pool, false);
-    return best;
+    return c;
+}
+
+typedef struct candidate {
+    pg_conn *conn; /* NULL: none */
+    uint64_t backlog_us;
+} candidate;
+
+/* Whether `a` has less to do than `b`: among those held up, the one that is soonest free. */
+static bool has_less(const candidate *a, const candidate *b)
+{
+    const bool a_held_up = a->backlog_us > HELD_UP_US, b_held_up = b->backlog_us > HELD_UP_US;
+    if (a_held_up != b_held_up)
+        return b_held_up;
+    return a_held_up ? a->backlog_us < b->backlog_us : a->conn->load < b->conn->load;
+}
+
+/* Where a query would go now; NULL when no connection takes it. `*enough`: no other is wanted. */
+static pg_conn *find_shared(const pg_pool *pool, bool *enough)
+{
+    const uint64_t now_us = loop_now_us(pool->loop);
+    candidate least = { 0 };
+    pg_conn *busiest = NULL;
+    uint32_t load = 0;
+    LIST_EACH (pg_conn, c, &pool->conns, node) {
+        if (c->read_only || !takes_more(c, PG_LOAD_MAX))
+            continue;
+        const candidate it = { c, pg_backlog_us(c, now_us) };
+        if (!least.conn || has_less(&it, &least))
+            least = it;
+        if (it.backlog_us > HELD_UP_US)
+            continue;
+        load += c->load;
+        if (it.backlog_us < PACKED_US && (!busiest || c->load > busiest->load))
+            busiest = c;
+    }
+    const bool packs = busiest && load < PACKED_MAX;
+    *enough = packs || (least.conn && least.conn->load == 0);
+    return packs ? busiest : least.conn;
+}
+
+static pg_conn *shared(pg_pool *pool)
+{
+    pg_conn *c;
+    bool enough;
+    do
+        c = find_shared(pool, &enough);
+    while (c && c->load == 0 && !pg_health_check(c));
+    if (!enough)
+        pg_pool_open_another(pool, false);
+    return c;
 }
 
 /* The first read-only connection with room; asks for another when there is none. */
@@ -48,6 +107,13 @@ static pg_conn *first_read_only(pg_pool *pool)
 
 pg_conn *pg_choose(pg_pool *pool, pg_lane lane)
 {
-    return lane == PG_LANE_READ_ONLY ? first_read_only(pool)
-                                     : least_busy(pool, lane == PG_LANE_LEASED);
+    switch (lane) {
+    case PG_LANE_READ_ONLY:
+        return first_read_only(pool);
+    case PG_LANE_LEASED:
+        return unused(pool);
+    case PG_LANE_SHARED:
+        break;
+    }
+    return shared(pool);
 }

@@ -66,10 +66,10 @@ static void add_statement(text *t, const pg_conn *c)
 static bool holder_of(const pg_conn *c, holder *out)
 {
     const pg_request *r = pg_request_oldest(c);
-    if (c->state != PG_CONN_READY || pg_hub_has(c) || (!c->lessee && !r))
+    if (c->state != PG_CONN_READY || pg_hub_has(c) || c->resetting || (!c->lessee && !r))
         return false;
     *out = c->lessee ? (holder){ c, c->lessee, c->leased_since_us / 1000 }
-                     : (holder){ c, r->fiber, r->since_ms };
+                     : (holder){ c, r->fiber, r->since_us / 1000 };
     return true;
 }
 
@@ -86,6 +86,7 @@ static size_t insert(holder *longest, size_t count, const holder *h)
     return count;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): written by way of `t` */
 void pg_holders_describe(const pg_pool *pool, char out[PG_HOLDERS_BYTES])
 {
     holder longest[HOLDERS_MAX], h;

@@ -5,6 +5,7 @@
 
 #include "choice.h"
 #include "holder.h"
+#include "session.h"
 #include "span.h"
 #include "upkeep.h"
 
@@ -57,9 +58,9 @@ uint64_t pg_waiting_line_longest_ms(const pg_waiting_line *line)
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
-static void arm_watch(pg_waiting_line *line)
+/* `first`: in the line. */
+static void arm_watch(pg_waiting_line *line, const pg_waiter *first)
 {
-    const pg_waiter *first = first_of(line);
     const uint64_t now_ms = clock_us() / 1000,
                    at_ms = pg_codel_next_ms(&line->codel, first->since_us / 1000);
     if (at_ms != PG_CODEL_EVER)
@@ -79,7 +80,7 @@ static void begin_wait(pg_waiter *w)
     if (!is_first)
         return;
     (void)pg_codel_wait_max_ms(&line->codel, w->since_us / 1000, PG_CODEL_EVER);
-    arm_watch(line);
+    arm_watch(line, w);
 }
 
 static void end_wait(pg_waiter *w)
@@ -138,14 +139,16 @@ static void watch(timer *t)
     pg_waiting_line *line = CONTAINER_OF(t, pg_waiting_line, watch);
     pg_pool *pool = line->pool;
     pg_waiter *w = first_of(line);
+    invariant(w != NULL);
     if (pool->open == 0)
         pg_codel_served_at_once(&line->codel);
     const uint64_t max_ms = pg_codel_wait_max_ms(&line->codel, clock_us() / 1000, wait_ms(w));
     for (; w && wait_ms(w) > max_ms; w = first_of(line))
         drop(w);
     pg_pool_serve(pool); /* those who could not be served may have been the only ones */
-    if (first_of(line))
-        arm_watch(line);
+    w = first_of(line);
+    if (w)
+        arm_watch(line, w);
 }
 
 /* --- serving ---------------------------------------------------------------------------------- */
@@ -286,6 +289,7 @@ void pg_pool_release(pg_conn **owner, bool leased)
     if (leased) {
         c->lessee = NULL;
         c->declared_read_only = false;
+        pg_session_reset(c);
         pool->leased--;
         pg_pool_count(pool, PG_METRIC_TRANSACTIONS, -1);
         metrics_record_us(pool->metrics, PG_METRIC_LEASE_DURATION,

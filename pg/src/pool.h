@@ -1,7 +1,7 @@
 /* A worker's connections and who waits for them.
  *
- * Queries share connections: each goes to the one with the fewest requests in flight, and when all
- * have some, another connection is opened beside. A transaction leases one alone, and only one that
+ * Queries share connections (choice.c), and when those that are open have enough to do, another is
+ * opened beside. A transaction leases one alone, and only one that
  * nobody uses: a fiber that is about to run its statement there would get into the transaction. Who
  * finds none waits in line (line.h).
  *

@@ -3,6 +3,7 @@
  * A batch is what has been asked for meanwhile, up to a limit: so it is as large as the server is
  * busy, and a single request waits for nobody. Two are under way, so that the server has the next
  * one before it has answered the last. */
+#include "backlog.h"
 #include "pool.h"
 
 #include "core/scope.h"
@@ -41,6 +42,7 @@ static void end(pg_request *r, const error_kind *lost, const char *text)
 {
     pg_conn *c = r->conn;
     list_remove(&r->node);
+    pg_backlog_remove(c, r, !lost);
     if (r->kind == PG_REQUEST_PREPARE) {
         if (!r->statement->ready)
             pg_statement_evict(&c->statements, r->statement);
@@ -49,7 +51,9 @@ static void end(pg_request *r, const error_kind *lost, const char *text)
     pg_statement_release(&r->statement);
     if (!r->write)
         c->in_flight--;
-    if (!r->fiber) {
+    if (r->resets) {
+        c->resetting = false;
+    } else if (!r->fiber) {
         c->abandoned--;
         pg_cancel_go_on(c);
     } else if (!lost) {
@@ -98,15 +102,17 @@ static pg_request *make(pg_conn *c, const pg_request *like)
     r->node = (list_node){ 0 };
     r->conn = c;
     r->fiber = fiber_self();
-    r->since_ms = loop_now_ms(c->pool->loop);
+    r->since_us = loop_now_us(c->pool->loop);
     if (r->statement)
         pg_statement_keep(r->statement);
+    pg_backlog_add(c, r);
     return r;
 }
 
 static void drop(pg_request *r)
 {
     list_remove(&r->node);
+    pg_backlog_remove(r->conn, r, false);
     pg_statement_release(&r->statement);
     pg_pool_give_request(r->conn->pool, r);
 }
@@ -188,13 +194,16 @@ error pg_conn_ask_nothing(pg_conn *c)
     pg_request *r = pg_pool_take_request(c->pool);
     if (!r)
         return error_set(&OUT_OF_MEMORY, "no memory for a request");
-    *r = (pg_request){ .conn = c, .kind = PG_REQUEST_SCRIPT, .syncs = true };
+    *r = (pg_request){
+        .conn = c, .kind = PG_REQUEST_SCRIPT, .syncs = true, .since_us = loop_now_us(c->pool->loop)
+    };
     const error e = pg_conn_write(c, pg_request_write_query, &nothing);
     if (e.kind) {
         pg_pool_give_request(c->pool, r);
         return e;
     }
     list_append(&c->requests, &r->node);
+    count_sent(c, 1);
     c->abandoned++;
     return OK;
 }
@@ -218,6 +227,28 @@ error pg_conn_copy(pg_conn *c, str sql, const pg_request *request)
     list_append(&c->requests, &r->node);
     count_sent(c, 1);
     return OK;
+}
+
+bool pg_conn_tell(pg_conn *c, pg_write_fn *write, const void *arg)
+{
+    pg_request *r = pg_pool_take_request(c->pool);
+    if (!r)
+        return false;
+    *r = (pg_request){ .conn = c,
+                       .kind = PG_REQUEST_SCRIPT,
+                       .leased = true,
+                       .syncs = true,
+                       .resets = true,
+                       .since_us = loop_now_us(c->pool->loop) };
+    const error e = pg_conn_write(c, write, arg);
+    if (e.kind) {
+        pg_pool_give_request(c->pool, r);
+        return false;
+    }
+    list_append(&c->requests, &r->node);
+    count_sent(c, 1);
+    c->resetting = true;
+    return true;
 }
 
 void pg_conn_copy_forget(pg_conn *c, const void *sink_arg)

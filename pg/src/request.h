@@ -83,7 +83,9 @@ typedef struct pg_request {
     bool partly;        /* not all of its rows are asked for */
     bool more;          /* its fiber waits for others behind it, and is woken by the last */
     bool batch;         /* the last of a batch of held ones */
-    uint64_t since_ms;  /* asked, by the loop's clock */
+    bool resets;        /* the session, see session.h: nobody has asked */
+    uint64_t since_us;  /* asked, by the loop's clock */
+    uint32_t cost_ns;   /* in the connection's backlog */
     pg_write_fn *write; /* while held */
     const void *arg;
     const pg_sink *sink; /* of a COPY; NULL: nobody listens any more */
@@ -112,6 +114,9 @@ error pg_conn_ask_nothing(pg_conn *c);
 /* Sends a COPY, of which result, sink and sink_arg are given, without waiting.
  *   fails  as pg_conn_ask */
 error pg_conn_copy(pg_conn *c, str sql, const pg_request *request);
+/* Sends a Query for which nobody waits, and which must succeed: a session's reset. The connection
+ * is `resetting` until it is answered. Returns false when it was not sent. */
+bool pg_conn_tell(pg_conn *c, pg_write_fn *write, const void *arg);
 /* The sink with that `sink_arg` hears no more of it, whatever is answered before: what still comes
  * is dropped, and what the server still wants is refused. */
 void pg_conn_copy_forget(pg_conn *c, const void *sink_arg);

@@ -25,7 +25,8 @@ typedef struct pg_statement {
     bool ready;          /* described by the server */
     pg_column *columns;  /* NULL when it returns no rows */
     uint32_t column_count;
-    list waiters; /* of pg_statement_waiter */
+    uint32_t cost_ns; /* of the server's time, see backlog.h; 0: not known yet */
+    list waiters;     /* of pg_statement_waiter */
 } pg_statement;
 
 /* A fiber that waits until another one's Parse is answered. Stands on its stack. */

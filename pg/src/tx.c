@@ -9,6 +9,7 @@
  * A transaction in a transaction is a savepoint, which is set at once: a first statement that the
  * server refuses must not fail what is around it. Only the innermost one is used. */
 #include "query.h"
+#include "session.h"
 #include "watch.h"
 
 #include <stdio.h>
@@ -199,6 +200,8 @@ error pg_begin_on(pg_target on, const pg_tx_options *options, pg_tx **out)
     }
     if (!on.tx)
         tx->conn->declared_read_only = o->read_only || on.read_only;
+    if (o->session)
+        tx->conn->changed |= PG_SESSION_ALL;
     *out = tx;
     return OK;
 }

@@ -427,8 +427,24 @@ static void run_script(walk_backend *b, uint64_t id, const words *w)
     ended_simple(b, id);
 }
 
+static void work_reset(walk_backend *b, const walk_message *m)
+{
+    b->portal.live = false;
+    if (b->interrupted) {
+        failed_simple(b, m->request, "57014");
+        return;
+    }
+    say_tag(b, "RESET");
+    done(b, m->request, WALK_DONE);
+    ended_simple(b, m->request);
+}
+
 static void work_query(walk_backend *b, const walk_message *m)
 {
+    if (walk_is_reset(m->body)) {
+        work_reset(b, m);
+        return;
+    }
     const words w = words_of(m->body);
     b->portal.live = false;
     if (b->tx_status == 'E') {

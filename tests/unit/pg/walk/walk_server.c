@@ -231,12 +231,19 @@ static bool came_sync(walk_backend *b, walk_message *m)
     return true;
 }
 
+/* What a transaction has changed in its session is taken back: nobody's request. */
+bool walk_is_reset(const char *sql)
+{
+    return strncmp(sql, "reset session authorization", 27) == 0 ||
+           strncmp(sql, "discard temp", 12) == 0;
+}
+
 static bool came_query(walk_backend *b, walk_message *m)
 {
     char sql[WALK_SQL_BYTES], word[16] = "";
     unsigned long long tag = 0;
     (void)snprintf(sql, sizeof sql, "%.*s", (int)m->len, m->body);
-    if (sscanf(sql, "%15s %llu", word, &tag) != 2)
+    if (!walk_is_reset(sql) && sscanf(sql, "%15s %llu", word, &tag) != 2)
         return false;
     const bool copies = strncmp(word, "copy", 4) == 0;
     walk_request *r = begin_request(b, copies ? PG_REQUEST_COPY : PG_REQUEST_SCRIPT, sql, tag);

@@ -187,6 +187,8 @@ void walk_backend_deliver(walk_backend *b, size_t bytes);
 size_t walk_backend_undelivered(const walk_backend *b);
 /* Says a whole message that nobody asked for. */
 void walk_backend_say(walk_backend *b, char type, str body);
+/* Whether a Query resets a session, which nobody has asked for. */
+bool walk_is_reset(const char *sql);
 /* Says what makes no sense: the client must end the connection there. */
 void walk_backend_violate(walk_backend *b, size_t how);
 /* Says FATAL, and whether a process has done so. */

@@ -12,4 +12,8 @@ char *pg_range_put(pg_oid oid, const void *range, char *at);
 size_t pg_multirange_size(pg_oid oid, const void *ranges);
 char *pg_multirange_put(pg_oid oid, const void *ranges, char *at);
 
+/* The type of the bounds of a range, or of a multirange, in the list of pg/type.h; false when `oid`
+ * is in that list as another type. */
+bool pg_range_bound_type(pg_oid oid, bool several, pg_oid *out);
+
 #endif

@@ -3,6 +3,8 @@
 #
 #   tools/pg.sh start DIR [--database NAME] [--throwaway] [--parent PID]
 #                                                        start it (made at first); prints its DATABASE_URL
+#   tools/pg.sh standby DIR OF [--parent PID]            make and start a streaming standby of OF's, which runs
+#   tools/pg.sh promote DIR                              end its being one: it can be written to
 #   tools/pg.sh stop DIR                                 stop it, whoever uses it; start brings it back as it was
 #   tools/pg.sh kill DIR                                 the same as a crash: no goodbye to its clients
 #   tools/pg.sh release DIR PID                          PID needs it no longer; the last one stops it
@@ -257,6 +259,31 @@ release() {
     fi
 }
 
+# A copy of another cluster that follows it; as throwaway as that one.
+standby() {
+    of=$1
+    shift
+    parent=''
+    [ "${1:-}" != --parent ] || parent=$2
+    primary=$(cat "$of/home")
+    make_home
+    locked
+    [ ! -e "$home/ready" ] || die "$dir has a cluster already"
+    [ ! -e "$primary/throwaway" ] || : >"$home/throwaway"
+    cp "$primary/password" "$home/password"
+    from="host=$(cat "$primary/socket_dir") port=$(cat "$primary/port") user=brio password=$(cat "$home/password")"
+    (cd "$home" && as_server "$bin/pg_basebackup" -D "$home/data" -d "$from" -X stream -c fast --no-sync -R) ||
+        die "pg_basebackup failed"
+    : >"$home/ready"
+    mkdir -p "$home/parents"
+    start_server
+    if [ -n "$parent" ]; then
+        : >"$home/parents/$parent"
+        watch_parent "$parent"
+    fi
+    make_url unix
+}
+
 usage() { sed -n '2,/^# DIR holds/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 [ $# -ge 2 ] || usage
@@ -271,6 +298,10 @@ case $verb in
         locked
         if [ "$verb" = kill ]; then stop_server immediate; else stop_server fast; fi
         rm -f "$home/parents/kept" ;;
+    standby) [ $# -ge 1 ] || usage; standby "$@" ;;
+    promote)
+        find_home || die "there is no cluster in $dir"
+        (cd "$home" && as_server "$bin/pg_ctl" -D "$home/data" -s -w -t 60 promote) || die "it was not promoted" ;;
     watch) tail --pid="$1" -f /dev/null; release "$1" ;;
     release) [ $# = 1 ] || usage; release "$1" ;;
     remove)

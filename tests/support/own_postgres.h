@@ -14,7 +14,7 @@ typedef struct own_postgres {
     FILE *command; /* what runs, between begin and end */
 } own_postgres;
 
-/* Begins "start", "stop", "kill" (as a crash) or "remove" and does not wait for it. */
+/* Begins "start", "stop", "kill" (as a crash), "promote" or "remove" and does not wait for it. */
 UNUSED static void own_postgres_begin(own_postgres *pg, const char *verb)
 {
     char line[512], options[64] = "";
@@ -43,6 +43,17 @@ UNUSED static void own_postgres_end(own_postgres *pg)
             (void)snprintf(pg->url, sizeof pg->url, "%.*s", (int)strcspn(said, "\n"), said);
     }
     assert_int_equal(pclose(pg->command), 0);
+}
+
+/* Makes and starts a streaming standby of one that runs. */
+UNUSED static void own_postgres_standby(own_postgres *pg, const own_postgres *of)
+{
+    char line[512];
+    (void)snprintf(line, sizeof line, "%s standby %s %s --parent %d", getenv("BRIO_TEST_PG"),
+                   pg->dir, of->dir, (int)getpid());
+    pg->command = popen(line, "re");
+    assert_non_null(pg->command);
+    own_postgres_end(pg);
 }
 
 UNUSED static void own_postgres_do(own_postgres *pg, const char *verb)

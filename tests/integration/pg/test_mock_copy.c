@@ -124,6 +124,7 @@ static void test_mock_copy_that_makes_no_sense_ends_the_connection(void **state)
         { "opened twice", MOCK_SEND(GIVES_DATA GIVES_DATA), copy_out },
         { "a row in data", MOCK_SEND(GIVES_DATA "D\0\0\0\6\0\0"), copy_out },
         { "data behind its end", MOCK_SEND(GIVES_DATA COPIED DATA), copy_out },
+        { "data behind an error", MOCK_SEND(GIVES_DATA FAILURE DATA), copy_out },
         { "ready without an end", MOCK_SEND(GIVES_DATA DATA IN_TX), copy_out },
         { "both ways", MOCK_SEND("W\0\0\0\11\0\0\1\0\0"), copy_out },
         { "bound", MOCK_SEND(BOUND), copy_in },

@@ -344,11 +344,12 @@ static void write_refusal(pg_writer *w, const void *arg)
 }
 
 /* The server is ready for data, or will send some. */
-static void copy_opened(pg_conn *c, pg_request *r, bool takes_data)
+static void copy_opened(pg_conn *c, pg_request *r, const pg_message *m)
 {
+    const bool takes_data = m->type == PG_MSG_COPY_IN;
     r->bound = true;
     if (r->sink)
-        r->sink->opened(r->sink_arg, takes_data);
+        r->sink->opened(r->sink_arg, takes_data, m->body.len > 0 && m->body.ptr[0] == 1);
     else if (takes_data && pg_conn_write(c, write_refusal, NULL).kind)
         pg_conn_end(c, false, &PG_CONNECTION_LOST, "a COPY that nobody fills");
 }
@@ -360,7 +361,7 @@ static bool answer_copy(pg_conn *c, pg_request *r, const pg_message *m)
     case PG_MSG_COPY_OUT:
         if (r->bound || r->done)
             return false;
-        copy_opened(c, r, m->type == PG_MSG_COPY_IN);
+        copy_opened(c, r, m);
         return true;
     case PG_MSG_COPY_DATA:
         if (r->sink && r->bound)

@@ -31,6 +31,8 @@ struct pg_copy {
     pg_result result;
     bool opened;
     bool takes_data;
+    bool binary;
+    bool wrote; /* bytes of its caller's own */
     bool ended;
     bool begun_rows;        /* the binary format's header is written */
     const error_kind *lost; /* the connection, before the end */
@@ -50,10 +52,11 @@ static void wake(pg_copy *c)
         fiber_wake(waiter, OK);
 }
 
-static void on_opened(void *arg, bool takes_data)
+static void on_opened(void *arg, bool takes_data, bool binary)
 {
     pg_copy *c = arg;
     c->opened = true;
+    c->binary = binary;
     c->takes_data = takes_data;
     wake(c);
 }
@@ -282,6 +285,7 @@ static error check_writable(const pg_copy *c)
 error pg_copy_write(pg_copy *c, str bytes)
 {
     TRY(check_writable(c));
+    c->wrote = c->wrote || bytes.len > 0;
     while (bytes.len > 0) {
         const size_t len = bytes.len < WRITE_BYTES_MAX ? bytes.len : WRITE_BYTES_MAX;
         const str part = str_slice(bytes, 0, len);
@@ -372,7 +376,10 @@ static void write_done(pg_writer *w, const void *arg)
 
 static error end_data(pg_copy *c)
 {
-    if (c->begun_rows) {
+    const bool is_empty = c->binary && !c->begun_rows && !c->wrote;
+    if (is_empty) /* the format's header is due also without a row */
+        buf_append(&c->given, BINARY_HEADER);
+    if (is_empty || c->begun_rows) {
         buf_append(&c->given, BINARY_TRAILER);
         TRY(buf_status(&c->given));
         TRY(send_rows(c));

@@ -55,7 +55,7 @@ typedef enum pg_request_kind {
 
 /* Who a COPY talks to, on the loop. */
 typedef struct pg_sink {
-    void (*opened)(void *arg, bool takes_data);
+    void (*opened)(void *arg, bool takes_data, bool binary);
     void (*data)(void *arg, str bytes);
     void (*drained)(void *arg); /* what was written has left */
     /* With the answer in the result; `lost`: none came, for that reason. */

@@ -110,6 +110,20 @@ static void test_copy_rows_of_values_arrive_as_they_went(void **state)
     assert_true(ratio == (double)sum / 2 && tagged);
 }
 
+static void test_copy_of_no_rows_is_no_error(void **state)
+{
+    (void)state;
+    static const char *const STATEMENTS[] = { "copy copied from stdin (format binary)",
+                                              "copy copied from stdin" };
+    for (size_t i = 0; i < ARRAY_LEN(STATEMENTS); i++) {
+        pg_copy *c;
+        uint64_t affected = 1;
+        assert_ok(pg_copy_in(db, &c, STATEMENTS[i]));
+        assert_ok(pg_copy_finish(&c, &affected));
+        assert_int_equal(affected, 0);
+    }
+}
+
 static void test_copy_in_that_fails_leaves_nothing(void **state)
 {
     (void)state;
@@ -318,6 +332,7 @@ static int run(void)
         TEST(test_copy_in_takes_text_cut_anywhere),
         TEST(test_copy_in_takes_csv),
         TEST(test_copy_rows_of_values_arrive_as_they_went),
+        TEST(test_copy_of_no_rows_is_no_error),
         TEST(test_copy_in_that_fails_leaves_nothing),
         TEST(test_copy_left_by_a_return_leaves_nothing),
         TEST(test_copy_past_its_deadline_leaves_nothing),

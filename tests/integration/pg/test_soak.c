@@ -179,7 +179,8 @@ static bool is_expected(error e)
         return true;
     }
     const error_detail *detail = error_detail_of(e);
-    return detail && strcmp(detail->sqlstate, "26000") == 0; /* forgotten within a transaction */
+    /* Forgotten within a transaction; the details are lost when its connection is too. */
+    return error_is(e, &PG_FAILED) && (!detail || strcmp(detail->sqlstate, "26000") == 0);
 }
 
 static error work(void *arg)

@@ -17,6 +17,21 @@
  *
  * Now and then everybody comes to an end, and nothing may be left.
  *
+ * Tried with mistakes in the client, each seen at the step that is named (seeds 7 to 10):
+ *
+ *   request.c  an abandoned request is unlinked at once                 3
+ *              the last read of a batch does not say that it syncs     59
+ *              an answer goes to the newest request                    82
+ *              batches under way are not counted down                 213
+ *              a read that was held is kept when its fiber has gone   at the end
+ *   answer.c   the state of the transaction is not taken               33
+ *              an error ends its request and not its group            400
+ *              what was skipped is not marked so                      641
+ *              a group that is skipped ends one request too early     970
+ *   choice.c   a leased connection is given to others                 149
+ *   tx.c       a COMMIT that was not answered is a lost connection  2,662
+ *              a pipeline takes BEGIN with it                      54,800
+ *
  * BRIO_TEST_SEED repeats a walk, BRIO_TEST_STEPS says how long it is, BRIO_TEST_TRACE from which
  * step on it tells what happens. */
 #include "pool.h"
@@ -296,15 +311,16 @@ static void pass_time(void)
 
 static void rarely(void)
 {
-    switch (random_below(&dice, 60)) {
+    switch (random_below(&dice, 40)) {
     case 0:
     case 1:
         end_a_backend();
         break;
     case 2:
+    case 3:
         forget_statements();
         break;
-    case 3:
+    case 5:
         any_backend()->commit_fails = random_below(&dice, 3) == 0;
         break;
     case 4:

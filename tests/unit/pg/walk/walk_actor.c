@@ -284,7 +284,9 @@ static error in_tx(tx_use *use, uint32_t depth);
 static error ask_one_of_tx(void *arg)
 {
     const tx_use *use = arg;
-    return ask_one(use->actor, pg_target_tx(use->tx));
+    const pg_target on = pg_target_tx(use->tx);
+    return chance(use->actor, 60) ? ask_one(use->actor, on)
+                                  : use_copy(&(copy_use){ use->actor, on });
 }
 
 static error hurry(tx_use *use)
@@ -335,6 +337,7 @@ static error do_one(tx_use *use)
     case 5:
         return ask_together(a, on);
     case 6:
+    case 7:
         return hurry(use);
     default:
         return ask_one(a, on);

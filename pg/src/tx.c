@@ -278,7 +278,7 @@ static error undo_refused(pg_tx *tx, const pg_result *result, error e)
     if (!is_open(tx) || (!result->tx_status && scope_status().kind))
         return e;
     const error undone = roll_back(tx, false);
-    return undone.kind ? undone : e; /* no more than one of them has its details left */
+    return undone.kind ? error_wrap(undone, e.kind, "it was refused, and not rolled back") : e;
 }
 
 /* What is nested joins the transaction around it. */

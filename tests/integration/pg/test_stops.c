@@ -45,6 +45,7 @@ static void stop_now(loop_task *task)
     s->target = NULL;
 }
 
+/* NOLINTBEGIN(readability-identifier-naming): the linker's names */
 error __real_fiber_park(const char *what, void (*forget)(void *arg), void *arg);
 error __wrap_fiber_park(const char *what, void (*forget)(void *arg), void *arg);
 error __wrap_fiber_park(const char *what, void (*forget)(void *arg), void *arg)
@@ -59,6 +60,8 @@ error __wrap_fiber_park(const char *what, void (*forget)(void *arg), void *arg)
     }
     return __real_fiber_park(what, forget, arg);
 }
+
+/* NOLINTEND(readability-identifier-naming) */
 
 /* --- those beside it -------------------------------------------------------------------------- */
 

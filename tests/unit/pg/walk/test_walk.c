@@ -151,7 +151,7 @@ static void compare_pool(void)
         walk_problem("the pool counts %u open, %u leased; there are %u, %u", stats.open,
                      stats.leased, ready, leased);
     for (size_t i = 0; i < WALK_ACTORS; i++) {
-        const walk_actor *a = &WALK_ACTORS_->all[i];
+        const walk_actor *a = &the_actors->all[i];
         const char *what = a->fiber ? fiber_waits_for(a->fiber) : NULL;
         waiting += what && strcmp(what, "pg connection") == 0;
         if (a->fiber && walk_actor_must_be_done(a))
@@ -168,13 +168,13 @@ static void compare(void)
 {
     uint64_t open = 0;
     for (size_t i = 0; i < WALK_BACKENDS; i++)
-        compare_backend(&WALK_SERVER->backends[i]);
+        compare_backend(&the_server->backends[i]);
     for (size_t i = 0; i < WALK_ACTORS; i++)
-        open += WALK_ACTORS_->all[i].fiber ? WALK_ACTORS_->all[i].ask_count : 0;
-    if (WALK_ACTORS_->started != WALK_ACTORS_->finished + open)
+        open += the_actors->all[i].fiber ? the_actors->all[i].ask_count : 0;
+    if (the_actors->started != the_actors->finished + open)
         walk_problem("%llu asks begun, %llu ended, %llu open",
-                     (unsigned long long)WALK_ACTORS_->started,
-                     (unsigned long long)WALK_ACTORS_->finished, (unsigned long long)open);
+                     (unsigned long long)the_actors->started,
+                     (unsigned long long)the_actors->finished, (unsigned long long)open);
     compare_pool();
 }
 
@@ -182,14 +182,14 @@ static void compare(void)
 
 static walk_backend *any_backend(void)
 {
-    return &WALK_SERVER->backends[random_below(&dice, WALK_BACKENDS)];
+    return &the_server->backends[random_below(&dice, WALK_BACKENDS)];
 }
 
 static walk_backend *busy_backend(void)
 {
     const size_t from = random_below(&dice, WALK_BACKENDS);
     for (size_t i = 0; i < WALK_BACKENDS; i++) {
-        walk_backend *b = &WALK_SERVER->backends[(from + i) % WALK_BACKENDS];
+        walk_backend *b = &the_server->backends[(from + i) % WALK_BACKENDS];
         if (walk_backend_busy(b))
             return b;
     }
@@ -207,7 +207,7 @@ static void deliver(void)
 {
     const size_t from = random_below(&dice, WALK_BACKENDS);
     for (size_t i = 0; i < WALK_BACKENDS; i++) {
-        walk_backend *b = &WALK_SERVER->backends[(from + i) % WALK_BACKENDS];
+        walk_backend *b = &the_server->backends[(from + i) % WALK_BACKENDS];
         const size_t there = walk_backend_undelivered(b);
         if (b->stage != WALK_SERVING || there == 0)
             continue;
@@ -220,7 +220,7 @@ static walk_actor *any_actor(bool at_gate)
 {
     const size_t from = random_below(&dice, WALK_ACTORS);
     for (size_t i = 0; i < WALK_ACTORS; i++) {
-        walk_actor *a = &WALK_ACTORS_->all[(from + i) % WALK_ACTORS];
+        walk_actor *a = &the_actors->all[(from + i) % WALK_ACTORS];
         if (a->fiber && (a->at_gate || !at_gate))
             return a;
     }
@@ -263,7 +263,7 @@ static void forget_statements(void)
 
 static void cancel_comes(void)
 {
-    walk_cancel *c = &WALK_SERVER->cancels[random_below(&dice, WALK_CANCELS)];
+    walk_cancel *c = &the_server->cancels[random_below(&dice, WALK_CANCELS)];
     if (!c->process || c->stage == WALK_CANCEL_FREE)
         return;
     const size_t what = random_below(&dice, 20);
@@ -324,7 +324,7 @@ static void rarely(void)
         any_backend()->commit_fails = random_below(&dice, 3) == 0;
         break;
     case 4:
-        WALK_SERVER->refuses = random_below(&dice, 3) == 0;
+        the_server->refuses = random_below(&dice, 3) == 0;
         break;
     default: {
         walk_actor *a = random_below(&dice, 2) ? any_actor(false) : NULL;
@@ -337,7 +337,7 @@ static void rarely(void)
 static void step(void)
 {
     const size_t what = random_below(&dice, 100);
-    WALK_SERVER->traces = traces_from > 0 && step_number >= traces_from;
+    the_server->traces = traces_from > 0 && step_number >= traces_from;
     walk_note("step %llu\n", (unsigned long long)step_number);
     if (what < 12)
         (void)walk_actor_start(&dice);
@@ -369,30 +369,30 @@ static bool anybody(void)
 /* Everything that is to be said is said, and nobody is held up: all come to an end. */
 static void drain(void)
 {
-    WALK_ACTORS_->draining = true;
-    WALK_SERVER->refuses = false;
-    for (int left = DRAIN_ROUNDS; left > 0 && anybody() && !WALK_SERVER->problem[0]; left--) {
+    the_actors->draining = true;
+    the_server->refuses = false;
+    for (int left = DRAIN_ROUNDS; left > 0 && anybody() && !the_server->problem[0]; left--) {
         for (size_t i = 0; i < WALK_BACKENDS; i++) {
-            walk_backend *b = &WALK_SERVER->backends[i];
+            walk_backend *b = &the_server->backends[i];
             while (walk_backend_busy(b))
                 walk_backend_work(b);
             if (b->stage == WALK_SERVING)
                 walk_backend_deliver(b, walk_backend_undelivered(b));
         }
         for (size_t i = 0; i < WALK_ACTORS; i++) {
-            if (WALK_ACTORS_->all[i].at_gate)
-                walk_actor_go_on(&WALK_ACTORS_->all[i]);
+            if (the_actors->all[i].at_gate)
+                walk_actor_go_on(&the_actors->all[i]);
         }
         for (size_t i = 0; i < WALK_CANCELS; i++) {
-            if (WALK_SERVER->cancels[i].stage != WALK_CANCEL_FREE)
-                walk_cancel_end(&WALK_SERVER->cancels[i], true);
+            if (the_server->cancels[i].stage != WALK_CANCEL_FREE)
+                walk_cancel_end(&the_server->cancels[i], true);
         }
         loop_advance(turns, 0);
         compare();
         if (left % 8 == 0)
             loop_advance(turns, 1);
     }
-    WALK_ACTORS_->draining = false;
+    the_actors->draining = false;
 }
 
 /* Nobody asks: nothing may be left of what they did. */
@@ -407,14 +407,14 @@ static void check_empty(void)
         if (c->load + c->batches > 0 || !list_is_empty(&c->held))
             walk_problem("a connection has %u users, %u batches", c->load, c->batches);
     }
-    if (WALK_ACTORS_->started != WALK_ACTORS_->finished)
+    if (the_actors->started != the_actors->finished)
         walk_problem("asks are left");
 }
 
 static void check_problem(void)
 {
-    if (WALK_SERVER->problem[0])
-        fail_msg("step %llu: %s", (unsigned long long)step_number, WALK_SERVER->problem);
+    if (the_server->problem[0])
+        fail_msg("step %llu: %s", (unsigned long long)step_number, the_server->problem);
 }
 
 static uint64_t steps_wanted(void)
@@ -436,17 +436,17 @@ static void test_walk_of_random_steps_keeps_client_and_model_in_one_state(void *
         check_empty();
         check_problem();
     }
-    const uint64_t *ends = WALK_ACTORS_->by_end;
+    const uint64_t *ends = the_actors->by_end;
     print_message(
         "%llu steps, %llu asks: %llu answered, %llu refused by the server, %llu canceled, "
         "%llu late, %llu lost, %llu by violations, %llu by the pool or unsent\n",
-        (unsigned long long)steps, (unsigned long long)WALK_ACTORS_->finished,
+        (unsigned long long)steps, (unsigned long long)the_actors->finished,
         (unsigned long long)ends[0], (unsigned long long)ends[1], (unsigned long long)ends[2],
         (unsigned long long)ends[3], (unsigned long long)ends[4], (unsigned long long)ends[5],
         (unsigned long long)ends[6]);
     print_message(
         "%llu connections lost, %llu sets of statements forgotten, %llu steps of cancels\n",
-        (unsigned long long)WALK_ACTORS_->deaths, (unsigned long long)forgets,
+        (unsigned long long)the_actors->deaths, (unsigned long long)forgets,
         (unsigned long long)cancels_done);
 }
 
@@ -489,29 +489,29 @@ static int open_walk(void **state)
     clock_fake_begin(-1);
     assert_ok(loop_new(NULL, &turns));
     walk_server_new();
-    WALK_SERVER->jitter = random_next(&dice);
-    WALK_ACTORS_ = calloc(1, sizeof *WALK_ACTORS_);
-    assert_non_null(WALK_ACTORS_);
-    WALK_ACTORS_->loop = turns;
+    the_server->jitter = random_next(&dice);
+    the_actors = calloc(1, sizeof *the_actors);
+    assert_non_null(the_actors);
+    the_actors->loop = turns;
     run_to_end(open_db);
-    WALK_ACTORS_->pool = db;
+    the_actors->pool = db;
     return 0;
 }
 
 static int close_walk(void **state)
 {
     (void)state;
-    if (WALK_SERVER->problem[0])
+    if (the_server->problem[0])
         _Exit(1); /* as it stands */
     run_to_end(close_db);
     for (size_t i = 0; i < WALK_BACKENDS; i++)
-        walk_backend_leave(&WALK_SERVER->backends[i], true);
+        walk_backend_leave(&the_server->backends[i], true);
     for (size_t i = 0; i < WALK_CANCELS; i++)
-        walk_cancel_end(&WALK_SERVER->cancels[i], false);
+        walk_cancel_end(&the_server->cancels[i], false);
     loop_advance(turns, 3000);
     loop_free(&turns);
-    free(WALK_ACTORS_);
-    walk_server_free(&WALK_SERVER);
+    free(the_actors);
+    walk_server_free(&the_server);
     return 0;
 }
 

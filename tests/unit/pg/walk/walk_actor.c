@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-walk_actors *WALK_ACTORS_;
+walk_actors *the_actors;
 ERROR_KIND(WALK_GIVEN_UP, ERROR_CANCELED, "The walk wants no more of it.");
 
 static bool chance(walk_actor *a, uint32_t percent)
@@ -300,6 +300,7 @@ static error hurry(tx_use *use)
     return e;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): three deep at most, by `depth` */
 static error nest(tx_use *use)
 {
     walk_actor *a = use->actor;
@@ -357,13 +358,15 @@ static error in_tx(tx_use *use, uint32_t depth)
     return OK;
 }
 
+/* NOLINTEND(misc-no-recursion) */
+
 static error run_tx(void *arg)
 {
     walk_actor *a = arg;
     pg_tx *tx;
     a->in_tx_count = 0;
     a->forsook = false;
-    TRY(pg_begin(WALK_ACTORS_->pool, &tx));
+    TRY(pg_begin(the_actors->pool, &tx));
     a->tx = tx;
     tx_use use = { a, tx, 0 };
     TRY(gate(a));
@@ -403,7 +406,7 @@ static error use_function_form(walk_actor *a)
 {
     a->in_tx_count = 0;
     a->forsook = false;
-    const error e = pg_transaction(WALK_ACTORS_->pool, NULL, function_form, a);
+    const error e = pg_transaction(the_actors->pool, NULL, function_form, a);
     if (!e.kind || error_is(e, &PG_COMMIT_UNKNOWN))
         walk_tx_tell(a, e.kind ? WALK_UNKNOWN : WALK_STAYS);
     walk_tx_undone(a, 0);
@@ -416,7 +419,7 @@ static error use_function_form(walk_actor *a)
 
 static error play(walk_actor *a)
 {
-    pg_pool *pool = WALK_ACTORS_->pool;
+    pg_pool *pool = the_actors->pool;
     switch (up_to(a, 11)) {
     case 0:
     case 1:
@@ -442,7 +445,7 @@ static error play(walk_actor *a)
 static error act(void *arg)
 {
     walk_actor *a = arg;
-    for (uint32_t left = 1 + up_to(a, 3); left > 0 && !WALK_ACTORS_->draining; left--) {
+    for (uint32_t left = 1 + up_to(a, 3); left > 0 && !the_actors->draining; left--) {
         const error e = play(a); /* judged where it was asked */
         TRY(scope_status());
         if (e.kind && chance(a, 20))
@@ -466,7 +469,7 @@ static void ended(fiber *f, error result, void *arg)
 bool walk_actor_start(random_state *dice)
 {
     for (size_t i = 0; i < WALK_ACTORS; i++) {
-        walk_actor *a = &WALK_ACTORS_->all[i];
+        walk_actor *a = &the_actors->all[i];
         const bool hurries = random_below(dice, 8) == 0;
         const fiber_options options = {
             .name = "walk",
@@ -478,7 +481,7 @@ bool walk_actor_start(random_state *dice)
             continue;
         *a = (walk_actor){ .dice = { random_next(dice) } };
         a->deadline_ms = hurries ? clock_deadline_ms(options.deadline_ms) : UINT64_MAX;
-        if (fiber_start(WALK_ACTORS_->loop, &options, act, a, &a->fiber).kind)
+        if (fiber_start(the_actors->loop, &options, act, a, &a->fiber).kind)
             walk_problem("no fiber");
         return true;
     }

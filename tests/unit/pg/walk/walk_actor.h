@@ -81,7 +81,7 @@ typedef struct walk_actors {
     loop *loop;
 } walk_actors;
 
-extern walk_actors *WALK_ACTORS_;
+extern walk_actors *the_actors;
 extern const error_kind WALK_GIVEN_UP; /* by its own caller */
 
 /* Starts a free one with a program; false when all are at work. */

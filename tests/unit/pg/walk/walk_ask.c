@@ -10,7 +10,7 @@
 
 static walk_ask *ask_of(uint64_t tag)
 {
-    walk_ask *k = &WALK_ACTORS_->asks[tag % WALK_ASKS];
+    walk_ask *k = &the_actors->asks[tag % WALK_ASKS];
     return tag && k->tag == tag ? k : NULL;
 }
 
@@ -68,9 +68,9 @@ static bool in_flight(const walk_ask *k)
 
 static bool some_died(const walk_actor *a)
 {
-    if (WALK_ACTORS_->deaths > a->deaths)
+    if (the_actors->deaths > a->deaths)
         return true;
-    LIST_EACH (pg_conn, c, &WALK_ACTORS_->pool->conns, node) {
+    LIST_EACH (pg_conn, c, &the_actors->pool->conns, node) {
         if (c->state == PG_CONN_CLOSING)
             return true;
     }
@@ -144,7 +144,7 @@ void walk_heard_effect(uint64_t tag, bool stays)
 
 void walk_heard_death(void)
 {
-    WALK_ACTORS_->deaths++;
+    the_actors->deaths++;
 }
 
 /* --- the judgement ---------------------------------------------------------------------------- */
@@ -271,14 +271,14 @@ void walk_tx_undone(walk_actor *a, uint32_t from)
 
 walk_ask *walk_ask_begin(walk_actor *a, bool in_tx)
 {
-    const uint64_t tag = ++WALK_ACTORS_->last_tag;
-    walk_ask *k = &WALK_ACTORS_->asks[tag % WALK_ASKS];
+    const uint64_t tag = ++the_actors->last_tag;
+    walk_ask *k = &the_actors->asks[tag % WALK_ASKS];
     *k = (walk_ask){ .tag = tag, .actor = a, .in_tx = in_tx, .open = true };
     if (a->ask_count == 0)
-        a->deaths = WALK_ACTORS_->deaths;
+        a->deaths = the_actors->deaths;
     a->asks[a->ask_count++] = k;
-    WALK_ACTORS_->started++;
-    walk_note("  %llu begins, of %d\n", (unsigned long long)tag, (int)(a - WALK_ACTORS_->all));
+    the_actors->started++;
+    walk_note("  %llu begins, of %d\n", (unsigned long long)tag, (int)(a - the_actors->all));
     return k;
 }
 
@@ -289,7 +289,7 @@ void walk_ask_again(walk_ask *k)
     k->backend = NULL;
     k->verdict = WALK_WAITS;
     a->asks[a->ask_count++] = k;
-    WALK_ACTORS_->started++;
+    the_actors->started++;
 }
 
 static void close_ask(walk_ask *k, error e)
@@ -298,14 +298,14 @@ static void close_ask(walk_ask *k, error e)
     k->open = false;
     a->ask_count--;
     walk_note("  %llu is told %s\n", (unsigned long long)k->tag, name_of(e));
-    WALK_ACTORS_->finished++;
-    WALK_ACTORS_->by_end[!e.kind                               ? 0
-                         : in_flight(k) && answered(k)         ? 1
-                         : error_is(e, &CANCELED)              ? 2
-                         : error_is(e, &TIMED_OUT)             ? 3
-                         : error_is(e, &PG_CONNECTION_LOST)    ? 4
-                         : error_is(e, &PG_PROTOCOL_VIOLATION) ? 5
-                                                               : 6]++;
+    the_actors->finished++;
+    the_actors->by_end[!e.kind                               ? 0
+                       : in_flight(k) && answered(k)         ? 1
+                       : error_is(e, &CANCELED)              ? 2
+                       : error_is(e, &TIMED_OUT)             ? 3
+                       : error_is(e, &PG_CONNECTION_LOST)    ? 4
+                       : error_is(e, &PG_PROTOCOL_VIOLATION) ? 5
+                                                             : 6]++;
     if (k->in_tx && (is_open(k) || error_is(e, &TIMED_OUT)))
         a->forsook = true; /* it, or its preparation */
 }
@@ -414,7 +414,7 @@ void walk_asks_end(walk_ask *const *asks, uint32_t count, const pg_batch *b, err
 static walk_backend *backend_of(const pg_tx *tx)
 {
     for (size_t i = 0; i < WALK_BACKENDS; i++) {
-        walk_backend *b = &WALK_SERVER->backends[i];
+        walk_backend *b = &the_server->backends[i];
         if (tx->conn && b->conn == tx->conn)
             return b;
     }

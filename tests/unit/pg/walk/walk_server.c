@@ -13,22 +13,22 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-walk_server *WALK_SERVER;
+walk_server *the_server;
 
 void walk_problem(const char *format, ...)
 {
-    char *text = WALK_SERVER->problem;
+    char *text = the_server->problem;
     if (text[0])
         return;
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(text, sizeof WALK_SERVER->problem, format, args);
+    (void)vsnprintf(text, sizeof the_server->problem, format, args);
     va_end(args);
 }
 
 void walk_note(const char *format, ...)
 {
-    if (!WALK_SERVER->traces)
+    if (!the_server->traces)
         return;
     va_list args;
     va_start(args, format);
@@ -368,8 +368,8 @@ static const stream_handler FAR_CANCEL = { .data = far_cancel_data, .closed = fa
 static walk_backend *backend_of(const stream *near)
 {
     for (size_t i = 0; i < WALK_BACKENDS; i++) {
-        if (WALK_SERVER->backends[i].near == near)
-            return &WALK_SERVER->backends[i];
+        if (the_server->backends[i].near == near)
+            return &the_server->backends[i];
     }
     return NULL;
 }
@@ -377,8 +377,8 @@ static walk_backend *backend_of(const stream *near)
 static walk_cancel *cancel_of(const stream *near)
 {
     for (size_t i = 0; i < WALK_CANCELS; i++) {
-        if (WALK_SERVER->cancels[i].near == near)
-            return &WALK_SERVER->cancels[i];
+        if (the_server->cancels[i].near == near)
+            return &the_server->cancels[i];
     }
     return NULL;
 }
@@ -471,15 +471,15 @@ static void backend_reset(walk_backend *b)
     buf_init(&b->out, (size_t)1 << 24);
     b->tx_status = b->client_status = 'I';
     b->violates_at = b->copying = WALK_NEVER;
-    b->process = ++WALK_SERVER->next_process;
-    WALK_SERVER->goodbyes[b->process % WALK_PROCESSES] = false;
+    b->process = ++the_server->next_process;
+    the_server->goodbyes[b->process % WALK_PROCESSES] = false;
 }
 
 static error connect_backend(const stream_handler *handler, const stream_options *options,
                              void *owner, stream **out)
 {
     for (size_t i = 0; i < WALK_BACKENDS; i++) { /* the one that is free longest: it is looked at */
-        walk_backend *b = &WALK_SERVER->backends[(WALK_SERVER->next_process + i) % WALK_BACKENDS];
+        walk_backend *b = &the_server->backends[(the_server->next_process + i) % WALK_BACKENDS];
         stream *pair[2];
         if (b->far || b->near)
             continue;
@@ -490,7 +490,7 @@ static error connect_backend(const stream_handler *handler, const stream_options
         b->far = pair[1];
         b->handler = handler;
         b->conn = owner;
-        loop_post(loop_self(), &WALK_SERVER->connect);
+        loop_post(loop_self(), &the_server->connect);
         return OK;
     }
     return error_set(&STREAM_CONNECT_FAILED, "the walk has no backend left");
@@ -500,19 +500,20 @@ static error connect_cancel(const stream_handler *handler, const stream_options 
                             void *owner, stream **out)
 {
     for (size_t i = 0; i < WALK_CANCELS; i++) {
-        walk_cancel *c = &WALK_SERVER->cancels[i];
+        walk_cancel *c = &the_server->cancels[i];
         stream *pair[2];
         if (c->far || c->near)
             continue;
         TRY(make_pair(&FAR_CANCEL, c, owner, options, pair));
         *c = (walk_cancel){ WALK_CANCEL_CONNECTING, pair[0], pair[1], handler, 0, false };
         *out = pair[0];
-        loop_post(loop_self(), &WALK_SERVER->connect);
+        loop_post(loop_self(), &the_server->connect);
         return OK;
     }
     return error_set(&STREAM_CONNECT_FAILED, "the walk has no room for a cancel request");
 }
 
+/* NOLINTBEGIN(readability-identifier-naming): the linker's names */
 error __wrap_stream_connect(loop *l, const address *to, const stream_handler *handler,
                             const stream_options *options, void *owner, stream **out);
 error __wrap_stream_connect(loop *l, const address *to, const stream_handler *handler,
@@ -520,7 +521,7 @@ error __wrap_stream_connect(loop *l, const address *to, const stream_handler *ha
 {
     (void)l;
     (void)to;
-    if (WALK_SERVER->refuses)
+    if (the_server->refuses)
         return error_set(&STREAM_CONNECT_FAILED, "connection refused");
     return handler == &PG_CONN_STREAM ? connect_backend(handler, options, owner, out)
                                       : connect_cancel(handler, options, owner, out);
@@ -542,11 +543,13 @@ ssize_t __wrap_getrandom(void *to, size_t bytes, unsigned flags)
 {
     (void)flags;
     for (size_t i = 0; i < bytes; i++) {
-        WALK_SERVER->jitter = WALK_SERVER->jitter * 6364136223846793005U + 1442695040888963407U;
-        ((char *)to)[i] = (char)(WALK_SERVER->jitter >> 56);
+        the_server->jitter = the_server->jitter * 6364136223846793005U + 1442695040888963407U;
+        ((char *)to)[i] = (char)(the_server->jitter >> 56);
     }
     return (ssize_t)bytes;
 }
+
+/* NOLINTEND(readability-identifier-naming) */
 
 /* --- what the client gets --------------------------------------------------------------------- */
 
@@ -580,12 +583,12 @@ void walk_backend_say_goodbye(walk_backend *b)
 {
     static const char FATAL[] = "SFATAL\0VFATAL\0C57P01\0Mterminating\0";
     walk_backend_say(b, 'E', (str){ FATAL, sizeof FATAL });
-    WALK_SERVER->goodbyes[b->process % WALK_PROCESSES] = true;
+    the_server->goodbyes[b->process % WALK_PROCESSES] = true;
 }
 
 bool walk_said_goodbye(uint32_t process)
 {
-    return WALK_SERVER->goodbyes[process % WALK_PROCESSES];
+    return the_server->goodbyes[process % WALK_PROCESSES];
 }
 
 void walk_backend_violate(walk_backend *b, size_t how)
@@ -644,7 +647,7 @@ void walk_cancel_signal(walk_cancel *c)
     c->stage = WALK_CANCEL_DONE;
     walk_note("  %u is interrupted\n", c->process);
     for (size_t i = 0; i < WALK_BACKENDS; i++) {
-        walk_backend *b = &WALK_SERVER->backends[i];
+        walk_backend *b = &the_server->backends[i];
         if (b->stage == WALK_SERVING && b->process == c->process && walk_backend_busy(b))
             b->interrupted = true; /* an idle backend takes no notice */
     }
@@ -669,7 +672,7 @@ walk_server *walk_server_new(void)
     if (!s)
         abort();
     s->connect.run = connect_all;
-    WALK_SERVER = s;
+    the_server = s;
     return s;
 }
 

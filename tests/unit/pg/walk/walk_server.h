@@ -168,7 +168,7 @@ typedef struct walk_server {
 } walk_server;
 
 /* The one server: of which stream_connect of this program connects to. */
-extern walk_server *WALK_SERVER;
+extern walk_server *the_server;
 
 walk_server *walk_server_new(void);
 void walk_server_free(walk_server **owner);

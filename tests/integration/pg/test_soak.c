@@ -178,8 +178,10 @@ static bool is_expected(error e)
         failures_of[i]++;
         return true;
     }
-    const error_detail *detail = error_detail_of(e);
     /* Forgotten within a transaction; the details are lost when its connection is too. */
+    const error_detail *detail = error_detail_of(e);
+    while (detail && !detail->sqlstate[0])
+        detail = detail->cause;
     return error_is(e, &PG_FAILED) && (!detail || strcmp(detail->sqlstate, "26000") == 0);
 }
 

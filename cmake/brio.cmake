@@ -7,6 +7,8 @@
 #     build/<preset>/apps/notes/notes
 #   brio_test(core/test_arena SOURCES … DEPENDS brio::core [LABELS unit] [TIMEOUT 120] [INCLUDES …] [ENVIRONMENT …])
 #     one cmocka program, known to ctest by that name; exit status 77 means skipped
+#   brio_test_statements(integration/pg/test_tx unnamed off single)
+#     the same again as …_unnamed, …_off and …_single, which stand for poolers' needs
 #   brio_fuzz(json_read SOURCES … DEPENDS …)
 #     a LLVMFuzzerTestOneInput: run by ./dev fuzz, and replayed over tests/fuzz/corpus/json_read by ctest
 
@@ -183,6 +185,25 @@ function(brio_test name)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${A_LABELS}" SKIP_RETURN_CODE 77
     ENVIRONMENT "${BRIO_TEST_ENVIRONMENT};${A_ENVIRONMENT}")
+endfunction()
+
+# The same program once more for each of these: the other modes of prepared statements (PG_STATEMENTS), and
+# `single`, with one request at a time (PG_PIPELINE_MAX); one after the other, because they use the same tables.
+function(brio_test_statements name)
+  string(REPLACE "/" "_" target ${name})
+  get_test_property(${name} TIMEOUT timeout)
+  get_test_property(${name} LABELS labels)
+  get_test_property(${name} ENVIRONMENT environment)
+  foreach(mode ${ARGN})
+    set(setting PG_STATEMENTS=${mode})
+    if(mode STREQUAL single) # request under way at a time
+      set(setting PG_STATEMENTS=unnamed PG_PIPELINE_MAX=1)
+    endif()
+    add_test(NAME ${name}_${mode} COMMAND ${target} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    set_tests_properties(${name}_${mode} PROPERTIES TIMEOUT ${timeout} LABELS "${labels}" SKIP_RETURN_CODE 77
+      ENVIRONMENT "${environment};${setting}" RESOURCE_LOCK ${name})
+  endforeach()
+  set_tests_properties(${name} PROPERTIES RESOURCE_LOCK ${name})
 endfunction()
 
 # Without libFuzzer the same target is linked with a main that replays files.

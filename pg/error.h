@@ -32,6 +32,7 @@ extern const error_kind PG_FAILED;                /* INTERNAL: any other SQLSTAT
 
 extern const error_kind PG_SERIALIZATION_FAILURE; /* UNAVAILABLE: 40001, retryable */
 extern const error_kind PG_DEADLOCK;              /* UNAVAILABLE: 40P01, retryable */
+extern const error_kind PG_STATEMENT_STALE;       /* UNAVAILABLE: retryable; see pg_transaction */
 extern const error_kind PG_LOCK_NOT_AVAILABLE;    /* UNAVAILABLE: 55P03 */
 extern const error_kind PG_QUERY_CANCELED;        /* TIMED_OUT: 57014, 25P04 */
 extern const error_kind PG_OUT_OF_RESOURCES;      /* UNAVAILABLE: class 53, the server's limits */
@@ -91,7 +92,8 @@ const pg_report *pg_error_report(error e);
 /* Whether running the whole transaction again may succeed where it failed with `e`. */
 static inline bool pg_error_retryable(error e)
 {
-    return error_is(e, &PG_SERIALIZATION_FAILURE) || error_is(e, &PG_DEADLOCK);
+    return error_is(e, &PG_SERIALIZATION_FAILURE) || error_is(e, &PG_DEADLOCK) ||
+           error_is(e, &PG_STATEMENT_STALE);
 }
 
 #endif

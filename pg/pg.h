@@ -31,11 +31,23 @@ typedef struct pg_tx pg_tx;
 
 /* --- the pool -------------------------------------------------------------------------------- */
 
+/* How statements are prepared: PG_STATEMENTS. The first is for servers, and for poolers that know
+ * prepared statements; the others for poolers that hand a server to another client with each
+ * transaction. Nothing that is run depends on it, but for listeners (pg_listen). */
+typedef enum pg_statements {
+    PG_STATEMENTS_DEFAULT = 0, /* PG_STATEMENTS */
+    PG_STATEMENTS_NAMED,       /* once a connection, then used by name */
+    PG_STATEMENTS_UNNAMED,     /* each time, with its parameters; described once a pool */
+    PG_STATEMENTS_OFF,         /* the same, and described each time */
+} pg_statements;
+
 typedef struct pg_pool_options {
     str conninfo;             /* STR_NONE: DATABASE_URL, and PG* variables for what it leaves out */
     uint32_t connections_max; /* 0: PG_POOL_MAX */
     uint32_t acquire_timeout_ms; /* 0: PG_ACQUIRE_TIMEOUT */
-    const pg_trace *trace;       /* see pg/trace.h; must outlive the pool. NULL: none */
+    pg_statements statements;
+    uint32_t pipeline_max; /* 0: PG_PIPELINE_MAX */
+    const pg_trace *trace; /* see pg/trace.h; must outlive the pool. NULL: none */
 } pg_pool_options;
 
 /* Makes a pool of this worker's loop. Connects when first asked, and again by itself, with backoff,
@@ -70,7 +82,8 @@ extern const metrics_table PG_METRICS;
 
 /* Environment variables of pg/: DATABASE_URL, PG_POOL_MAX, PG_POOL_MIN, PG_CONNECTIONS_MAX,
  * PG_READ_ONLY_MAX, PG_ACQUIRE_TIMEOUT, PG_WAITING_MAX, PG_QUEUE_TARGET, PG_QUEUE_INTERVAL,
- * PG_CONNECT_TIMEOUT, PG_IDLE_TIMEOUT, PG_MAX_LIFETIME, PG_SLOW_QUERY, PG_LOG_PARAMETERS. */
+ * PG_CONNECT_TIMEOUT, PG_IDLE_TIMEOUT, PG_MAX_LIFETIME, PG_STATEMENTS,
+ * PG_PIPELINE_MAX, PG_SLOW_QUERY, PG_LOG_PARAMETERS. */
 extern const config_entry PG_SETTINGS[];
 
 /* --- queries --------------------------------------------------------------------------------- */
@@ -352,7 +365,8 @@ YIELDS error pg_rollback(pg_tx **owner);
 
 /* pg_transaction(db, NULL, fn, arg) runs fn(tx, arg) in a transaction, in a scope of its own:
  * commits when it returns OK, rolls back when it does not. When the server has ended it for
- * another's sake (PG_SERIALIZATION_FAILURE, PG_DEADLOCK) all of it is run again after a pause, up
+ * another's sake (PG_SERIALIZATION_FAILURE, PG_DEADLOCK), or what it knew of a statement was out of
+ * date (PG_STATEMENT_STALE), all of it is run again after a pause, up
  * to `attempts_max` times: `fn` must not mind being run several times, and must not commit by
  * itself. Inside a transaction it is run once.
  *   fails  as `fn`, pg_begin and pg_commit */

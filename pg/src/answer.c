@@ -10,6 +10,7 @@
 
 #include "core/log.h"
 #include "core/loop.h"
+#include "core/memory.h"
 
 #include <string.h>
 
@@ -24,10 +25,10 @@ static void fail(const pg_request *r, const error_kind *kind, const char *text)
 /* Copies the row into the waiting fiber's arena: cells and bytes in one piece. */
 static void add_row(pg_conn *c, const pg_request *r, str body)
 {
-    const uint32_t count = r->statement->column_count;
     pg_result *result = r->result;
-    if (!r->fiber || result->failure || result->report.ptr)
+    if (!r->fiber || !r->statement || result->failure || result->report.ptr)
         return;
+    const uint32_t count = result->column_count;
     const size_t cell_bytes = sizeof(pg_row_node) + count * sizeof(str);
     pg_row_node *row = arena_try_alloc(result->arena, cell_bytes + body.len, _Alignof(pg_row_node));
     if (!row) {
@@ -52,16 +53,51 @@ static void add_row(pg_conn *c, const pg_request *r, str body)
 
 static void statement_described(pg_conn *c, pg_request *r, str body, bool has_columns)
 {
-    pg_statement *s = r->statement;
+    pg_column *columns = NULL;
+    uint32_t count = 0;
     error e = OK;
     r->done = true;
     if (has_columns)
-        e = pg_columns_read(body, &s->columns, &s->column_count);
-    s->ready = error_is_ok(e);
+        e = pg_columns_read(body, false, &columns, &count);
+    if (!e.kind)
+        pg_statement_described(r->statement, columns, count);
     if (error_is(e, &PG_PROTOCOL_VIOLATION))
         pg_conn_violation(c, "a malformed description of columns");
     else if (e.kind)
         fail(r, e.kind, "no memory for a description");
+}
+
+/* The rows that are about to come are not those that Bind was made for: whoever reads them is told
+ * what they are. */
+static void portal_changed(pg_conn *c, const pg_request *r, str body, bool has_columns)
+{
+    pg_result *result = r->result;
+    pg_column *columns = NULL;
+    uint32_t count = 0;
+    const error e = has_columns ? pg_columns_read(body, true, &columns, &count) : OK;
+    if (error_is(e, &PG_PROTOCOL_VIOLATION)) {
+        pg_conn_violation(c, "a malformed description of columns");
+        return;
+    }
+    pg_statement_evict(r->statement); /* the next one asks */
+    if (!r->fiber)
+        return;
+    result->redescribed = true;
+    result->columns = e.kind ? NULL : pg_columns_copy(result->arena, columns, count);
+    result->column_count = count;
+    if (!result->columns)
+        fail(r, &ARENA_FULL, "no room for a description");
+    for (uint32_t i = 0; columns && i < count; i++)
+        result->outdated = result->outdated || columns[i].format != pg_type_format(columns[i].oid);
+    memory_free(columns);
+}
+
+static void portal_described(pg_conn *c, pg_request *r, str body, bool has_columns)
+{
+    const pg_statement *s = r->statement;
+    r->describes = false;
+    if (has_columns ? !pg_columns_match(body, s->columns, s->column_count) : s->column_count > 0)
+        portal_changed(c, r, body, has_columns);
 }
 
 /* The server has said how it ended. */
@@ -91,7 +127,7 @@ static void command_complete(pg_request *r, str body)
     pg_reader reader = pg_reader_of(body);
     const str tag = pg_reader_cstring(&reader);
     if (r->begins) {
-        r->begins = r->bound = false;
+        r->begins = r->parsed = r->bound = false;
         if (r->fiber)
             r->result->began = true;
         return;
@@ -219,6 +255,8 @@ static void parameter_status(pg_conn *c, str body)
     const str name = pg_reader_cstring(&r), value = pg_reader_cstring(&r);
     if (!pg_reader_done(&r))
         pg_conn_violation(c, "a malformed ParameterStatus");
+    else if (str_eq(name, STR("search_path")))
+        c->statements.context = str_hash(value, 0);
     else if (str_eq(name, STR("client_encoding")) && !str_eq(value, STR("UTF8")))
         pg_conn_violation(c, "client_encoding must stay UTF8");
     else
@@ -254,9 +292,16 @@ static bool answer_prepare(pg_conn *c, pg_request *r, const pg_message *m)
     }
 }
 
+static bool answer_parse(pg_request *r)
+{
+    if (!r->parses || r->parsed || r->done)
+        return false;
+    return r->parsed = true;
+}
+
 static bool answer_bind(pg_request *r)
 {
-    if (r->bound || r->done)
+    if (r->bound || r->done || r->parsed != r->parses)
         return false;
     r->bound = true;
     if (r->fiber && !r->begins)
@@ -264,19 +309,39 @@ static bool answer_bind(pg_request *r)
     return true;
 }
 
+/* What goes before a statement; it may have a row, which nobody wants. */
+static bool answer_begin(pg_request *r, const pg_message *m)
+{
+    if (m->type != PG_MSG_COMMAND_COMPLETE)
+        return m->type == PG_MSG_DATA_ROW && r->parses;
+    command_complete(r, m->body);
+    return true;
+}
+
+static bool answer_description(pg_conn *c, pg_request *r, const pg_message *m)
+{
+    if (m->type != PG_MSG_ROW_DESCRIPTION && m->type != PG_MSG_NO_DATA)
+        return false;
+    portal_described(c, r, m->body, m->type == PG_MSG_ROW_DESCRIPTION);
+    return true;
+}
+
 static bool answer_query(pg_conn *c, pg_request *r, const pg_message *m)
 {
+    if (m->type == PG_MSG_PARSE_COMPLETE)
+        return answer_parse(r);
     if (m->type == PG_MSG_BIND_COMPLETE)
         return answer_bind(r);
     if (!r->bound || r->done)
         return false;
-    if (m->type == PG_MSG_COMMAND_COMPLETE) {
+    if (r->begins)
+        return answer_begin(r, m);
+    if (r->describes)
+        return answer_description(c, r, m);
+    switch (m->type) {
+    case PG_MSG_COMMAND_COMPLETE:
         command_complete(r, m->body);
         return true;
-    }
-    if (r->begins)
-        return false;
-    switch (m->type) {
     case PG_MSG_DATA_ROW:
         add_row(c, r, m->body);
         return true;

@@ -101,23 +101,36 @@ static error run_stale_again(pg_pool *pool, const pg_run *run, pg_batch *b, bool
     return OK;
 }
 
-error pg_pipeline_run_on(pg_target on, pg_batch *b)
+/* A part of them. */
+static error run_piece(pg_target on, const pg_run *run, pg_batch *b)
 {
-    const pg_run run = { .lane = pg_lane_of(on), .sync_each = true };
-    b->undone = b->unknown = false;
-    TRY(check(b));
-    if (b->count == 0)
-        return OK;
-    const error e = run_all(on, &run, b);
+    bool any;
+    const error e = run_all(on, run, b);
     if (on.tx)
         return e;
-    bool any;
-    TRY(run_stale_again(on.pool, &run, b, &any));
+    TRY(run_stale_again(on.pool, run, b, &any));
     if (!any)
         return e;
     for (size_t i = 0; i < b->count; i++)
         TRY(pg_batch_error(b, i));
     return OK;
+}
+
+error pg_pipeline_run_on(pg_target on, pg_batch *b)
+{
+    const pg_run run = { .lane = pg_lane_of(on), .sync_each = true };
+    const size_t piece_max = on.pool->pipeline_max ? on.pool->pipeline_max : PG_BATCH_MAX;
+    error first = OK;
+    b->undone = b->unknown = false;
+    TRY(check(b));
+    for (size_t at = 0; at < b->count; at += piece_max) {
+        const size_t left = b->count - at;
+        pg_batch piece = { .calls = b->calls + at, .count = left < piece_max ? left : piece_max };
+        const error e = run_piece(on, &run, &piece);
+        if (!first.kind)
+            first = e;
+    }
+    return first;
 }
 
 error pg_batch_error(const pg_batch *b, size_t i)

@@ -23,6 +23,13 @@ static bool takes_more(const pg_conn *c, uint32_t below)
            !c->resetting && !c->lessee && c->abandoned == 0 && !c->cancel.stream && c->load < below;
 }
 
+/* Fibers that may share a connection. */
+static uint32_t load_max(const pg_pool *pool)
+{
+    return pool->pipeline_max > 0 && pool->pipeline_max < PG_LOAD_MAX ? pool->pipeline_max
+                                                                      : PG_LOAD_MAX;
+}
+
 static pg_conn *find_unused(const pg_pool *pool)
 {
     LIST_EACH (pg_conn, c, &pool->conns, node) {
@@ -66,7 +73,7 @@ static pg_conn *find_shared(const pg_pool *pool, bool *enough)
     pg_conn *busiest = NULL;
     uint32_t load = 0;
     LIST_EACH (pg_conn, c, &pool->conns, node) {
-        if (c->read_only || !takes_more(c, PG_LOAD_MAX))
+        if (c->read_only || !takes_more(c, load_max(pool)))
             continue;
         const candidate it = { c, pg_backlog_us(c, now_us) };
         if (!least.conn || has_less(&it, &least))

@@ -20,7 +20,7 @@ pg_conn *pg_conn_new(pg_pool *pool)
     c->state = PG_CONN_OPENING;
     c->references = 1;
     pg_requests_init(c);
-    pg_statement_cache_init(&c->statements, (uint64_t)(uintptr_t)c);
+    pg_statement_cache_init(&c->statements, true);
     pg_cancel_init(c);
     return c;
 }

@@ -57,6 +57,8 @@ struct pg_conn {
     loop_task dispatch;
     uint32_t batches;   /* sent, and not yet answered */
     uint32_t in_flight; /* requests that are */
+    uint32_t groups;    /* of them, each up to its Sync */
+    list for_room;      /* of fibers that wait until another group may be sent */
     uint32_t load;      /* fibers that use it now */
     uint32_t abandoned; /* requests whose fibers have stopped waiting: the server still works */
     pg_cancel cancel;

@@ -202,6 +202,7 @@ static error start(pg_copy *c, pg_target on, str sql)
     }
     TRY(pg_tx_check(c->tx));
     TRY(pg_tx_enter(c->tx));
+    TRY(pg_conn_await_room(c->tx->conn, 1));
     const pg_request request = { .result = &c->result, .sink = &SINK, .sink_arg = c };
     c->ended = false;
     const error e = pg_conn_copy(c->tx->conn, sql, &request);

@@ -59,8 +59,7 @@ static void write_fetch(pg_writer *w, const void *arg)
     const pg_cursor *c = f->cursor;
     const str portal = str_from_c(c->portal);
     if (f->bind)
-        pg_write_bind(w, portal, pg_statement_name(c->statement), f->bind->items, f->bind->count,
-                      c->statement->columns, c->statement->column_count);
+        pg_write_call(w, portal, c->statement, c->statement->sql, *f->bind);
     pg_write_execute(w, portal, c->rows_max);
     pg_write_sync(w);
 }
@@ -85,19 +84,28 @@ static void learn(pg_cursor *c, const pg_rows *rows)
 
 static error fetch_piece(pg_cursor *c, const pg_values *bind, pg_result *result, pg_rows *rows)
 {
+    const bool is_unnamed = !pg_conn_is_named(c->tx->conn);
     const pg_request request = { .kind = PG_REQUEST_QUERY,
                                  .result = result,
                                  .statement = c->statement,
                                  .leased = true,
                                  .partly = true,
-                                 .bound = !bind };
+                                 .parses = is_unnamed && bind,
+                                 .bound = !bind,
+                                 .describes = is_unnamed && bind };
     arena_reset(&c->arena);
     const error e = pg_conn_ask(c->tx->conn, write_fetch, &(fetch){ c, bind }, &request);
     pg_tx_note(c->tx, result);
     c->done = e.kind || !result->suspended;
     TRY(e);
+    if (pg_prepared_forget_stale(c->tx->conn, c->statement, result))
+        return pg_result_error(result);
+    if (result->redescribed && !result->failure) { /* and c->statement is the old description */
+        result->failure = &PG_STATEMENT_STALE;
+        result->failure_text = "a statement's columns have changed";
+    }
     TRY(pg_result_error(result));
-    TRY(pg_result_rows(result, c->statement, rows));
+    TRY(pg_result_rows(result, rows));
     learn(c, rows);
     return OK;
 }

@@ -59,7 +59,8 @@ struct pg_hub {
     fiber *keeper;
     fiber *waiter; /* the keeper, while it waits */
     timer timer;
-    bool beat; /* the time has come to ask */
+    bool beat;       /* the time has come to ask */
+    bool is_foreign; /* the last session was one that others have too */
     bool closed;
 };
 
@@ -215,9 +216,39 @@ static error wait_ms(pg_hub *hub, uint32_t ms)
     return e;
 }
 
+static error ask_process(void *arg)
+{
+    const question *q = arg;
+    pg_rows rows;
+    int32_t process;
+    pg_call call = { .sql = q->sql, .rows = &rows };
+    TRY(pg_run_on(q->conn, &(pg_run){ .lane = PG_LANE_LEASED }, &call, 1));
+    if (rows.count != 1 || rows.column_count != 1)
+        return error_set(&PG_PROTOCOL_VIOLATION, "a process without a number");
+    TRY(pg_get(&rows, 0, 0, &process));
+    if ((uint32_t)process == q->conn->cancel.process)
+        return OK;
+    return error_set(&PG_INVALID_ARGUMENT,
+                     "a pooler is in between (PG_STATEMENTS is not named), which gives what is "
+                     "told to others: listen on a pool that leads to the server itself");
+}
+
+/* A pooler in transaction mode passes LISTEN on, to a server that it then gives to others. The
+ * number that we were told of is the pooler's own. */
+static error check_session(pg_hub *hub)
+{
+    question q = { hub->conn, STR("select pg_backend_pid()") };
+    if (pg_conn_is_named(hub->conn))
+        return OK;
+    const error e = scope_call(&(scope_options){ .deadline_ms = ANSWER_MS }, ask_process, &q);
+    hub->is_foreign = error_is(e, &PG_INVALID_ARGUMENT);
+    return e;
+}
+
 /* Until the connection is gone. */
 static error serve(pg_hub *hub)
 {
+    TRY(check_session(hub));
     hub->beat = false;
     while (hub->conn->state == PG_CONN_READY) {
         arena_reset(fiber_arena());
@@ -268,6 +299,10 @@ static error keep(void *arg)
     pg_hub *hub = arg;
     while (!hub->closed) {
         arena_reset(fiber_arena());
+        if (hub->is_foreign && !wish(hub)) { /* nor need it be tried for nobody */
+            TRY(wait_ms(hub, HEARTBEAT_MS));
+            continue;
+        }
         const error e = pg_pool_acquire(hub->pool, PG_LANE_LEASED, &hub->conn);
         if (e.kind)
             fall_silent(hub, e);
@@ -275,7 +310,7 @@ static error keep(void *arg)
             serve_and_release(hub);
         TRY(scope_status());
         if (!hub->closed)
-            TRY(wait_ms(hub, RETRY_MS));
+            TRY(wait_ms(hub, hub->is_foreign ? HEARTBEAT_MS : RETRY_MS));
     }
     return OK;
 }

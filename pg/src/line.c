@@ -103,9 +103,11 @@ static void wait_timed_out(timer *t)
     pool->line_counts.timed_out++;
     pg_pool_count(pool, PG_METRIC_ACQUIRE_TIMEOUTS, 1);
     pg_holders_describe(pool, holders);
-    fiber_wake(w->fiber,
-               fiber_error_set(w->fiber, &PG_POOL_TIMED_OUT, "none came free in %u ms: %s",
-                               pool->acquire_timeout_ms, holders));
+    const bool fails = pool->failures > 0;
+    fiber_wake(w->fiber, fiber_error_set(
+                             w->fiber, &PG_POOL_TIMED_OUT, "none came free in %u ms: %s%s%s",
+                             pool->acquire_timeout_ms, holders,
+                             fails ? "; connecting failed: " : "", fails ? pool->last_error : ""));
     pg_pool_serve(pool); /* it may have been the only one who could not be served */
 }
 

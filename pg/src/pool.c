@@ -25,6 +25,8 @@ typedef struct pg_settings {
     int64_t read_only_max;
     int64_t acquire_timeout_ms;
     int64_t connect_timeout_ms;
+    int64_t statements;
+    int64_t pipeline_max;
     int64_t slow_query_ms;
     bool log_parameters;
     int64_t waiting_max;
@@ -33,6 +35,8 @@ typedef struct pg_settings {
     int64_t idle_timeout_ms;
     int64_t lifetime_ms;
 } pg_settings;
+
+static const char *const STATEMENTS[] = { "named", "unnamed", "off", NULL }; /* from NAMED */
 
 const config_entry PG_SETTINGS[] = {
     { "DATABASE_URL", CONFIG_SECRET, .max = 8192,
@@ -67,6 +71,14 @@ const config_entry PG_SETTINGS[] = {
     { "PG_CONNECT_TIMEOUT", CONFIG_DURATION, "5s", .min = 1, .max = 3600000,
       .meaning = "how long looking a host up, and connecting to one address, may take",
       .offset = offsetof(pg_settings, connect_timeout_ms) },
+    { "PG_STATEMENTS", CONFIG_CHOICE, "named",
+      .meaning = "how statements are prepared: named, once a connection; behind a pooler in "
+                 "transaction mode unnamed, or off, where nothing is remembered of them",
+      .choices = STATEMENTS, .offset = offsetof(pg_settings, statements) },
+    { "PG_PIPELINE_MAX", CONFIG_INT, "0", .max = 10000,
+      .meaning = "requests under way on a connection, each up to its answer; 1 for poolers that do "
+                 "not speak pipelining, 0: no limit",
+      .offset = offsetof(pg_settings, pipeline_max), .unit = "requests" },
     { "PG_SLOW_QUERY", CONFIG_DURATION, "1s", .max = 86400000,
       .meaning = "statements that take as long are logged; 0: none",
       .offset = offsetof(pg_settings, slow_query_ms) },
@@ -107,7 +119,7 @@ static const metric METRICS[PG_METRIC_COUNT] = {
                                    "How long a transaction had a connection." },
     [PG_METRIC_PORTALS] = { "pg_portals_total", NULL, METRIC_COUNTER, "Cursors opened." },
     [PG_METRIC_PARSES] = { "pg_parses_total", NULL, METRIC_COUNTER,
-                           "Statements that servers were asked to prepare." },
+                           "Statements that servers were asked to parse." },
     [PG_METRIC_REQUEUES] = { "pg_requeues_total", NULL, METRIC_COUNTER,
                              "Statements that were sent again, not having run: out of date, or "
                              "skipped with their batch." },
@@ -267,6 +279,10 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
     list_init(&pool->conns);
     list_init(&pool->lookups);
     list_init(&pool->spare_requests);
+    pool->statements =
+        o->statements ? o->statements : (pg_statements)(PG_STATEMENTS_NAMED + settings.statements);
+    pg_statement_cache_init(&pool->descriptions, false);
+    pool->pipeline_max = o->pipeline_max ? o->pipeline_max : (uint32_t)settings.pipeline_max;
     error e =
         pg_conninfo_parse(&pool->arena, o->conninfo.ptr ? o->conninfo : settings.url, &pool->info);
     if (!e.kind)
@@ -332,6 +348,7 @@ void pg_pool_unref(pg_pool **owner)
         pool->request_chunks = chunk->next;
         memory_free(chunk);
     }
+    pg_statement_cache_deinit(&pool->descriptions);
     memory_free(pool->names);
     pg_scram_cache_wipe(&pool->scram_keys);
     tls_config_free(&pool->tls);

@@ -107,9 +107,12 @@ struct pg_pool {
     char last_error[256]; /* why the last attempt failed */
     bool told_clear;      /* the log says that connections are not encrypted */
     bool closed;
-    fiber *closer;      /* in pg_pool_close */
-    struct pg_hub *hub; /* NULL: nobody has listened yet */
-    uint32_t listening; /* connections that the hub has, beside connections_max */
+    fiber *closer;                   /* in pg_pool_close */
+    struct pg_hub *hub;              /* NULL: nobody has listened yet */
+    uint32_t listening;              /* connections that the hub has, beside connections_max */
+    pg_statements statements;        /* never the default */
+    uint32_t pipeline_max;           /* groups under way on a connection; 0: no limit */
+    pg_statement_cache descriptions; /* of statements, where they are not named */
     uint64_t queries;
     metrics_cells metrics;
     struct pg_names *names; /* NULL: no statement with a name yet; see watch.c */
@@ -154,6 +157,12 @@ bool pg_pool_is_enough(const pg_pool *pool, bool read_only);
 static inline void pg_pool_count(const pg_pool *pool, uint32_t which, int64_t n)
 {
     metrics_add(pool->metrics, which, (uint64_t)n);
+}
+
+/* Whether its statements have names. */
+static inline bool pg_conn_is_named(const pg_conn *c)
+{
+    return c->pool->statements == PG_STATEMENTS_NAMED;
 }
 
 pg_pool *pg_pool_ref(pg_pool *pool);

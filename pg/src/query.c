@@ -1,10 +1,17 @@
-/* A statement's way: its prepared form on this connection is found, or made in one round trip; then
- * Bind, Execute and Sync leave together and the rows come back. Several statements go the same way
- * at once: one after the other is prepared, and all leave together.
+/* A statement's way: what has to be known of it is found, or asked for in one round trip
+ * (prepare.c); then it leaves in one flight and the rows come back. Several statements go the same
+ * way at once: one after the other is prepared, and all leave together.
  *
- * While one fiber prepares a statement, others that want it wait, and look again. A statement that
- * the server no longer knows, or whose columns have changed, is dropped; it never began to run, so
- * it is prepared and run once more, but for a transaction, which has failed by then. */
+ *   named            Bind, Execute, Sync
+ *   unnamed and off  Parse "", Bind, Describe, Execute, Sync; without Describe, and without having
+ *                    asked before, where nobody wants rows
+ *
+ * In the second the portal's description is held against what its formats were chosen by. When that
+ * was out of date the values are given out as what they are, so that none is misread.
+ *
+ * A statement that the server no longer knows, or whose columns have changed, is forgotten; it
+ * never began to run, so it is prepared and run once more, but for a transaction, which has failed
+ * by then. */
 #include "query.h"
 
 #include "value.h"
@@ -41,36 +48,20 @@ error pg_result_error(const pg_result *result)
         return error_set(&ARENA_FULL, "no room for the answer");
     if (!pg_report_read(body, &report))
         unreachable(); /* the connection has read it already */
-    return pg_report_error(&report);
-}
-
-/* Columns and their names, copied: a statement may be gone before the rows are. NULL without
- * memory. */
-static const pg_column *copy_columns(arena *a, const pg_statement *s)
-{
-    const size_t column_bytes = s->column_count * sizeof(pg_column);
-    size_t name_bytes = 0;
-    for (uint32_t i = 0; i < s->column_count; i++)
-        name_bytes += s->columns[i].name.len;
-    char *memory = arena_try_alloc(a, column_bytes + name_bytes, _Alignof(pg_column));
-    if (!memory)
-        return NULL;
-    pg_column *columns = (pg_column *)(void *)memory;
-    char *names = memory + column_bytes;
-    for (uint32_t i = 0; i < s->column_count; i++) {
-        columns[i] = s->columns[i];
-        columns[i].name.ptr = names;
-        names = pg_put_bytes(names, s->columns[i].name.ptr, s->columns[i].name.len);
-    }
-    return columns;
+    if (result->bound || !pg_prepared_is_stale(&report))
+        return pg_report_error(&report);
+    return pg_report_error_as(&report, &PG_STATEMENT_STALE,
+                              "; behind a pooler that shares its servers, set "
+                              "PG_STATEMENTS=unnamed");
 }
 
 /* Nothing here may end the fiber: it holds a connection and statements. */
-error pg_result_rows(const pg_result *result, const pg_statement *s, pg_rows *out)
+error pg_result_rows(const pg_result *result, pg_rows *out)
 {
     pg_row *items =
         arena_try_alloc(result->arena, result->count * sizeof(pg_row), _Alignof(pg_row));
-    const pg_column *columns = items ? copy_columns(result->arena, s) : NULL;
+    const pg_column *columns =
+        items ? pg_columns_copy(result->arena, result->columns, result->column_count) : NULL;
     if (!columns)
         return error_set(&ARENA_FULL, "no room for %zu rows", result->count);
     size_t i = 0;
@@ -79,128 +70,60 @@ error pg_result_rows(const pg_result *result, const pg_statement *s, pg_rows *ou
     *out = (pg_rows){ .items = items,
                       .count = result->count,
                       .columns = columns,
-                      .column_count = s->column_count,
+                      .column_count = result->column_count,
                       .affected = result->affected };
     return OK;
-}
-
-/* --- preparing -------------------------------------------------------------------------------- */
-
-typedef struct preparation {
-    str name;
-    str sql;
-    pg_values values;
-} preparation;
-
-static void write_prepare(pg_writer *w, const void *arg)
-{
-    const preparation *p = arg;
-    pg_write_parse(w, p->name, p->sql, p->values.items, p->values.count);
-    pg_write_describe_statement(w, p->name);
-    pg_write_sync(w);
-}
-
-static void write_close(pg_writer *w, const void *arg)
-{
-    pg_write_close_statement(w, *(const str *)arg);
-}
-
-/* Takes a statement out of the cache and has the server forget it, which needs no answer. */
-static error drop_statement(pg_conn *c, pg_statement *s)
-{
-    const str name = pg_statement_name(s);
-    const error e = c->state == PG_CONN_READY ? pg_conn_write(c, write_close, &name) : OK;
-    pg_statement_evict(&c->statements, s);
-    return e;
-}
-
-static error make_prepared(pg_conn *c, pg_lane lane, str sql, pg_values values)
-{
-    pg_statement *surplus = pg_statement_surplus(&c->statements);
-    if (surplus)
-        TRY(drop_statement(c, surplus));
-    pg_statement *s = pg_statement_add(&c->statements, sql, values.items, values.count);
-    if (!s)
-        return error_set(&OUT_OF_MEMORY, "no memory for a statement");
-    const preparation p = { pg_statement_name(s), sql, values };
-    pg_result result = { .arena = fiber_arena() };
-    const pg_request request = { .kind = PG_REQUEST_PREPARE,
-                                 .result = &result,
-                                 .statement = s,
-                                 .leased = lane == PG_LANE_LEASED };
-    pg_statement_keep(s);
-    pg_pool_count(c->pool, PG_METRIC_PARSES, 1);
-    const error e = pg_conn_ask(c, write_prepare, &p, &request);
-    if (e.kind && s->references == 2 && !s->ready)
-        pg_statement_evict(&c->statements, s); /* it was never sent */
-    pg_statement_release(&s);
-    TRY(e);
-    return pg_result_error(&result);
-}
-
-static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values)
-{
-    const pg_pool *pool = c->pool;
-    if (LIKELY(!pool->trace))
-        return make_prepared(c, lane, sql, values);
-    pg_span span = { .sql = sql, .statements = 1 };
-    const uint64_t began_us = loop_now_us(pool->loop);
-    pg_span_start(pool, &pool->trace->prepare, &span);
-    const error e = make_prepared(c, lane, sql, values);
-    pg_span_end(pool, &pool->trace->prepare, &span, c, began_us, e);
-    return e;
-}
-
-static void waiter_forgotten(void *arg)
-{
-    pg_statement_waiter *w = arg;
-    list_remove(&w->node);
-}
-
-error pg_prepared(pg_conn *c, pg_lane lane, str sql, pg_values values, pg_statement **out)
-{
-    for (;;) {
-        pg_statement *s = pg_statement_find(&c->statements, sql, values.items, values.count);
-        if (s && s->ready) {
-            *out = pg_statement_keep(s);
-            return OK;
-        }
-        if (!s) {
-            TRY(prepare(c, lane, sql, values));
-            continue;
-        }
-        pg_statement_waiter w = { .fiber = fiber_self() };
-        list_append(&s->waiters, &w.node);
-        TRY(fiber_park("pg prepare", waiter_forgotten, &w));
-    }
 }
 
 /* --- running ---------------------------------------------------------------------------------- */
 
 typedef struct execution {
     const pg_run *run;
-    pg_statement *begin; /* NULL: none */
+    str before;          /* goes before the first statement; STR_NONE: nothing */
+    bool before_each;    /* before each group of them */
+    bool parses;         /* they have no names */
+    pg_statement *begin; /* `before`, prepared; NULL: it has no name */
     const pg_call *calls;
     size_t count;
 } execution;
 
-static void write_one(pg_writer *w, const pg_statement *s, pg_values values)
+static bool has_before(const execution *x, size_t i)
 {
-    pg_write_bind(w, STR(""), pg_statement_name(s), values.items, values.count, s->columns,
-                  s->column_count);
+    return x->before.ptr && (i == 0 || (x->before_each && x->run->sync_each));
+}
+
+static void write_before(pg_writer *w, const execution *x)
+{
+    if (!x->begin) {
+        pg_write_run(w, x->before);
+        return;
+    }
+    pg_write_bind(w, STR(""), pg_statement_name(x->begin), NULL, 0, NULL, 0);
     pg_write_execute(w, STR(""), 0);
+}
+
+void pg_write_call(pg_writer *w, str portal, const pg_statement *s, str sql, pg_values values)
+{
+    const str name = s ? pg_statement_name(s) : STR("");
+    if (name.len == 0)
+        pg_write_parse(w, name, sql, values.items, values.count);
+    pg_write_bind(w, portal, name, values.items, values.count, s ? s->columns : NULL,
+                  s ? s->column_count : 0);
+    if (s && name.len == 0)
+        pg_write_describe_portal(w, portal);
 }
 
 /* Without the last Sync. */
 static void write_held(pg_writer *w, const void *arg)
 {
     const execution *x = arg;
-    if (x->begin)
-        write_one(w, x->begin, (pg_values){ 0 });
     for (size_t i = 0; i < x->count; i++) {
         if (i > 0 && x->run->sync_each)
             pg_write_sync(w);
-        write_one(w, x->calls[i].statement, x->calls[i].values);
+        if (has_before(x, i))
+            write_before(w, x);
+        pg_write_call(w, STR(""), x->calls[i].statement, x->calls[i].sql, x->calls[i].values);
+        pg_write_execute(w, STR(""), 0);
     }
 }
 
@@ -229,26 +152,21 @@ error pg_check_call(str sql, pg_values values)
     return OK;
 }
 
-/* In one transaction the others are likely to be as old, and it is run again once only. */
-static error drop_all(pg_conn *c, const execution *x)
+/* Forgets what was out of date. In one transaction the others are likely to be as old, and it is
+ * run again once only. */
+static void note_stale(pg_conn *c, const execution *x, pg_call *call)
 {
-    if (x->begin)
-        TRY(drop_statement(c, x->begin));
-    for (size_t i = 0; i < x->count; i++)
-        TRY(drop_statement(c, x->calls[i].statement));
-    return OK;
-}
-
-/* When the server did not know a statement any more, or it has other columns now. */
-static void drop_stale(pg_conn *c, const execution *x, pg_call *call)
-{
-    pg_report report;
     pg_result *result = &call->result;
-    if (result->bound || !result->report.ptr || !pg_report_read(result->report, &report) ||
-        !(str_eq(report.sqlstate, STR("26000")) || str_eq(report.sqlstate, STR("0A000"))))
-        return;
     const bool alone = x->run->sync_each && (!x->begin || result->began);
-    result->stale = error_is_ok(alone ? drop_statement(c, call->statement) : drop_all(c, x));
+    result->stale = pg_prepared_forget_stale(c, call->statement, result);
+    if (result->stale && !alone) {
+        if (!x->calls[0].result.began)
+            pg_prepared_forget(c->pool, x->begin);
+        for (size_t i = 0; i < x->count; i++)
+            pg_prepared_forget(c->pool, x->calls[i].statement);
+    }
+    if (result->outdated && x->run->lane == PG_LANE_READ_ONLY)
+        result->stale = true;
 }
 
 static pg_request request_of(const execution *x, size_t i, pg_call *call)
@@ -257,7 +175,9 @@ static pg_request request_of(const execution *x, size_t i, pg_call *call)
                          .result = &call->result,
                          .statement = call->statement,
                          .leased = x->run->lane == PG_LANE_LEASED,
-                         .begins = i == 0 && x->begin,
+                         .begins = has_before(x, i),
+                         .parses = x->parses,
+                         .describes = x->parses && call->statement,
                          .syncs = x->run->sync_each || i + 1 == x->count };
 }
 
@@ -281,12 +201,17 @@ static error ask(pg_conn *c, const execution *x, pg_call *calls)
                                              : pg_conn_ask(c, write_execution, x, &request);
 }
 
-static error finish(pg_call *call)
+static error finish(const execution *x, pg_call *call)
 {
     TRY(pg_result_error(&call->result));
+    if (call->result.outdated && x->run->lane == PG_LANE_LEASED) {
+        call->result.failure = &PG_STATEMENT_STALE;
+        call->result.failure_text = "the types of a statement's columns have changed";
+        return pg_result_error(&call->result);
+    }
     if (call->affected)
         *call->affected = call->result.affected;
-    const error e = call->rows ? pg_result_rows(&call->result, call->statement, call->rows) : OK;
+    const error e = call->rows ? pg_result_rows(&call->result, call->rows) : OK;
     if (e.kind) {
         call->result.failure = e.kind;
         call->result.failure_text = "no room for its rows";
@@ -298,6 +223,8 @@ static error finish(pg_call *call)
  * ended before the last one, those that were transactions of their own. */
 static error execute(pg_conn *c, const execution *x, pg_call *calls)
 {
+    if (x->parses)
+        pg_pool_count(c->pool, PG_METRIC_PARSES, (int64_t)x->count);
     error first = ask(c, x, calls);
     const bool cut_off = first.kind != NULL;
     for (size_t i = 0; i < x->count; i++) {
@@ -305,15 +232,26 @@ static error execute(pg_conn *c, const execution *x, pg_call *calls)
         if (cut_off && !(x->run->sync_each && call->result.answered))
             continue;
         if (!cut_off)
-            drop_stale(c, x, call);
+            note_stale(c, x, call);
         const bool failed = call->result.failure || call->result.report.ptr;
         if (call->result.skipped || (failed && first.kind))
             continue;
-        const error e = finish(call);
+        const error e = finish(x, call);
         if (!first.kind)
             first = e;
     }
     return first;
+}
+
+static error prepare_all(pg_conn *c, const execution *x, pg_call *calls, pg_statement **begin)
+{
+    if (x->before.ptr && !x->parses)
+        TRY(pg_prepared(c, x->run->lane, x->before, (pg_values){ 0 }, begin));
+    for (size_t i = 0; i < x->count; i++) {
+        if (calls[i].rows || !x->parses)
+            TRY(pg_prepared(c, x->run->lane, calls[i].sql, calls[i].values, &calls[i].statement));
+    }
+    return OK;
 }
 
 static void forget_statements(pg_call *calls, size_t count)
@@ -324,19 +262,25 @@ static void forget_statements(pg_call *calls, size_t count)
 
 error pg_run_on(pg_conn *c, const pg_run *run, pg_call *calls, size_t count)
 {
-    pg_statement *begin = NULL;
+    const str preamble = pg_conn_preamble(c);
+    execution x = { .run = run,
+                    .before = run->begin.ptr ? run->begin : preamble,
+                    .before_each = !run->begin.ptr,
+                    .parses = !pg_conn_is_named(c),
+                    .calls = calls,
+                    .count = count };
+    if (run->lane == PG_LANE_READ_ONLY && count == 1)
+        x.before = STR_NONE; /* the batch in which it will leave has it */
     if (calls[0].watch)
         pg_watch_conn(calls[0].watch, c);
     for (size_t i = 0; i < count; i++) {
         calls[i].result = (pg_result){ .arena = calls[i].arena ? calls[i].arena : fiber_arena() };
         calls[i].statement = NULL;
     }
-    error e = run->begin.ptr ? pg_prepared(c, run->lane, run->begin, (pg_values){ 0 }, &begin) : OK;
-    for (size_t i = 0; i < count && !e.kind; i++)
-        e = pg_prepared(c, run->lane, calls[i].sql, calls[i].values, &calls[i].statement);
+    error e = prepare_all(c, &x, calls, &x.begin);
     if (!e.kind)
-        e = execute(c, &(execution){ run, begin, calls, count }, calls);
-    pg_statement_release(&begin);
+        e = execute(c, &x, calls);
+    pg_statement_release(&x.begin);
     forget_statements(calls, count);
     return e;
 }

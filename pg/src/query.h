@@ -13,7 +13,7 @@ typedef struct pg_call {
     uint64_t *affected;      /* NULL: not wanted */
     struct pg_watch *watch;  /* of the first call: who watches all of them; NULL: nobody */
     arena *arena;            /* of the rows; NULL: the fiber's */
-    pg_statement *statement; /* its prepared form while it runs */
+    pg_statement *statement; /* what is known of it while it runs; NULL: nothing */
     pg_result result;
 } pg_call;
 
@@ -33,15 +33,23 @@ static inline pg_lane pg_lane_of(pg_target on)
  *   fails  PG_INVALID_ARGUMENT, PG_MESSAGE_TOO_LARGE */
 error pg_check_call(str sql, pg_values values);
 
-/* The prepared form of a statement on the connection, kept for the caller.
- *   yields  when it has to be made
+/* What is known of a statement that is to run on the connection, kept for the caller.
+ *   yields  when it has to be asked for
  *   fails   as pg_query */
 YIELDS error pg_prepared(pg_conn *c, pg_lane lane, str sql, pg_values values, pg_statement **out);
+/* Whether a server's error says that it was out of date, if the statement did not begin to run. */
+bool pg_prepared_is_stale(const pg_report *report);
+/* Forgets a statement, on all connections of the pool; NULL is allowed. */
+void pg_prepared_forget(pg_pool *pool, pg_statement *s);
+/* Forgets what an answer says to be out of date; `s` (may be NULL) was used. Returns whether. */
+bool pg_prepared_forget_stale(pg_conn *c, pg_statement *s, const pg_result *result);
+/* [Parse] Bind [Describe], of what pg_prepared gave, or of NULL: rows are of no interest. */
+void pg_write_call(pg_writer *w, str portal, const pg_statement *s, str sql, pg_values values);
 /* The error that an answer is, or OK. */
 error pg_result_error(const pg_result *result);
 /* The rows of an answer, in its arena.
  *   fails  ARENA_FULL */
-error pg_result_rows(const pg_result *result, const pg_statement *s, pg_rows *out);
+error pg_result_rows(const pg_result *result, pg_rows *out);
 
 /* Runs the statements on the connection, all in one flight. One alone with PG_LANE_READ_ONLY may
  * end as `result.skipped`: it has not run, and is to be run again in another lane.

@@ -18,6 +18,7 @@ void pg_requests_init(pg_conn *c)
 {
     list_init(&c->requests);
     list_init(&c->held);
+    list_init(&c->for_room);
     c->dispatch.run = dispatch;
 }
 
@@ -37,6 +38,58 @@ static void wake_preparing(pg_statement *s)
     }
 }
 
+/* --- room ------------------------------------------------------------------------------------- */
+
+typedef struct room_waiter {
+    list_node node;
+    fiber *fiber;
+} room_waiter;
+
+static bool has_room(const pg_conn *c, size_t groups)
+{
+    const uint32_t max = c->pool->pipeline_max;
+    return max == 0 || c->groups == 0 || c->groups + groups <= max;
+}
+
+static void room_forgotten(void *arg)
+{
+    room_waiter *w = arg;
+    list_remove(&w->node);
+}
+
+error pg_conn_await_room(pg_conn *c, size_t groups)
+{
+    while (!has_room(c, groups)) {
+        room_waiter w = { .fiber = fiber_self() };
+        list_append(&c->for_room, &w.node);
+        TRY(fiber_park("pg pipeline", room_forgotten, &w));
+    }
+    return OK;
+}
+
+/* They have left. */
+static void count_sent(pg_conn *c, size_t count, size_t groups)
+{
+    c->in_flight += (uint32_t)count;
+    c->groups += (uint32_t)groups;
+    metrics_record(c->pool->metrics, PG_METRIC_PIPELINE_DEPTH, c->in_flight);
+}
+
+static void count_answered(pg_conn *c, bool with_group)
+{
+    c->in_flight--;
+    c->groups -= with_group;
+    if (!with_group)
+        return;
+    list_node *n = list_take_first(&c->for_room);
+    if (n)
+        fiber_wake(CONTAINER_OF(n, room_waiter, node)->fiber, OK); /* it looks again */
+    else if (c->pool->pipeline_max > 0 && !list_is_empty(&c->held))
+        loop_post(c->pool->loop, &c->dispatch);
+}
+
+/* --- the end, of each ------------------------------------------------------------------------- */
+
 /* Unlinks a request and lets everybody who waits for it go on. `lost`: the answer never came. */
 static void end(pg_request *r, const error_kind *lost, const char *text)
 {
@@ -45,12 +98,12 @@ static void end(pg_request *r, const error_kind *lost, const char *text)
     pg_backlog_remove(c, r, !lost);
     if (r->kind == PG_REQUEST_PREPARE) {
         if (!r->statement->ready)
-            pg_statement_evict(&c->statements, r->statement);
+            pg_statement_evict(r->statement);
         wake_preparing(r->statement);
     }
     pg_statement_release(&r->statement);
     if (!r->write)
-        c->in_flight--;
+        count_answered(c, r->syncs);
     if (r->resets) {
         c->resetting = false;
     } else if (!r->fiber) {
@@ -91,6 +144,13 @@ void pg_requests_lose(pg_conn *c, const error_kind *kind, const char *text)
     lose_all(&c->held, kind, text);
 }
 
+str pg_conn_preamble(const pg_conn *c)
+{
+    return c->read_only && !pg_conn_is_named(c)
+               ? STR("select pg_catalog.set_config('transaction_read_only', 'on', true)")
+               : STR_NONE;
+}
+
 /* --- asking ----------------------------------------------------------------------------------- */
 
 static pg_request *make(pg_conn *c, const pg_request *like)
@@ -105,6 +165,10 @@ static pg_request *make(pg_conn *c, const pg_request *like)
     r->since_us = loop_now_us(c->pool->loop);
     if (r->statement)
         pg_statement_keep(r->statement);
+    if (r->statement && r->kind == PG_REQUEST_QUERY) {
+        r->result->columns = r->statement->columns;
+        r->result->column_count = r->statement->column_count;
+    }
     pg_backlog_add(c, r);
     return r;
 }
@@ -121,13 +185,6 @@ static void drop_all(list *requests)
 {
     LIST_EACH (pg_request, r, requests, node)
         drop(r);
-}
-
-/* They have left. */
-static void count_sent(pg_conn *c, size_t count)
-{
-    c->in_flight += (uint32_t)count;
-    metrics_record(c->pool->metrics, PG_METRIC_PIPELINE_DEPTH, c->in_flight);
 }
 
 /* The fiber stops waiting: for this request, and for those of its own before it. */
@@ -147,12 +204,31 @@ static void forgotten(void *arg)
     pg_cancel_consider(c);
 }
 
+typedef struct group {
+    pg_conn *conn;
+    pg_write_fn *write;
+    const void *arg;
+} group;
+
+/* Before it the statements are closed that were given up: that needs no answer. */
+static void write_group(pg_writer *w, const void *arg)
+{
+    const group *g = arg;
+    LIST_EACH (pg_statement, s, &g->conn->statements.closing, used)
+        pg_write_close_statement(w, pg_statement_name(s));
+    g->write(w, g->arg);
+}
+
 error pg_conn_ask_all(pg_conn *c, pg_write_fn *write, const void *arg, const pg_request *requests,
                       size_t count)
 {
     list made;
+    size_t groups = 0;
+    for (size_t i = 0; i < count; i++)
+        groups += requests[i].syncs;
     list_init(&made);
     TRY(scope_status());
+    TRY(pg_conn_await_room(c, groups));
     for (size_t i = 0; i < count; i++) {
         pg_request *r = make(c, &requests[i]);
         if (!r) {
@@ -162,17 +238,18 @@ error pg_conn_ask_all(pg_conn *c, pg_write_fn *write, const void *arg, const pg_
         r->more = i + 1 < count;
         list_append(&made, &r->node);
     }
-    const error e = pg_conn_write(c, write, arg);
+    const error e = pg_conn_write(c, write_group, &(group){ c, write, arg });
     if (e.kind) {
         drop_all(&made);
         return e;
     }
+    pg_statement_cache_closed(&c->statements);
     pg_request *last = CONTAINER_OF(made.head.prev, pg_request, node);
     invariant(last->syncs);
     for (size_t i = 0; i < count; i++)
         requests[i].result->sent = true;
     list_append_all(&c->requests, &made);
-    count_sent(c, count);
+    count_sent(c, count, groups);
     return fiber_park("pg answer", forgotten, last);
 }
 
@@ -203,7 +280,7 @@ error pg_conn_ask_nothing(pg_conn *c)
         return e;
     }
     list_append(&c->requests, &r->node);
-    count_sent(c, 1);
+    count_sent(c, 1, 1);
     c->abandoned++;
     return OK;
 }
@@ -225,7 +302,7 @@ error pg_conn_copy(pg_conn *c, str sql, const pg_request *request)
     r->leased = r->syncs = true;
     r->result->sent = true;
     list_append(&c->requests, &r->node);
-    count_sent(c, 1);
+    count_sent(c, 1, 1);
     return OK;
 }
 
@@ -246,7 +323,7 @@ bool pg_conn_tell(pg_conn *c, pg_write_fn *write, const void *arg)
         return false;
     }
     list_append(&c->requests, &r->node);
-    count_sent(c, 1);
+    count_sent(c, 1, 1);
     c->resetting = true;
     return true;
 }
@@ -290,6 +367,7 @@ error pg_conn_ask_held(pg_conn *c, pg_write_fn *write, const void *arg, const pg
 
 typedef struct batch {
     list *held;
+    str preamble;
     size_t count;
     size_t bytes;
 } batch;
@@ -298,7 +376,9 @@ typedef struct batch {
 static batch next_batch(pg_conn *c)
 {
     pg_writer w = { 0 };
-    batch b = { .held = &c->held };
+    batch b = { .held = &c->held, .preamble = pg_conn_preamble(c) };
+    if (b.preamble.ptr)
+        pg_write_run(&w, b.preamble);
     LIST_EACH (pg_request, r, &c->held, node) {
         r->write(&w, r->arg);
         if (b.count == BATCH_COUNT_MAX || (b.count > 0 && w.bytes > BATCH_BYTES_MAX))
@@ -316,6 +396,8 @@ static void write_batch(pg_writer *w, const void *arg)
 {
     const batch *b = arg;
     size_t left = b->count;
+    if (b->preamble.ptr)
+        pg_write_run(w, b->preamble);
     LIST_EACH (pg_request, r, b->held, node) {
         if (left-- == 0)
             break;
@@ -334,6 +416,7 @@ static void send_batch(pg_conn *c)
     }
     for (size_t left = b.count; left-- > 0;) {
         pg_request *r = CONTAINER_OF(c->held.head.next, pg_request, node);
+        r->begins = b.preamble.ptr && left + 1 == b.count;
         list_remove(&r->node);
         r->write = NULL;
         r->syncs = r->batch = left == 0;
@@ -341,13 +424,14 @@ static void send_batch(pg_conn *c)
         list_append(&c->requests, &r->node);
     }
     c->batches++;
-    count_sent(c, b.count);
+    count_sent(c, b.count, 1);
     metrics_record(c->pool->metrics, PG_METRIC_BATCH_SIZE, b.count);
 }
 
 static void dispatch(loop_task *task)
 {
     pg_conn *c = CONTAINER_OF(task, pg_conn, dispatch);
-    while (c->state == PG_CONN_READY && c->batches < BATCHES_MAX && !list_is_empty(&c->held))
+    while (c->state == PG_CONN_READY && c->batches < BATCHES_MAX && !list_is_empty(&c->held) &&
+           list_is_empty(&c->for_room) && has_room(c, 1))
         send_batch(c);
 }

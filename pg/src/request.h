@@ -26,6 +26,8 @@ typedef struct pg_row_node {
 /* What a request brings back. Belongs to the fiber that waits. */
 typedef struct pg_result {
     arena *arena;
+    const pg_column *columns; /* of the rows; in the arena, or the statement's */
+    uint32_t column_count;
     pg_row_node *first;
     pg_row_node *last;
     size_t count;
@@ -38,7 +40,9 @@ typedef struct pg_result {
     bool sent;        /* the statement has left: it may run whatever else happens */
     bool began;       /* the BEGIN before it was carried out */
     bool bound;       /* the server accepted statement and parameters: it may have run */
-    bool stale;       /* it had not: a prepared statement is out of date */
+    bool stale;       /* it had not, or only read: what was known of it is out of date */
+    bool redescribed; /* its columns are not those that were expected */
+    bool outdated;    /* and come in formats that were meant for others */
     bool skipped;     /* the server did not look at it: one before it in its group failed */
     bool answered;    /* the server has said all of it */
     bool rolled_back; /* the command tag was ROLLBACK */
@@ -47,7 +51,7 @@ typedef struct pg_result {
 } pg_result;
 
 typedef enum pg_request_kind {
-    PG_REQUEST_QUERY = 1, /* [BEGIN] Bind Execute */
+    PG_REQUEST_QUERY = 1, /* [BEGIN] [Parse] Bind [Describe] Execute */
     PG_REQUEST_PREPARE,   /* Parse Describe */
     PG_REQUEST_SCRIPT,    /* Query */
     PG_REQUEST_COPY,      /* Query, a COPY: goes on until its sink is told of the end */
@@ -72,25 +76,37 @@ typedef struct pg_request {
     list_node node; /* in the connection's requests, or in those held */
     pg_conn *conn;
     pg_request_kind kind;
-    fiber *fiber;      /* NULL: nobody waits any more */
-    pg_result *result; /* of that fiber */
-    pg_statement *statement;
-    bool leased;        /* asked by a transaction */
-    bool begins;        /* a BEGIN goes before it and was not answered yet */
-    bool bound;         /* BindComplete came, for the BEGIN or for the statement */
-    bool done;          /* the server said how it ended; only ReadyForQuery is left to come */
-    bool syncs;         /* a Sync follows it, and ReadyForQuery the answer */
-    bool partly;        /* not all of its rows are asked for */
-    bool more;          /* its fiber waits for others behind it, and is woken by the last */
-    bool batch;         /* the last of a batch of held ones */
-    bool resets;        /* the session, see session.h: nobody has asked */
-    uint64_t since_us;  /* asked, by the loop's clock */
-    uint32_t cost_ns;   /* in the connection's backlog */
-    pg_write_fn *write; /* while held */
+    fiber *fiber;            /* NULL: nobody waits any more */
+    pg_result *result;       /* of that fiber */
+    pg_statement *statement; /* NULL: its rows are of no interest */
+    bool leased;             /* asked by a transaction */
+    bool begins;             /* a BEGIN, or its like, goes before it and was not answered yet */
+    bool parses;             /* Parse goes before Bind, in both */
+    bool parsed;             /* ParseComplete came, for the BEGIN or for the statement */
+    bool bound;              /* BindComplete came, likewise */
+    bool describes;          /* the portal's description is to come before its rows */
+    bool done;               /* the server said how it ended; only ReadyForQuery is left to come */
+    bool syncs;              /* a Sync follows it, and ReadyForQuery the answer */
+    bool partly;             /* not all of its rows are asked for */
+    bool more;               /* its fiber waits for others behind it, and is woken by the last */
+    bool batch;              /* the last of a batch of held ones */
+    bool resets;             /* the session, see session.h: nobody has asked */
+    uint64_t since_us;       /* asked, by the loop's clock */
+    uint32_t cost_ns;        /* in the connection's backlog */
+    pg_write_fn *write;      /* while held */
     const void *arg;
     const pg_sink *sink; /* of a COPY; NULL: nobody listens any more */
     void *sink_arg;
 } pg_request;
+
+/* What goes before each group of requests: on a read-only connection whose session cannot be begun
+ * as one, because others have it too. STR_NONE: nothing. */
+str pg_conn_preamble(const pg_conn *c);
+
+/* Waits until the connection may be sent `groups` more: PG_PIPELINE_MAX. Who asks is alone with it,
+ * or bears that others come in between.
+ *   fails  TIMED_OUT, CANCELED */
+YIELDS error pg_conn_await_room(pg_conn *c, size_t groups);
 
 /* Sends one request, of which kind, result, statement and flags are given, with its Sync, and waits
  * for the answer. `result->sent` says whether it was sent. A fuse that ends the wait leaves the

@@ -35,7 +35,7 @@ uint32_t pg_session_change_of(str tag, bool rows)
 static void forget_statements(pg_conn *c)
 {
     LIST_EACH (pg_statement, s, &c->statements.used, used)
-        pg_statement_evict(&c->statements, s);
+        pg_statement_evict(s);
 }
 
 static void write_reset(pg_writer *w, const void *arg)

@@ -13,6 +13,17 @@
 
 /* --- messages --------------------------------------------------------------------------------- */
 
+/* Poolers take only parameters that they can set again for each client. */
+static const char *advice(const pg_conn *c, const pg_report *report)
+{
+    if (!str_starts_with(report->message, STR("unsupported startup parameter")))
+        return "";
+    return c->read_only && pg_conn_is_named(c)
+               ? "; a pooler: set PG_STATEMENTS=unnamed"
+               : "; a pooler: have it ignore that (ignore_startup_parameters), and set it for the "
+                 "role instead";
+}
+
 error pg_startup_next(pg_conn *c, pg_message *out)
 {
     do {
@@ -21,9 +32,9 @@ error pg_startup_next(pg_conn *c, pg_message *out)
         *out = c->message;
     } while (out->type == PG_MSG_NOTICE);
     pg_report report;
-    return out->type == PG_MSG_ERROR && pg_report_read(out->body, &report)
-               ? pg_report_error(&report)
-               : OK;
+    if (out->type != PG_MSG_ERROR || !pg_report_read(out->body, &report))
+        return OK;
+    return pg_report_error_as(&report, pg_error_kind(report.sqlstate), advice(c, &report));
 }
 
 error pg_startup_unexpected(const pg_message *m)
@@ -38,6 +49,7 @@ static void write_startup(pg_writer *w, const void *arg)
 {
     const pg_conn *c = arg;
     const pg_conninfo *info = &c->pool->info;
+    const bool begins_read_only = c->read_only && !pg_conn_preamble(c).ptr;
     const str fixed[] = {
         STR("user"),
         info->user,
@@ -51,9 +63,9 @@ static void write_startup(pg_writer *w, const void *arg)
         STR("UTF8"),
         /* what a batch may be made of: see request.h */
         STR("default_transaction_read_only"),
-        c->read_only ? STR("on") : STR_NONE,
+        begins_read_only ? STR("on") : STR_NONE,
         STR("default_transaction_isolation"),
-        c->read_only ? STR("read committed") : STR_NONE,
+        begins_read_only ? STR("read committed") : STR_NONE,
     };
     str pairs[PAIRS_MAX];
     static_assert(ARRAY_LEN(fixed) + ARRAY_LEN(info->session) <= PAIRS_MAX, "all fit");
@@ -108,6 +120,8 @@ static error read_parameter(pg_conn *c, const pg_message *m)
             return error_set(&PG_CONNECT_FAILED, "the server's %.*s is %.*s, it must be %.*s",
                              STR_ARG(name), STR_ARG(value), STR_ARG(needed[i].value));
     }
+    if (str_eq(name, STR("search_path")))
+        c->statements.context = str_hash(value, 0);
     const pg_known known = str_eq(value, STR("on")) ? PG_KNOWN_ON : PG_KNOWN_OFF;
     if (str_eq(name, STR("in_hot_standby")))
         c->in_hot_standby = known;
@@ -131,13 +145,22 @@ static error take_key(pg_conn *c, const pg_message *m)
     return OK;
 }
 
+/* A pooler may have swallowed what makes the lane safe. */
+static error check_read_only(const pg_conn *c)
+{
+    if (c->read_only && pg_conn_is_named(c) && c->begins_read_only == PG_KNOWN_OFF)
+        return error_set(&PG_CONNECT_FAILED, "the session does not begin read-only, as was asked; "
+                                             "behind a pooler set PG_STATEMENTS=unnamed");
+    return OK;
+}
+
 error pg_startup_await_ready(pg_conn *c)
 {
     for (;;) {
         pg_message m;
         TRY(pg_startup_next(c, &m));
         if (m.type == PG_MSG_READY_FOR_QUERY)
-            return OK;
+            return check_read_only(c);
         if (m.type == PG_MSG_PARAMETER_STATUS)
             TRY(read_parameter(c, &m));
         else if (m.type == PG_MSG_BACKEND_KEY_DATA)

@@ -1,7 +1,7 @@
 /* A small hash table over an LRU list. Text, types and statement stand in one piece of memory.
  *
- * Invariant: a statement stands in `used` and in its bucket, or in neither; while it does, the
- * cache holds one reference. */
+ * Invariant: a statement stands in `used` and in its bucket and has `cache` set, or is in no cache;
+ * while it is, the cache holds one reference, and so does `closing` of what stands there. */
 #include "statement_cache.h"
 
 #include "core/memory.h"
@@ -9,14 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BUCKETS ARRAY_LEN(((pg_statement_cache *)NULL)->buckets)
+#define BUCKETS   ARRAY_LEN(((pg_statement_cache *)NULL)->buckets)
+#define NAME_SEED 0x6272696FU /* the same everywhere: see the head of the header */
 
-void pg_statement_cache_init(pg_statement_cache *cache, uint64_t seed)
+void pg_statement_cache_init(pg_statement_cache *cache, bool named)
 {
-    cache->count = 0;
-    cache->next_name = 0;
-    cache->seed = seed;
+    *cache = (pg_statement_cache){ .named = named };
     list_init(&cache->used);
+    list_init(&cache->closing);
     for (size_t i = 0; i < BUCKETS; i++)
         list_init(&cache->buckets[i]);
 }
@@ -24,15 +24,23 @@ void pg_statement_cache_init(pg_statement_cache *cache, uint64_t seed)
 void pg_statement_cache_deinit(pg_statement_cache *cache)
 {
     LIST_EACH (pg_statement, s, &cache->used, used)
-        pg_statement_evict(cache, s);
+        pg_statement_evict(s);
+    pg_statement_cache_closed(cache);
 }
 
-static uint64_t hash_of(const pg_statement_cache *cache, str sql, const pg_value *values,
-                        size_t value_count)
+/* --- finding ---------------------------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t hash, uint64_t with)
 {
-    uint64_t hash = str_hash(sql, cache->seed);
+    hash = (hash ^ with) * 0x9E3779B97F4A7C15U;
+    return hash ^ hash >> 32;
+}
+
+static uint64_t hash_of(uint64_t context, str sql, const pg_value *values, size_t value_count)
+{
+    uint64_t hash = mix(str_hash(sql, NAME_SEED), context);
     for (size_t i = 0; i < value_count; i++)
-        hash = (hash ^ values[i].oid) * 0x9E3779B97F4A7C15U;
+        hash = mix(hash, values[i].oid);
     return hash;
 }
 
@@ -48,23 +56,38 @@ static bool same_types(const pg_statement *s, const pg_value *values, size_t val
 }
 
 pg_statement *pg_statement_find(pg_statement_cache *cache, str sql, const pg_value *values,
-                                size_t value_count)
+                                size_t value_count, uint64_t now_ms)
 {
-    const uint64_t hash = hash_of(cache, sql, values, value_count);
+    const uint64_t hash = hash_of(cache->context, sql, values, value_count);
     LIST_EACH (pg_statement, s, &cache->buckets[hash % BUCKETS], bucket) {
-        if (s->hash != hash || !str_eq(s->sql, sql) || !same_types(s, values, value_count))
+        if (s->hash != hash || s->context != cache->context || !str_eq(s->sql, sql) ||
+            !same_types(s, values, value_count))
             continue;
         list_remove(&s->used);
         list_prepend(&cache->used, &s->used);
+        s->used_ms = now_ms;
         return s;
     }
     return NULL;
 }
 
-pg_statement *pg_statement_add(pg_statement_cache *cache, str sql, const pg_value *values,
-                               size_t value_count)
+pg_statement *pg_statement_twin(pg_statement_cache *cache, const pg_statement *of)
 {
-    char *memory = memory_new(1, sizeof(pg_statement) + value_count * sizeof(pg_oid) + sql.len);
+    LIST_EACH (pg_statement, s, &cache->buckets[of->hash % BUCKETS], bucket) {
+        if (s->hash == of->hash && s->context == of->context && str_eq(s->sql, of->sql) &&
+            s->oid_count == of->oid_count &&
+            memcmp(s->oids, of->oids, s->oid_count * sizeof(pg_oid)) == 0)
+            return s;
+    }
+    return NULL;
+}
+
+/* --- coming ----------------------------------------------------------------------------------- */
+
+pg_statement *pg_statement_new(str sql, const pg_value *values, size_t value_count)
+{
+    const size_t bytes = sizeof(pg_statement) + value_count * sizeof(pg_oid) + sql.len;
+    char *memory = memory_new(1, bytes);
     if (!memory)
         return NULL;
     pg_statement *s = (pg_statement *)(void *)memory;
@@ -76,36 +99,126 @@ pg_statement *pg_statement_add(pg_statement_cache *cache, str sql, const pg_valu
     s->sql = (str){ text, sql.len };
     s->oids = oids;
     s->oid_count = (uint32_t)value_count;
-    s->hash = hash_of(cache, sql, values, value_count);
+    s->bytes = bytes;
     s->references = 1;
     list_init(&s->waiters);
-    (void)snprintf(s->name, sizeof s->name, "s%u", ++cache->next_name);
-    list_prepend(&cache->used, &s->used);
-    list_append(&cache->buckets[s->hash % BUCKETS], &s->bucket);
-    cache->count++;
     return s;
 }
 
-pg_statement *pg_statement_surplus(pg_statement_cache *cache)
+static void name_it(pg_statement_cache *cache, pg_statement *s)
 {
-    if (cache->count <= PG_STATEMENTS_MAX)
+    const unsigned long long hash = s->hash;
+    LIST_EACH (pg_statement, other, &cache->buckets[hash % BUCKETS], bucket) {
+        if (other->hash == hash) { /* another text, or other types */
+            cache->renamed++;
+            break;
+        }
+    }
+    if (cache->renamed > 0)
+        (void)snprintf(s->name, sizeof s->name, "s%016llx_%x", hash, cache->renamed);
+    else
+        (void)snprintf(s->name, sizeof s->name, "s%016llx", hash);
+}
+
+pg_statement *pg_statement_add(pg_statement_cache *cache, str sql, const pg_value *values,
+                               size_t value_count, uint64_t now_ms)
+{
+    pg_statement *s = pg_statement_new(sql, values, value_count);
+    if (!s)
         return NULL;
+    s->context = cache->context;
+    s->hash = hash_of(s->context, sql, values, value_count);
+    if (cache->named)
+        name_it(cache, s);
+    s->cache = cache;
+    s->used_ms = now_ms;
+    list_prepend(&cache->used, &s->used);
+    list_append(&cache->buckets[s->hash % BUCKETS], &s->bucket);
+    cache->count++;
+    cache->bytes += s->bytes;
+    return s;
+}
+
+void pg_statement_described(pg_statement *s, pg_column *columns, uint32_t column_count)
+{
+    size_t bytes = column_count * sizeof(pg_column);
+    for (uint32_t i = 0; i < column_count; i++)
+        bytes += columns[i].name.len;
+    s->columns = columns;
+    s->column_count = column_count;
+    s->ready = true;
+    s->bytes += bytes;
+    if (s->cache)
+        s->cache->bytes += bytes;
+}
+
+/* --- going ------------------------------------------------------------------------------------ */
+
+pg_statement *pg_statement_surplus(pg_statement_cache *cache, uint64_t now_ms)
+{
+    const bool full = cache->count >= PG_STATEMENTS_MAX || cache->bytes >= PG_STATEMENT_BYTES_MAX;
     for (list_node *n = cache->used.head.prev; n != &cache->used.head; n = n->prev) {
         pg_statement *s = CONTAINER_OF(n, pg_statement, used);
+        if (!full && now_ms - s->used_ms < PG_STATEMENT_UNUSED_MS)
+            return NULL; /* and all others were used later */
         if (s->references == 1 && s->ready)
             return s;
     }
     return NULL;
 }
 
-void pg_statement_evict(pg_statement_cache *cache, pg_statement *s)
+static void take_out(pg_statement *s)
 {
-    if (!list_linked(&s->used))
-        return;
     list_remove(&s->used);
     list_remove(&s->bucket);
-    cache->count--;
+    s->cache->count--;
+    s->cache->bytes -= s->bytes;
+    s->cache = NULL;
+}
+
+void pg_statement_evict(pg_statement *s)
+{
+    if (!s->cache)
+        return;
+    take_out(s);
     pg_statement_release(&s);
+}
+
+void pg_statement_close(pg_statement_cache *cache, pg_statement *s)
+{
+    if (list_linked(&s->used) && !s->cache)
+        return; /* it stands there already */
+    if (s->cache)
+        take_out(s);
+    else
+        pg_statement_keep(s);
+    if (cache->named)
+        list_append(&cache->closing, &s->used);
+    else
+        pg_statement_release(&s);
+}
+
+void pg_statement_expire(pg_statement_cache *cache, pg_statement *s)
+{
+    cache->renamed++;
+    pg_statement_close(cache, s);
+}
+
+void pg_statement_expire_all(pg_statement_cache *cache)
+{
+    cache->renamed++;
+    LIST_EACH (pg_statement, s, &cache->used, used) {
+        if (s->ready)
+            pg_statement_close(cache, s);
+    }
+}
+
+void pg_statement_cache_closed(pg_statement_cache *cache)
+{
+    for (list_node *n; (n = list_take_first(&cache->closing));) {
+        pg_statement *s = CONTAINER_OF(n, pg_statement, used);
+        pg_statement_release(&s);
+    }
 }
 
 void pg_statement_release(pg_statement **owner)

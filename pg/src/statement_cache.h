@@ -1,7 +1,15 @@
-/* The statements a connection has prepared, found by their whole text and parameter types, least
- * recently used ones closed past a limit.
+/* What is known of statements: those that a connection has prepared, or that a pool has had
+ * described. Found by their whole text and parameter types; given up when there are too many, when
+ * they take too much, or when nothing has used them for long.
  *
- *   PREPARING --described--> READY --evicted, or the server lost it--> gone (Close is sent)
+ *   PREPARING --described--> READY --given up, out of date--> gone (Close is sent)
+ *
+ * A prepared statement's name follows from its text and types (and the search_path, where the
+ * server tells that) alone, so that all connections of all processes call it the same: who shares a
+ * server's session with others meets their statement, and it is the right one. Only what could be
+ * taken for another one here has a number behind it: a statement whose name another one of the
+ * cache has, and all that are prepared after one went out of date, because somebody may be about to
+ * use the old form by its name.
  *
  * A statement is freed when it has left the cache and no request uses it any more. */
 #ifndef PG_SRC_STATEMENT_CACHE_H
@@ -11,17 +19,25 @@
 #include "core/list.h"
 #include "pg/type.h"
 
-#define PG_STATEMENTS_MAX 256 /* a connection */
+#define PG_STATEMENTS_MAX      256                 /* a cache */
+#define PG_STATEMENT_BYTES_MAX ((size_t)1 << 20)   /* a cache: texts and columns */
+#define PG_STATEMENT_UNUSED_MS ((uint64_t)1800000) /* then it is given up */
+
+typedef struct pg_statement_cache pg_statement_cache;
 
 typedef struct pg_statement {
-    list_node used;   /* in the cache, most recent first */
-    list_node bucket; /* in the cache */
-    uint64_t hash;
+    list_node used;            /* in the cache, most recent first; or in `closing` */
+    list_node bucket;          /* in the cache */
+    pg_statement_cache *cache; /* NULL: in none */
+    uint64_t hash;             /* of text, types and context */
+    uint64_t context;          /* the cache's when it was added */
+    uint64_t used_ms;
+    size_t bytes;
     str sql;
     const pg_oid *oids; /* of the parameters */
     uint32_t oid_count;
     uint32_t references; /* requests that use it; the cache counts as one */
-    char name[16];       /* "s1" */
+    char name[28];       /* "s1f0…", a NUL behind it; "": it has none */
     bool ready;          /* described by the server */
     pg_column *columns;  /* NULL when it returns no rows */
     uint32_t column_count;
@@ -35,29 +51,47 @@ typedef struct pg_statement_waiter {
     fiber *fiber;
 } pg_statement_waiter;
 
-typedef struct pg_statement_cache {
+struct pg_statement_cache {
     list used;
     list buckets[64];
+    list closing; /* gone, and the server is to be told; each is kept by the list */
     uint32_t count;
-    uint32_t next_name;
-    uint64_t seed;
-} pg_statement_cache;
+    size_t bytes;
+    bool named;
+    uint32_t renamed; /* the number behind new names; 0: none */
+    uint64_t context; /* what else a text's meaning depends on: only those of the same are found */
+};
 
-void pg_statement_cache_init(pg_statement_cache *cache, uint64_t seed);
+/* `named`: of a connection, with names. */
+void pg_statement_cache_init(pg_statement_cache *cache, bool named);
 /* Frees what no request uses any more; the connection is gone. */
 void pg_statement_cache_deinit(pg_statement_cache *cache);
 
 /* The statement, now the most recently used one, or NULL. */
 pg_statement *pg_statement_find(pg_statement_cache *cache, str sql, const pg_value *values,
-                                size_t value_count);
+                                size_t value_count, uint64_t now_ms);
+/* The same statement as one of another cache, or NULL. */
+pg_statement *pg_statement_twin(pg_statement_cache *cache, const pg_statement *of);
 /* A new one, not ready. NULL without memory. There must be none of that text and types. */
 pg_statement *pg_statement_add(pg_statement_cache *cache, str sql, const pg_value *values,
-                               size_t value_count);
-/* The one to close when the cache is full: the least recently used that no request uses; or NULL.
- */
-pg_statement *pg_statement_surplus(pg_statement_cache *cache);
-/* Takes it out of the cache, if it is there. */
-void pg_statement_evict(pg_statement_cache *cache, pg_statement *statement);
+                               size_t value_count, uint64_t now_ms);
+/* One of no cache, without a name. NULL without memory. */
+pg_statement *pg_statement_new(str sql, const pg_value *values, size_t value_count);
+/* It has been described: takes the columns. */
+void pg_statement_described(pg_statement *statement, pg_column *columns, uint32_t column_count);
+/* One to give up before another is added: the least recently used that no request uses, if they are
+ * too many or it is too old; or NULL. */
+pg_statement *pg_statement_surplus(pg_statement_cache *cache, uint64_t now_ms);
+/* Takes it out of its cache, if it is in one. */
+void pg_statement_evict(pg_statement *statement);
+/* The same, and the server is to be told. */
+void pg_statement_close(pg_statement_cache *cache, pg_statement *statement);
+/* The same, and it is out of date: its name will not be used again. */
+void pg_statement_expire(pg_statement_cache *cache, pg_statement *statement);
+/* The same for all that are ready. */
+void pg_statement_expire_all(pg_statement_cache *cache);
+/* The server was told of those in `closing`. */
+void pg_statement_cache_closed(pg_statement_cache *cache);
 
 static inline pg_statement *pg_statement_keep(pg_statement *statement)
 {

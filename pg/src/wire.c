@@ -118,12 +118,17 @@ void pg_report_text(const pg_report *report, char *out, size_t bytes)
 
 error pg_report_error(const pg_report *report)
 {
+    return pg_report_error_as(report, pg_error_kind(report->sqlstate), "");
+}
+
+error pg_report_error_as(const pg_report *report, const error_kind *kind, const char *advice)
+{
     char text[512];
     pg_report_text(report, text, sizeof text);
     char state[6] = "";
     if (report->sqlstate.len == SQLSTATE_BYTES)
         memcpy(state, report->sqlstate.ptr, SQLSTATE_BYTES);
-    const error e = error_set(pg_error_kind(report->sqlstate), "%s", text);
+    const error e = error_set(kind, "%s%s", text, advice);
     pg_report *kept = fiber_self() ? ARENA_NEW(fiber_arena(), pg_report) : NULL;
     if (kept)
         *kept = *report;
@@ -146,7 +151,22 @@ static size_t column_name_bytes(str body, uint32_t *count)
     return pg_reader_done(&r) ? bytes : SIZE_MAX;
 }
 
-error pg_columns_read(str body, pg_column **out, uint32_t *count)
+/* One of a portal has its format, that of a statement not yet: text is said. */
+static pg_column read_column(pg_reader *r, bool of_portal)
+{
+    pg_column c = { .name = pg_reader_cstring(r) };
+    c.table = pg_reader_u32(r);
+    c.attribute = pg_reader_u16(r);
+    c.oid = pg_reader_u32(r);
+    pg_reader_u16(r); /* the type's size: told by each value's length */
+    c.type_modifier = pg_reader_i32(r);
+    const uint16_t format = pg_reader_u16(r);
+    c.format = !of_portal ? pg_type_format(c.oid) : format == 0 ? PG_TEXT : PG_BINARY;
+    r->failed = r->failed || format > 1;
+    return c;
+}
+
+error pg_columns_read(str body, bool of_portal, pg_column **out, uint32_t *count)
 {
     *out = NULL;
     const size_t name_bytes = column_name_bytes(body, count);
@@ -162,21 +182,51 @@ error pg_columns_read(str body, pg_column **out, uint32_t *count)
     pg_reader r = pg_reader_of(body);
     pg_reader_u16(&r);
     for (uint32_t i = 0; i < *count; i++) {
-        pg_column *c = &columns[i];
-        const str name = pg_reader_cstring(&r);
-        c->name = (str){ names, name.len };
-        names = pg_put_bytes(names, name.ptr, name.len);
-        c->table = pg_reader_u32(&r);
-        c->attribute = pg_reader_u16(&r);
-        c->oid = pg_reader_u32(&r);
-        pg_reader_u16(&r); /* the type's size: told by each value's length */
-        c->type_modifier = pg_reader_i32(&r);
-        pg_reader_u16(&r); /* the format: always text in the description of a statement */
-        c->format = pg_type_format(c->oid);
+        const pg_column c = read_column(&r, of_portal);
+        columns[i] = c;
+        columns[i].name.ptr = names;
+        names = pg_put_bytes(names, c.name.ptr, c.name.len);
     }
-    invariant(pg_reader_done(&r));
+    if (r.failed) {
+        memory_free(memory);
+        return (error){ &PG_PROTOCOL_VIOLATION };
+    }
     *out = columns;
     return OK;
+}
+
+const pg_column *pg_columns_copy(arena *a, const pg_column *columns, uint32_t count)
+{
+    size_t name_bytes = 0;
+    for (uint32_t i = 0; i < count; i++)
+        name_bytes += columns[i].name.len;
+    char *memory = arena_try_alloc(a, count * sizeof(pg_column) + name_bytes, _Alignof(pg_column));
+    if (!memory)
+        return NULL;
+    pg_column *copies = (pg_column *)(void *)memory;
+    char *names = memory + count * sizeof(pg_column);
+    for (uint32_t i = 0; i < count; i++) {
+        copies[i] = columns[i];
+        copies[i].name.ptr = names;
+        names = pg_put_bytes(names, columns[i].name.ptr, columns[i].name.len);
+    }
+    return copies;
+}
+
+bool pg_columns_match(str body, const pg_column *columns, uint32_t count)
+{
+    pg_reader r = pg_reader_of(body);
+    if (pg_reader_u16(&r) != count)
+        return false;
+    for (uint32_t i = 0; i < count && !r.failed; i++) {
+        const pg_column c = read_column(&r, true);
+        const pg_column *is = &columns[i];
+        if (c.oid != is->oid || c.format != is->format || c.table != is->table ||
+            c.attribute != is->attribute || c.type_modifier != is->type_modifier ||
+            !str_eq(c.name, is->name))
+            return false;
+    }
+    return pg_reader_done(&r);
 }
 
 bool pg_row_read(str body, str *cells, uint32_t count)
@@ -292,6 +342,14 @@ void pg_write_describe_statement(pg_writer *w, str name)
     message_end(w, start);
 }
 
+void pg_write_describe_portal(pg_writer *w, str name)
+{
+    const message_start start = message_begin(w, 'D');
+    put8(w, 'P');
+    put_cstring(w, name);
+    message_end(w, start);
+}
+
 /* Each behind its length. */
 static size_t values_size(const pg_value *values, size_t count)
 {
@@ -354,6 +412,13 @@ void pg_write_execute(pg_writer *w, str portal, uint32_t rows_max)
     put_cstring(w, portal);
     put32(w, rows_max);
     message_end(w, start);
+}
+
+void pg_write_run(pg_writer *w, str sql)
+{
+    pg_write_parse(w, STR(""), sql, NULL, 0);
+    pg_write_bind(w, STR(""), STR(""), NULL, 0, NULL, 0);
+    pg_write_execute(w, STR(""), 0);
 }
 
 void pg_write_sync(pg_writer *w)

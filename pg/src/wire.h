@@ -61,14 +61,21 @@ bool pg_report_is_fatal(const pg_report *report);
 /* Sets the report as the running fiber's error. Its slices must live as long as the fiber's arena.
  */
 error pg_report_error(const pg_report *report);
+/* The same as this kind, with `advice` behind its text. */
+error pg_report_error_as(const pg_report *report, const error_kind *kind, const char *advice);
 /* One line: "ERROR 42703: message at character 8", in `out`. DETAIL, which quotes rows, stays out
  * of it, as does the value that a data exception quotes. */
 void pg_report_text(const pg_report *report, char *out, size_t bytes);
 
-/* A RowDescription's columns, counted and in one piece of memory with their names.
+/* A RowDescription's columns: of a portal as they will come, of a statement as they are to be asked
+ * for. Counted and in one piece of memory with their names.
  *   out     memory_free'd by the owner; NULL for no columns
  *   fails   PG_PROTOCOL_VIOLATION; OUT_OF_MEMORY */
-error pg_columns_read(str body, pg_column **out, uint32_t *count);
+error pg_columns_read(str body, bool of_portal, pg_column **out, uint32_t *count);
+/* Columns with their names, copied. NULL without memory. */
+const pg_column *pg_columns_copy(arena *a, const pg_column *columns, uint32_t count);
+/* Whether a portal's RowDescription is just that of these columns. */
+bool pg_columns_match(str body, const pg_column *columns, uint32_t count);
 
 /* The cells of a DataRow; `cells` has room for `count`, which the row must have.
  *   returns false when the row is malformed */
@@ -88,12 +95,15 @@ typedef struct pg_writer {
 
 void pg_write_parse(pg_writer *w, str name, str sql, const pg_value *values, size_t value_count);
 void pg_write_describe_statement(pg_writer *w, str name);
+void pg_write_describe_portal(pg_writer *w, str name);
 /* Makes a portal of a statement; "" is the one that the next Bind replaces. Result columns are
  * asked for in the format of `columns`. */
 void pg_write_bind(pg_writer *w, str portal, str name, const pg_value *values, size_t value_count,
                    const pg_column *columns, uint32_t column_count);
 /* Its next rows, at most `rows_max`; 0: all. */
 void pg_write_execute(pg_writer *w, str portal, uint32_t rows_max);
+/* Parse, Bind and Execute of a statement without parameters, whose rows are of no interest. */
+void pg_write_run(pg_writer *w, str sql);
 void pg_write_sync(pg_writer *w);
 void pg_write_close_statement(pg_writer *w, str name);
 void pg_write_close_portal(pg_writer *w, str portal);

@@ -36,7 +36,7 @@ static void read_columns(str body)
 {
     pg_column *columns = NULL;
     uint32_t count = 0;
-    const error e = pg_columns_read(body, &columns, &count);
+    const error e = pg_columns_read(body, false, &columns, &count);
     invariant(error_is_ok(e) || error_is(e, &PG_PROTOCOL_VIOLATION));
     invariant(error_is_ok(e) || !columns);
     size_t bytes = 2;

@@ -12,6 +12,7 @@
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -487,6 +488,12 @@ static bool go_back(mock_pg *m)
     return true;
 }
 
+static bool hears_nothing(mock_pg *m, int ms)
+{
+    struct pollfd client = { .fd = atomic_load(&m->client), .events = POLLIN };
+    return poll(&client, 1, ms) <= 0 || problem(m, "the client did not wait for an answer");
+}
+
 static bool play_step(mock_pg *m, const mock_pg_step *step)
 {
     switch (step->action) {
@@ -507,6 +514,8 @@ static bool play_step(mock_pg *m, const mock_pg_step *step)
     case MOCK_DO_PAUSE:
         (void)usleep((useconds_t)(step->count * 1000));
         return true;
+    case MOCK_DO_LISTEN:
+        return hears_nothing(m, (int)step->count);
     case MOCK_DO_SCRAM:
         return scram(m, step->fault);
     case MOCK_DO_CLOSE:

@@ -31,6 +31,7 @@ typedef enum mock_pg_action {
     MOCK_DO_SEND,         /* these bytes */
     MOCK_DO_FLOOD,        /* `count` times these bytes */
     MOCK_DO_PAUSE,        /* nothing for `count` ms */
+    MOCK_DO_LISTEN,       /* the same; that the client says something is a problem */
     MOCK_DO_SCRAM,        /* an authentication, with this fault */
     MOCK_DO_CLOSE,        /* end of the connection, after what was sent */
     MOCK_DO_RESET,        /* the same by a TCP reset */
@@ -109,6 +110,10 @@ typedef struct mock_pg_step {
 #define MOCK_PAUSE(ms)                         \
     {                                          \
         .action = MOCK_DO_PAUSE, .count = (ms) \
+    }
+#define MOCK_LISTEN(ms)                         \
+    {                                           \
+        .action = MOCK_DO_LISTEN, .count = (ms) \
     }
 #define MOCK_SCRAM(fault_)                         \
     {                                              \

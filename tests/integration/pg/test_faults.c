@@ -285,7 +285,7 @@ static void test_tx_nested_commit_that_the_server_forgot_is_undone(void **state)
     assert_ok(pg_begin(outer, &inner));
     assert_ok(pg_execute(inner, NULL, "insert into fault_test values (1)"));
     assert_ok(pg_execute(inner, NULL, "deallocate all"));
-    assert_fails(PG_FAILED, pg_commit(&inner));
+    assert_fails(PG_STATEMENT_STALE, pg_commit(&inner));
     assert_ok(pg_execute(outer, NULL, "insert into fault_test values (2)"));
     assert_ok(pg_commit(&outer));
     assert_int_equal(count(), 1);
@@ -296,7 +296,7 @@ static void test_tx_commit_that_the_server_forgot_is_rolled_back(void **state)
     (void)state;
     bool fails = true;
     assert_ok(scope_call(NULL, insert_in_tx, NULL));
-    assert_fails(PG_FAILED, scope_call(NULL, commit_forgotten, &fails)); /* and not unknown */
+    assert_fails(PG_STATEMENT_STALE, scope_call(NULL, commit_forgotten, &fails)); /* not unknown */
     assert_in_order();
     assert_int_equal(count(), 1);
     assert_ok(scope_call(NULL, insert_in_tx, NULL));

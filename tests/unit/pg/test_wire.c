@@ -144,7 +144,7 @@ static void test_wire_columns_are_read_with_their_names(void **state)
     (void)state;
     pg_column *columns;
     uint32_t count;
-    assert_ok(pg_columns_read(STR("\0\2" COLUMN_ID COLUMN_NAME), &columns, &count));
+    assert_ok(pg_columns_read(STR("\0\2" COLUMN_ID COLUMN_NAME), false, &columns, &count));
     assert_int_equal(count, 2);
     assert_str_equal(columns[0].name, STR("id"));
     assert_int_equal(columns[0].oid, PG_OID_INT8);
@@ -156,7 +156,7 @@ static void test_wire_columns_are_read_with_their_names(void **state)
     assert_int_equal(columns[1].oid, PG_OID_VARCHAR);
     assert_int_equal(columns[1].type_modifier, 24);
     memory_free(columns);
-    assert_ok(pg_columns_read(STR("\0\0"), &columns, &count));
+    assert_ok(pg_columns_read(STR("\0\0"), false, &columns, &count));
     assert_null(columns);
     assert_int_equal(count, 0);
 }
@@ -169,7 +169,7 @@ static void test_wire_columns_cut_or_miscounted_are_refused(void **state)
     uint32_t count;
     for (size_t len = 0; len < whole.len; len++) {
         const str copy = exact_copy(str_slice(whole, 0, len));
-        assert_fails(PG_PROTOCOL_VIOLATION, pg_columns_read(copy, &columns, &count));
+        assert_fails(PG_PROTOCOL_VIOLATION, pg_columns_read(copy, false, &columns, &count));
         assert_null(columns);
         exact_free(copy);
     }
@@ -180,7 +180,7 @@ static void test_wire_columns_cut_or_miscounted_are_refused(void **state)
         { "\0\0x", 3 },
     };
     for (size_t i = 0; i < ARRAY_LEN(WRONG); i++)
-        assert_fails(PG_PROTOCOL_VIOLATION, pg_columns_read(WRONG[i], &columns, &count));
+        assert_fails(PG_PROTOCOL_VIOLATION, pg_columns_read(WRONG[i], false, &columns, &count));
 }
 
 static void test_wire_row_has_exactly_its_cells(void **state)

@@ -176,7 +176,7 @@ static bool is_explained(const walk_ask *k, error e)
     if (error_is(e, &PG_SYNTAX))
         return k->bad;
     /* That of BEGIN, or of a preparation in a transaction that has failed: */
-    return k->in_tx && (error_is(e, &PG_IN_FAILED_TRANSACTION) || error_is(e, &PG_FAILED));
+    return k->in_tx && (error_is(e, &PG_IN_FAILED_TRANSACTION) || error_is(e, &PG_STATEMENT_STALE));
 }
 
 /* What the server has said, when all of it is there. */
@@ -189,7 +189,7 @@ static bool is_said(const walk_ask *k, error e)
     case WALK_FAILED:
         if (strcmp(k->state, "57014") == 0 && !k->actor->forsook)
             return false; /* a cancel that was meant for another */
-        return e.kind == pg_error_kind(str_from_c(k->state));
+        return e.kind == (was_stale(k) ? &PG_STATEMENT_STALE : pg_error_kind(str_from_c(k->state)));
     case WALK_SKIPPED:
         return error_is(e, &PG_ROLLED_BACK);
     case WALK_WAITS:
@@ -323,7 +323,8 @@ void walk_ask_end_loosely(walk_ask *k, error e)
     const walk_actor *a = k->actor;
     const bool known = in_flight(k) && answered(k);
     const bool by_commit = error_is(e, &PG_COMMIT_UNKNOWN) ||
-                           error_is(e, &PG_SERIALIZATION_FAILURE) || error_is(e, &PG_FAILED);
+                           error_is(e, &PG_SERIALIZATION_FAILURE) ||
+                           error_is(e, &PG_STATEMENT_STALE);
     if (!e.kind && !(known && k->verdict == WALK_DONE))
         walk_problem("%llu, a COPY, was told that it is done", (unsigned long long)k->tag);
     const bool by_fuse = is_explained(k, e) && (error_is(e, &CANCELED) || error_is(e, &TIMED_OUT));

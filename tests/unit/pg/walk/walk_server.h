@@ -72,7 +72,7 @@ typedef struct walk_message {
 } walk_message;
 
 typedef struct walk_statement {
-    char name[24]; /* "": a free place */
+    char name[28]; /* "": a free place */
     char sql[WALK_SQL_BYTES];
     bool live; /* the server knows it */
 } walk_statement;

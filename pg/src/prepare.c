@@ -1,0 +1,183 @@
+/* What has to be known before a statement can run: the types of its columns, of which their formats
+ * follow, and where statements are named, a name. Each costs a round trip, once.
+ *
+ *   PG_STATEMENTS_NAMED     Parse "s…", Describe, Sync: on each connection, which keeps it
+ *   PG_STATEMENTS_UNNAMED   Parse "", Describe, Sync: on any connection, for all of the pool. What
+ *                           servers are left with is replaced by the next Parse, so it may be
+ *                           another server that runs the statement
+ *   PG_STATEMENTS_OFF       the same, each time
+ *
+ * While one fiber asks, others that want the same statement wait, and look again.
+ *
+ * What is known goes out of date when tables change and when sessions are reset, by us or by
+ * somebody else. The server says so before the statement has begun to run, or its portal's
+ * description does. Then it is forgotten: a statement whose columns have changed by all connections
+ * of the pool, all statements of a session that has lost one. Other processes find out themselves.
+ */
+#include "query.h"
+#include "span.h"
+
+#include "core/loop.h"
+
+#define TRIES_MAX 4 /* of one statement, on a connection that forgets it while it is prepared */
+
+typedef struct preparation {
+    str name;
+    str sql;
+    pg_values values;
+} preparation;
+
+static void write_prepare(pg_writer *w, const void *arg)
+{
+    const preparation *p = arg;
+    pg_write_parse(w, p->name, p->sql, p->values.items, p->values.count);
+    pg_write_describe_statement(w, p->name);
+    pg_write_sync(w);
+}
+
+static pg_statement_cache *cache_of(pg_conn *c)
+{
+    return pg_conn_is_named(c) ? &c->statements : &c->pool->descriptions;
+}
+
+/* A new one, kept for the caller. NULL without memory. */
+static pg_statement *make(pg_conn *c, str sql, pg_values values)
+{
+    pg_statement_cache *cache = cache_of(c);
+    const uint64_t now_ms = loop_now_ms(c->pool->loop);
+    pg_statement *s;
+    if (c->pool->statements == PG_STATEMENTS_OFF)
+        return pg_statement_new(sql, values.items, values.count);
+    while ((s = pg_statement_surplus(cache, now_ms)))
+        pg_statement_close(cache, s);
+    s = pg_statement_add(cache, sql, values.items, values.count, now_ms);
+    return s ? pg_statement_keep(s) : NULL;
+}
+
+/* Has the server describe it. `s` is as it was, ready, or out of the cache. */
+static error ask_about(pg_conn *c, pg_lane lane, pg_statement *s, pg_values values,
+                       pg_result *result)
+{
+    const preparation p = { pg_statement_name(s), s->sql, values };
+    *result = (pg_result){ .arena = fiber_arena() };
+    const pg_request request = { .kind = PG_REQUEST_PREPARE,
+                                 .result = result,
+                                 .statement = s,
+                                 .leased = lane == PG_LANE_LEASED };
+    pg_pool_count(c->pool, PG_METRIC_PARSES, 1);
+    const error e = pg_conn_ask(c, write_prepare, &p, &request);
+    if (e.kind && !result->sent)
+        pg_statement_evict(s);
+    TRY(e);
+    return pg_result_error(result);
+}
+
+static error describe(pg_conn *c, pg_lane lane, pg_statement *s, pg_values values,
+                      pg_result *result)
+{
+    const pg_pool *pool = c->pool;
+    if (LIKELY(!pool->trace))
+        return ask_about(c, lane, s, values, result);
+    pg_span span = { .sql = s->sql, .statements = 1 };
+    const uint64_t began_us = loop_now_us(pool->loop);
+    pg_span_start(pool, &pool->trace->prepare, &span);
+    const error e = ask_about(c, lane, s, values, result);
+    pg_span_end(pool, &pool->trace->prepare, &span, c, began_us, e);
+    return e;
+}
+
+/* Makes one and has it described. In the cache then, or not any more.
+ *   taken  the name was: by somebody else who has prepared in the same session. Now it is free */
+static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values, bool *taken,
+                     pg_statement **out)
+{
+    pg_result result;
+    pg_report report;
+    pg_statement *s = make(c, sql, values);
+    if (!s)
+        return error_set(&OUT_OF_MEMORY, "no memory for a statement");
+    const error e = describe(c, lane, s, values, &result);
+    if (!e.kind) {
+        *out = s;
+        return OK;
+    }
+    *taken = result.report.ptr && pg_report_read(result.report, &report) &&
+             str_eq(report.sqlstate, STR("42P05"));
+    if (*taken)
+        pg_statement_close(cache_of(c), s);
+    pg_statement_release(&s);
+    return e;
+}
+
+static void waiter_forgotten(void *arg)
+{
+    pg_statement_waiter *w = arg;
+    list_remove(&w->node);
+}
+
+error pg_prepared(pg_conn *c, pg_lane lane, str sql, pg_values values, pg_statement **out)
+{
+    for (int tries = 0; tries < TRIES_MAX;) {
+        bool taken = false;
+        pg_statement *s = pg_statement_find(cache_of(c), sql, values.items, values.count,
+                                            loop_now_ms(c->pool->loop));
+        if (s && s->ready) {
+            *out = pg_statement_keep(s);
+            return OK;
+        }
+        if (s) {
+            pg_statement_waiter w = { .fiber = fiber_self() };
+            list_append(&s->waiters, &w.node);
+            TRY(fiber_park("pg prepare", waiter_forgotten, &w));
+            continue;
+        }
+        const error e = prepare(c, lane, sql, values, &taken, &s);
+        if (e.kind && (!taken || tries > 0 || c->tx_status != 'I'))
+            return e;                                      /* in a transaction: that has failed */
+        if (!e.kind && (s->cache || s->name[0] == '\0')) { /* without a name it cannot be lost */
+            *out = s;
+            return OK;
+        }
+        pg_statement_release(&s);
+        tries++;
+    }
+    return error_set(&PG_STATEMENT_STALE, "a statement was forgotten as often as it was prepared");
+}
+
+/* --- out of date ------------------------------------------------------------------------------ */
+
+void pg_prepared_forget(pg_pool *pool, pg_statement *s)
+{
+    if (!s)
+        return;
+    pg_statement_keep(s);
+    LIST_EACH (pg_conn, c, &pool->conns, node) {
+        pg_statement *twin = pg_statement_twin(&c->statements, s);
+        if (twin && twin->ready)
+            pg_statement_expire(&c->statements, twin);
+    }
+    pg_statement_evict(s); /* of the pool's, where they have no names */
+    pg_statement_release(&s);
+}
+
+bool pg_prepared_is_stale(const pg_report *report)
+{
+    return str_eq(report->sqlstate, STR("26000")) || str_eq(report->sqlstate, STR("42P05")) ||
+           (str_eq(report->sqlstate, STR("0A000")) &&
+            str_eq(report->routine, STR("RevalidateCachedQuery"))) ||
+           (str_eq(report->sqlstate, STR("08P01")) &&
+            str_eq(report->routine, STR("PortalSetResultFormat")));
+}
+
+bool pg_prepared_forget_stale(pg_conn *c, pg_statement *s, const pg_result *result)
+{
+    pg_report report;
+    if (result->bound || !result->report.ptr || !pg_report_read(result->report, &report) ||
+        !pg_prepared_is_stale(&report))
+        return false;
+    if (str_eq(report.sqlstate, STR("26000")))
+        pg_statement_expire_all(&c->statements);
+    else
+        pg_prepared_forget(c->pool, s);
+    return true;
+}

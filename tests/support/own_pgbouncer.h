@@ -87,7 +87,8 @@ UNUSED static void bouncer_run(const own_pgbouncer *b, const struct passwd *as)
     char ini[128];
     (void)snprintf(ini, sizeof ini, "%s/ini", b->dir);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    (void)freopen("/dev/null", "w", stderr); /* it has a log */
+    if (!freopen("/dev/null", "w", stderr)) /* it has a log */
+        _exit(126);
     if (as && (setgid(as->pw_gid) != 0 || setuid(as->pw_uid) != 0))
         _exit(126);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* the change of users has undone it */

@@ -396,7 +396,7 @@ static void test_named_under_another_search_path_is_another_statement(void **sta
         MOCK_EXPECT("PDS"),
         MOCK_SEND(PARSED NO_PARAMS NO_DATA READY),
         MOCK_EXPECT("BES"),
-        MOCK_SEND(BOUND "C\0\0\0\10SET\0" PATH("b") READY),
+        MOCK_SEND(BOUND "C\0\0\0\15UPDATE 1\0" PATH("b") READY),
         MOCK_EXPECT("PDS"),
         MOCK_SEND(PREPARED),
         MOCK_EXPECT("BES"),
@@ -404,7 +404,8 @@ static void test_named_under_another_search_path_is_another_statement(void **sta
         MOCK_EXPECT("PDS"),
         MOCK_SEND(PARSED NO_PARAMS NO_DATA READY),
         MOCK_EXPECT("BES"),
-        MOCK_SEND(BOUND "C\0\0\0\10SET\0" PATH("a") READY), /* not the first one's: none was told */
+        MOCK_SEND(BOUND "C\0\0\0\15UPDATE 1\0" PATH("a")
+                      READY), /* not the first one's: none was told */
         MOCK_EXPECT("PDS"),
         MOCK_SEND(PREPARED),
         MOCK_EXPECT("BES"),
@@ -414,9 +415,9 @@ static void test_named_under_another_search_path_is_another_statement(void **sta
     };
     pg_pool *db = PLAY(SCRIPT, PG_STATEMENTS_NAMED);
     assert_answer(db, "select n", 7);
-    assert_ok(pg_execute(db, NULL, "set search_path = b"));
+    assert_ok(pg_execute(db, NULL, "update, and a function sets it"));
     assert_answer(db, "select n", 8);
-    assert_ok(pg_execute(db, NULL, "set search_path = a"));
+    assert_ok(pg_execute(db, NULL, "update, and another one"));
     assert_answer(db, "select n", 9);
     assert_answer(db, "select n", 10);
     stop(db);

@@ -9,7 +9,11 @@
  * protocol, or proves nothing of who it is, ends it with TLS_FAILED after an alert to the peer.
  *
  * Suites are those with forward secrecy and authenticated encryption. There is no renegotiation, no
- * compression, no early data, and no kernel TLS.
+ * compression and no early data.
+ *
+ * Where Linux has kernel TLS (`modprobe tls`), it seals what a server's stream of TLS 1.3 and AES
+ * sends from its first file of 64 KiB or more on: files are then sent by sendfile, as without TLS.
+ * A peer that asks for new keys after that ends the stream, because the kernel keeps those it has.
  *
  * Lifetime: a stream keeps its configuration, which may be freed while streams use it. Belongs to
  * the thread that made it, or to each process that was forked from there. */
@@ -53,6 +57,7 @@ typedef struct tls_server_options {
                  others is refused */
     tls_version version_min;
     uint32_t handshake_ms_max; /* 0: 10 s */
+    bool without_kernel;       /* all is sealed in this process */
 } tls_server_options;
 
 /* What is asked of a server's certificate. */
@@ -123,6 +128,8 @@ str stream_tls_alpn(const stream *s);
 str stream_tls_version(const stream *s);
 /* The name that the client asked for, STR_NONE without one. */
 str stream_tls_server_name(const stream *s);
+/* Whether the kernel seals what is sent. */
+bool stream_tls_in_kernel(const stream *s);
 /* Whether a ticket of an earlier connection spared the full handshake. */
 bool stream_tls_resumed(const stream *s);
 /* Whether we, a client, were asked for a certificate and showed one. */

@@ -86,6 +86,7 @@ typedef struct stream_outgoing {
     struct iovec iov[STREAM_IOV_MAX];
     int count;         /* entries; 0: `file` */
     bool file_follows; /* directly on the entries, so that both may leave in one packet */
+    str control;       /* ancillary data that goes with the entries; empty: none */
     stream_range file;
 } stream_outgoing;
 /* Fills `out`; false when there is nothing to be sent. */

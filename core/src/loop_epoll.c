@@ -134,9 +134,14 @@ static ssize_t send_memory(stream *s, stream_outgoing *out)
     for (int i = 0; i < out->count; i++)
         offered += out->iov[i].iov_len;
     const int flags = MSG_NOSIGNAL | (out->file_follows ? MSG_MORE : 0);
-    const struct msghdr message = { .msg_iov = out->iov, .msg_iovlen = (size_t)out->count };
+    const struct msghdr message = {
+        .msg_iov = out->iov,
+        .msg_iovlen = (size_t)out->count,
+        .msg_control = (void *)(uintptr_t)out->control.ptr,
+        .msg_controllen = out->control.len,
+    };
     /* What is in one piece costs the kernel less without the list. */
-    const ssize_t sent = out->count == 1
+    const ssize_t sent = out->count == 1 && out->control.len == 0
                              ? send(stream_fd(s), out->iov[0].iov_base, out->iov[0].iov_len, flags)
                              : sendmsg(stream_fd(s), &message, flags);
     if (sent >= 0 && (size_t)sent < offered)

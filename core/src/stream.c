@@ -717,14 +717,24 @@ static void fill_wire(stream *s)
     s->layer->filling = false;
 }
 
+/* Whether the bytes that go out next are the layer's. */
+static bool layer_sends(const stream *s)
+{
+    return s->layer && (!s->layer->below || stream_queue_bytes(&s->queue) == 0);
+}
+
 bool stream_output(stream *s, stream_outgoing *out)
 {
     out->file = (stream_range){ 0 };
     out->file_follows = false;
-    if (s->layer) {
+    out->control = STR("");
+    if (s->layer)
         fill_wire(s);
-        out->count =
-            s->state == STREAM_GONE ? 0 : s->layer->ops->output(s->layer, out->iov, STREAM_IOV_MAX);
+    if (s->layer && s->state == STREAM_GONE)
+        return false;
+    if (layer_sends(s)) {
+        out->control = s->layer->control;
+        out->count = s->layer->ops->output(s->layer, out->iov, STREAM_IOV_MAX);
         return out->count > 0;
     }
     out->count = stream_queue_view(&s->queue, out->iov, STREAM_IOV_MAX, &out->file_follows);
@@ -755,7 +765,7 @@ void stream_sent(stream *s, size_t bytes)
     s->sent += bytes;
     if (s->state == STREAM_ENDING)
         wait_for_peer(s); /* it reads: linger_ms is for one that does not */
-    if (!s->layer) {
+    if (!layer_sends(s)) {
         stream_queue_drop(&s->queue, bytes);
     } else {
         const bool was_blocked = s->layer->blocked;
@@ -858,6 +868,16 @@ void stream_layer_deliver(stream *s, bool at_end)
 str stream_layer_queue(const stream *s)
 {
     return stream_queue_front(&s->queue);
+}
+
+bool stream_layer_has_file(const stream *s, uint64_t bytes_min)
+{
+    return stream_queue_has_file(&s->queue, bytes_min);
+}
+
+int stream_layer_socket(const stream *s)
+{
+    return stream_fd(s);
 }
 
 bool stream_layer_read(stream *s, char *to, size_t bytes)

@@ -47,6 +47,9 @@ struct stream_layer {
     bool holding;  /* has bytes of the wire left, for `advance`, which the owner did not take */
     bool wire_end; /* the socket's end was read */
     bool filling;  /* in `fill` */
+    bool below;    /* the socket does what the layer did for output: it takes the stream's queue as
+                      it is, and then what the layer has, with `control` */
+    str control;   /* ancillary data */
 };
 
 /* --- what a stream offers to its layer -------------------------------------------------------- */
@@ -77,6 +80,10 @@ void stream_layer_deliver(stream *s, bool at_end);
 /* The oldest bytes of the queue that lie together in memory, and their removal. */
 str stream_layer_queue(const stream *s);
 void stream_layer_taken(stream *s, size_t bytes);
+/* Whether so much of one file, which the kernel can send, is in the queue. */
+bool stream_layer_has_file(const stream *s, uint64_t bytes_min);
+/* The stream's socket; -1 when it has none. */
+int stream_layer_socket(const stream *s);
 /* Copies the oldest `bytes` of the queue, there must be as many, and removes them; false when they
  * are a file's that cannot be read: the stream is then gone. */
 bool stream_layer_read(stream *s, char *to, size_t bytes);

@@ -130,6 +130,16 @@ stream_range stream_queue_front_file(const stream_queue *q)
                                 : (stream_range){ 0 };
 }
 
+bool stream_queue_has_file(const stream_queue *q, uint64_t bytes_min)
+{
+    for (uint32_t i = q->first; i < q->first + q->count; i++) {
+        const stream_slice *slice = &q->slices[i];
+        if (slice->file && !slice->file->copies && slice->len >= bytes_min)
+            return true;
+    }
+    return false;
+}
+
 int stream_queue_view(const stream_queue *q, struct iovec *iov, int max, bool *file_follows)
 {
     int count = 0;

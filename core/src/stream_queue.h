@@ -51,6 +51,8 @@ bool stream_queue_add_file(stream_queue *q, const stream_range *range);
 str stream_queue_front(const stream_queue *q);
 /* The oldest bytes if they are a file's; else of 0 bytes. */
 stream_range stream_queue_front_file(const stream_queue *q);
+/* Whether there is a range of so many bytes of a file that the kernel can send. */
+bool stream_queue_has_file(const stream_queue *q, uint64_t bytes_min);
 /* The oldest slices up to a file's, in at most `max` entries; returns their number.
  * `*file_follows`: a file's come next. */
 int stream_queue_view(const stream_queue *q, struct iovec *iov, int max, bool *file_follows);

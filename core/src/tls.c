@@ -17,6 +17,7 @@
  * Invariant: what lies in `wire` is part of stream_queued. Whenever the stream
  * reads the socket, `raw` is empty. */
 #include "stream_layer.h"
+#include "tls_kernel.h"
 #include "tls_private.h"
 #include "tls_wire.h"
 
@@ -55,7 +56,10 @@ typedef struct tls_session {
     uint32_t raw_from;
     uint32_t raw_to;
 
-    tls_wire wire; /* sealed, not yet sent */
+    tls_wire wire; /* sealed, not yet sent; of an end by the kernel, to be sealed */
+
+    tls_kernel kernel;
+    _Alignas(struct cmsghdr) char alert_mark[TLS_KERNEL_CONTROL_BYTES];
 
     timer deadline;
     char name[TLS_NAME_BYTES_MAX + 1]; /* of a client's server */
@@ -105,7 +109,17 @@ size_t tls_session_read(void *bio_data, char *bytes, size_t len)
 size_t tls_session_write(void *bio_data, const char *bytes, size_t len)
 {
     tls_session *t = bio_data;
-    return t->end_said ? len : wire_add(t, bytes, len);
+    if (t->end_said)
+        return len;
+    if (t->layer.below) /* it would be sealed with a record's number that has been used */
+        return SIZE_MAX;
+    return wire_add(t, bytes, len);
+}
+
+void tls_session_learn(void *bio_data, const char *line)
+{
+    tls_session *t = bio_data;
+    tls_kernel_learn(&t->kernel, line);
 }
 
 const char *tls_session_name(const void *bio_data)
@@ -152,12 +166,23 @@ static void failed(tls_session *t, const error_kind *kind, const char *why)
     stream_layer_failed(t->layer.stream, kind, 0, why);
 }
 
+/* The kernel keeps the key that it has. */
+static bool wants_other_keys(const tls_session *t)
+{
+    return t->layer.below && t->kernel.renewed;
+}
+
 /* OpenSSL has given up: with its reason. */
 static void broke(tls_session *t)
 {
     if (t->no_memory) {
         ERR_clear_error();
         failed(t, &OUT_OF_MEMORY, "no memory to write from");
+        return;
+    }
+    if (wants_other_keys(t)) {
+        ERR_clear_error();
+        failed(t, &TLS_FAILED, "the peer wants new keys of the kernel, which keeps those it has");
         return;
     }
     const long verified = SSL_get_verify_result(t->ssl);
@@ -241,10 +266,9 @@ static void message_passed(int writes, int version, int type, const void *bytes,
                            SSL *ssl, void *arg)
 {
     (void)version;
-    (void)bytes;
-    (void)len;
     (void)ssl;
     tls_session *t = arg;
+    tls_kernel_watch(&t->kernel, writes, type, bytes, len);
     if (!writes && type == SSL3_RT_HANDSHAKE && t->state == TLS_STANDING)
         t->messages++;
 }
@@ -264,7 +288,8 @@ static progress open_records(tls_session *t, size_t *added)
         ERR_clear_error();
         const int result = SSL_read_ex(t->ssl, to, space, &got);
         if (result != 1)
-            return t->messages > MESSAGES_MAX ? PROGRESS_BROKEN : progress_of(t, result);
+            return t->messages > MESSAGES_MAX || wants_other_keys(t) ? PROGRESS_BROKEN
+                                                                     : progress_of(t, result);
         t->messages = 0;
         *added += got;
         stream_layer_filled(t->layer.stream, got);
@@ -373,6 +398,33 @@ static bool seal_record(tls_session *t)
     return sealed && written == len;
 }
 
+/* A large file is worth the kernel's help, which begins when all that was sealed here has left.
+ * Whether that is still to be waited for. */
+static bool leaves_to_kernel(tls_session *t)
+{
+    stream *s = t->layer.stream;
+    if (t->kernel.secret_bytes == 0 || !stream_layer_has_file(s, TLS_KERNEL_BYTES_MIN))
+        return false;
+    if (t->wire.bytes > 0)
+        return true;
+    t->layer.below = tls_kernel_take(&t->kernel, t->ssl, stream_layer_socket(s));
+    if (t->layer.below)
+        t->layer.control = (str){ t->alert_mark, sizeof t->alert_mark };
+    return false;
+}
+
+/* Says close_notify. */
+static void say_end(tls_session *t)
+{
+    static const char alert[] = { SSL3_AL_WARNING, SSL_AD_CLOSE_NOTIFY };
+    ERR_clear_error();
+    if (t->layer.below)
+        (void)wire_add(t, alert, sizeof alert);
+    else
+        (void)SSL_shutdown(t->ssl); /* there is room: whether the peer answers is no matter */
+    t->end_said = true;
+}
+
 static void fill(stream_layer *y)
 {
     tls_session *t = session_of(y);
@@ -381,7 +433,9 @@ static void fill(stream_layer *y)
         return;
     if (!t->started)
         handshake(t);
-    while (t->state == TLS_STANDING && stream_queued(s) > t->wire.bytes &&
+    if (t->state == TLS_STANDING && leaves_to_kernel(t))
+        return;
+    while (t->state == TLS_STANDING && !y->below && stream_queued(s) > t->wire.bytes &&
            tls_wire_room(&t->wire) >= RECORD_ROOM) {
         if (!seal_record(t)) {
             if (!stream_is_gone(s)) /* for a file of its queue's */
@@ -390,11 +444,8 @@ static void fill(stream_layer *y)
         }
     }
     if (t->state == TLS_STANDING && stream_is_ending(s) && stream_queued(s) == t->wire.bytes &&
-        !t->end_said && tls_wire_room(&t->wire) >= RECORD_ROOM) {
-        ERR_clear_error();
-        (void)SSL_shutdown(t->ssl); /* there is room: whether the peer answers is no matter */
-        t->end_said = true;
-    }
+        !t->end_said && tls_wire_room(&t->wire) >= RECORD_ROOM)
+        say_end(t);
 }
 
 /* --- birth and end --------------------------------------------------------------------------- */
@@ -408,6 +459,7 @@ static void session_free(stream_layer *y)
 {
     tls_session *t = session_of(y);
     SSL_free(t->ssl);
+    tls_kernel_forget(&t->kernel);
     block_release(&t->raw);
     tls_wire_deinit(&t->wire);
     tls_config_free(&t->config);
@@ -441,6 +493,7 @@ static error session_new(tls_config *config, tls_session **out)
         session_free(&t->layer);
         return error_set(&OUT_OF_MEMORY, "no memory for TLS");
     }
+    tls_kernel_mark_alert(t->alert_mark);
     SSL_set_msg_callback(t->ssl, message_passed);
     SSL_set_msg_callback_arg(t->ssl, t);
     *out = t;
@@ -557,6 +610,12 @@ static tls_session *standing(const stream *s)
 bool stream_is_tls(const stream *s)
 {
     return standing(s) != NULL;
+}
+
+bool stream_tls_in_kernel(const stream *s)
+{
+    const tls_session *t = standing(s);
+    return t && t->layer.below;
 }
 
 str stream_tls_alpn(const stream *s)

@@ -7,6 +7,7 @@
  * certificate and client check, so that no ticket gets its bearer around either.
  *
  * Invariant: a configuration lives while it is referenced; each session holds a reference. */
+#include "tls_kernel.h"
 #include "tls_private.h"
 
 #include "core/digest.h"
@@ -186,6 +187,11 @@ static int choose_certificate(SSL *ssl, int *alert, void *arg)
                                                              : SSL_TLSEXT_ERR_ALERT_FATAL;
     }
     return SSL_TLSEXT_ERR_OK;
+}
+
+static void key_logged(const SSL *ssl, const char *line)
+{
+    tls_session_learn(SSL_get_app_data(ssl), line);
 }
 
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
@@ -451,6 +457,8 @@ static error add_server_context(tls_config *config, const tls_server_options *op
     SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF); /* tickets hold all */
     SSL_CTX_set_tlsext_servername_callback(c, choose_certificate);
     SSL_CTX_set_tlsext_servername_arg(c, config);
+    if (!options->without_kernel && tls_kernel_is_there())
+        SSL_CTX_set_keylog_callback(c, key_logged); /* it goes no further than to tls_kernel.c */
     if (config->alpn_bytes > 0)
         SSL_CTX_set_alpn_select_cb(c, choose_protocol, config);
     if (config->asks_clients) {

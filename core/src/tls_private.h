@@ -22,6 +22,8 @@ SSL *tls_config_session(tls_config *config, void *bio_data);
  * memory is out. */
 size_t tls_session_read(void *bio_data, char *bytes, size_t len);
 size_t tls_session_write(void *bio_data, const char *bytes, size_t len);
+/* A line of the key log of a session of OpenSSL's. */
+void tls_session_learn(void *bio_data, const char *line);
 /* The name under which a client's session may be resumed later, "" for none. */
 const char *tls_session_name(const void *bio_data);
 

@@ -77,6 +77,7 @@ typedef struct http_settings {
     int64_t tls_client_cert; /* an http_client_cert */
     int64_t tls_version_min; /* a tls_version */
     int64_t tls_handshake_timeout_ms;
+    bool tls_kernel;
     int64_t tls_ticket_rotation_ms;
     struct tls_config *tls; /* what these say; NULL: no certificate */
 } http_settings;

@@ -74,6 +74,7 @@ error http_tls_open(arena *a, http_settings *settings)
         .alpn = STR("http/1.1"),
         .version_min = (tls_version)settings->tls_version_min,
         .handshake_ms_max = (uint32_t)settings->tls_handshake_timeout_ms,
+        .without_kernel = !settings->tls_kernel,
     };
     TRY(read_others(a, settings->tls_other_cert_files, &options.others, &options.other_count));
     return tls_config_server(&options, &settings->tls);

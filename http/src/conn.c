@@ -406,7 +406,9 @@ static size_t request_start(http_conn *c, http_request *req, str bytes)
     }
     stream_pause(c->stream);
     stream_set_timeout(c->stream, 0);
-    req->whole_us = c->now_us ? c->now_us : clock_us();
+    if (!c->now_us) /* it began in an earlier row */
+        c->now_us = clock_us();
+    req->whole_us = c->now_us;
     name_request(req);
     const fiber_options options = {
         .name = "request",

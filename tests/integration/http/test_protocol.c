@@ -736,6 +736,22 @@ static void test_pipeline_of_thousands_is_answered_in_order(void **state)
     peer_close(&p);
 }
 
+/* Each in two reads, with time between: its connection waits for the next one as for any other. */
+static void test_connection_outlives_requests_in_parts(void **state)
+{
+    (void)state;
+    peer p;
+    peer_connect(&p, server.port);
+    for (int i = 0; i < 3; i++) {
+        peer_sendf(&p, "GET /segment/7 HT");
+        test_pause_ms(20);
+        peer_sendf(&p, "TP/1.1\r\n" HOST "\r\n");
+        expect_text(&p, 200, "7");
+        test_pause_ms(20);
+    }
+    peer_close(&p);
+}
+
 static void test_pipeline_ends_at_a_framing_error(void **state)
 {
     (void)state;
@@ -1177,6 +1193,7 @@ int main(void)
         cmocka_unit_test(test_body_of_a_mebibyte_comes_back_whole),
         cmocka_unit_test(test_pipeline_of_twenty_is_answered_in_order),
         cmocka_unit_test(test_pipeline_of_thousands_is_answered_in_order),
+        cmocka_unit_test(test_connection_outlives_requests_in_parts),
         cmocka_unit_test(test_pipeline_ends_at_a_framing_error),
         cmocka_unit_test(test_pipeline_with_a_client_that_ended_is_answered),
         cmocka_unit_test(test_client_that_ends_within_a_request_gets_the_end),

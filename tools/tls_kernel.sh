@@ -53,7 +53,7 @@ busybox mount -t proc proc /proc
 busybox mount -t devtmpfs dev /dev
 busybox ip link set lo up
 for module in /*.ko; do busybox insmod "$module"; done
-. /programs
+busybox grep -qw tls /proc/sys/net/ipv4/tcp_available_ulp && . /programs
 busybox poweroff -f
 INIT
 chmod +x "$root/init"

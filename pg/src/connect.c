@@ -213,9 +213,11 @@ static error try_host(pg_conn *c, pg_session_attrs wanted)
     pg_addresses found;
     uint32_t order[PG_ADDRESSES_MAX];
     TRY(resolve(c, &found));
-    shuffle(c->pool, order, (uint32_t)found.count);
+    const uint32_t count = (uint32_t)found.count;
+    invariant(count > 0 && count <= PG_ADDRESSES_MAX);
+    shuffle(c->pool, order, count);
     error e = OK;
-    for (size_t i = 0; i < found.count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         e = try_address(c, &found.items[order[i]], wanted);
         if (!e.kind || !goes_on(c, e))
             return e;

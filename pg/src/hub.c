@@ -219,7 +219,7 @@ static error wait_ms(pg_hub *hub, uint32_t ms)
 static error ask_process(void *arg)
 {
     const question *q = arg;
-    pg_rows rows;
+    pg_rows rows = { 0 };
     int32_t process;
     pg_call call = { .sql = q->sql, .rows = &rows };
     TRY(pg_run_on(q->conn, &(pg_run){ .lane = PG_LANE_LEASED }, &call, 1));

@@ -55,7 +55,7 @@ static error number_of(const pg_rows *rows, int64_t *out)
 
 static error run_number(pg_lo *lo, str sql, pg_values values, int64_t *out)
 {
-    pg_rows rows;
+    pg_rows rows = { 0 };
     *out = 0;
     TRY(run(lo, sql, values, &rows));
     return number_of(&rows, out);
@@ -64,7 +64,7 @@ static error run_number(pg_lo *lo, str sql, pg_values values, int64_t *out)
 /* The same while none is open. */
 static error ask_number(pg_target on, str sql, pg_values values, int64_t *out)
 {
-    pg_rows rows;
+    pg_rows rows = { 0 };
     pg_call call = { .sql = sql, .values = values, .rows = &rows };
     *out = 0;
     TRY(pg_run_call(on, &call));
@@ -150,7 +150,7 @@ error pg_lo_close(pg_lo **owner)
 error pg_lo_read(pg_lo *lo, size_t bytes_max, str *bytes)
 {
     const int32_t wanted = bytes_max < PG_LO_PIECE_BYTES ? (int32_t)bytes_max : PG_LO_PIECE_BYTES;
-    pg_rows rows;
+    pg_rows rows = { 0 };
     bytea got;
     *bytes = STR("");
     TRY(run(lo, STR("select loread($1, $2)"), PG_VALUES(lo->descriptor, wanted), &rows));

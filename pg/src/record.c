@@ -62,7 +62,7 @@ static bool read_text(arena *a, str text, pg_record *out)
 
 static bool read_pg_record(arena *a, const pg_cell *cell, void *out)
 {
-    pg_record record;
+    pg_record record = { 0 };
     if (cell->oid != PG_OID_RECORD && pg_type_is_known(cell->oid))
         return false;
     if (!(cell->format == PG_TEXT ? read_text : read_bytes)(a, cell->bytes, &record))

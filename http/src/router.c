@@ -61,16 +61,19 @@ static error invalid(const router_endpoint *e, const char *why)
                      e->pattern, why);
 }
 
-/* A segment's first bytes and its length, which tell most of them apart. */
+/* Made of a segment's first bytes, its last ones and its length, which tell most apart. */
 static uint64_t key_of(str segment)
 {
-    uint64_t first = 0;
-    if (segment.len >= sizeof first)
+    uint64_t first = 0, last = 0;
+    if (segment.len >= sizeof first) {
         memcpy(&first, segment.ptr, sizeof first);
-    else
+        memcpy(&last, segment.ptr + segment.len - sizeof last, sizeof last);
+    } else {
         for (size_t i = 0; i < segment.len; i++)
             first = first << 8 | (unsigned char)segment.ptr[i];
-    return (first ^ segment.len) * UINT64_C(0x9E3779B97F4A7C15);
+    }
+    const uint64_t odd = UINT64_C(0x9E3779B97F4A7C15);
+    return (first * odd ^ last ^ segment.len) * odd;
 }
 
 static int by_key(const void *a, const void *b)

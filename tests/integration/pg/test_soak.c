@@ -168,9 +168,10 @@ static error do_one(void *arg)
 static bool is_expected(error e)
 {
     static const error_kind *const KINDS[] = {
-        &CANCELED,          &TIMED_OUT,          &PG_CONNECTION_LOST,    &PG_CONNECT_FAILED,
-        &PG_ADMIN_SHUTDOWN, &PG_COMMIT_UNKNOWN,  &PG_CANNOT_CONNECT_NOW, &PG_IN_FAILED_TRANSACTION,
-        &PG_POOL_TIMED_OUT, &PG_POOL_OVERLOADED, &PG_POOL_FULL,          &PG_QUERY_CANCELED,
+        &CANCELED,           &TIMED_OUT,          &PG_CONNECTION_LOST,    &PG_CONNECT_FAILED,
+        &PG_ADMIN_SHUTDOWN,  &PG_COMMIT_UNKNOWN,  &PG_CANNOT_CONNECT_NOW, &PG_IN_FAILED_TRANSACTION,
+        &PG_POOL_TIMED_OUT,  &PG_POOL_OVERLOADED, &PG_POOL_FULL,          &PG_QUERY_CANCELED,
+        &PG_STATEMENT_STALE, /* forgotten within a transaction, or twice */
     };
     for (size_t i = 0; i < ARRAY_LEN(KINDS); i++) {
         if (!error_is(e, KINDS[i]))

@@ -9,6 +9,23 @@
 
     .text
 
+    .macro LOAD_REGISTERS
+    ldp x19, x20, [sp, #0]
+    ldp x21, x22, [sp, #16]
+    ldp x23, x24, [sp, #32]
+    ldp x25, x26, [sp, #48]
+    ldp x27, x28, [sp, #64]
+    ldp x29, x30, [sp, #80]
+    ldp d8, d9, [sp, #96]
+    ldp d10, d11, [sp, #112]
+    ldp d12, d13, [sp, #128]
+    ldp d14, d15, [sp, #144]
+    add sp, sp, #FRAME_BYTES
+    .cfi_adjust_cfa_offset -FRAME_BYTES
+    .cfi_restore x29
+    .cfi_restore x30
+    .endm
+
     .globl fiber_switch
     .hidden fiber_switch
     .type fiber_switch, %function
@@ -32,20 +49,7 @@ fiber_switch:
     mov x9, sp
     str x9, [x0]
     mov sp, x1
-    ldp x19, x20, [sp, #0]
-    ldp x21, x22, [sp, #16]
-    ldp x23, x24, [sp, #32]
-    ldp x25, x26, [sp, #48]
-    ldp x27, x28, [sp, #64]
-    ldp x29, x30, [sp, #80]
-    ldp d8, d9, [sp, #96]
-    ldp d10, d11, [sp, #112]
-    ldp d12, d13, [sp, #128]
-    ldp d14, d15, [sp, #144]
-    add sp, sp, #FRAME_BYTES
-    .cfi_adjust_cfa_offset -FRAME_BYTES
-    .cfi_restore x29
-    .cfi_restore x30
+    LOAD_REGISTERS
     br x30
     .cfi_endproc
     .size fiber_switch, . - fiber_switch
@@ -60,20 +64,7 @@ fiber_switch_load:
     .cfi_rel_offset x29, 80
     .cfi_rel_offset x30, 88
     mov sp, x0
-    ldp x19, x20, [sp, #0]
-    ldp x21, x22, [sp, #16]
-    ldp x23, x24, [sp, #32]
-    ldp x25, x26, [sp, #48]
-    ldp x27, x28, [sp, #64]
-    ldp x29, x30, [sp, #80]
-    ldp d8, d9, [sp, #96]
-    ldp d10, d11, [sp, #112]
-    ldp d12, d13, [sp, #128]
-    ldp d14, d15, [sp, #144]
-    add sp, sp, #FRAME_BYTES
-    .cfi_adjust_cfa_offset -FRAME_BYTES
-    .cfi_restore x29
-    .cfi_restore x30
+    LOAD_REGISTERS
     ret
     .cfi_endproc
     .size fiber_switch_load, . - fiber_switch_load

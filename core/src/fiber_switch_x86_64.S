@@ -11,6 +11,27 @@
  * all of its starter's returns are then predicted. */
     .text
 
+    .macro LOAD_REGISTERS
+    popq %r15
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %r15
+    popq %r14
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %r14
+    popq %r13
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %r13
+    popq %r12
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %r12
+    popq %rbx
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %rbx
+    popq %rbp
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %rbp
+    .endm
+
     .globl fiber_switch
     .hidden fiber_switch
     .type fiber_switch, @function
@@ -37,24 +58,7 @@ fiber_switch:
     .cfi_rel_offset %r15, 0
     movq %rsp, (%rdi)
     movq %rsi, %rsp
-    popq %r15
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %r15
-    popq %r14
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %r14
-    popq %r13
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %r13
-    popq %r12
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %r12
-    popq %rbx
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %rbx
-    popq %rbp
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %rbp
+    LOAD_REGISTERS
     popq %rcx
     .cfi_adjust_cfa_offset -8
     .cfi_register %rip, %rcx
@@ -76,24 +80,7 @@ fiber_switch_load:
     .cfi_offset %r14, -48
     .cfi_offset %r15, -56
     movq %rdi, %rsp
-    popq %r15
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %r15
-    popq %r14
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %r14
-    popq %r13
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %r13
-    popq %r12
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %r12
-    popq %rbx
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %rbx
-    popq %rbp
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %rbp
+    LOAD_REGISTERS
     ret
     .cfi_endproc
     .size fiber_switch_load, . - fiber_switch_load

@@ -126,17 +126,21 @@ bool stream_peer_has_ended(const stream *s)
     return s->at_end || s->io.peer_ended;
 }
 
-bool stream_has_arrived(const stream *s)
+/* As recv of one byte, which stays. */
+static ssize_t peek(const stream *s)
 {
     char first;
-    return s->fd >= 0 && recv(s->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+    return recv(s->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
+}
+
+bool stream_has_arrived(const stream *s)
+{
+    return s->fd >= 0 && peek(s) == 1;
 }
 
 bool stream_is_silent(const stream *s)
 {
-    char first;
-    return s->fd < 0 || (recv(s->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-                         (errno == EAGAIN || errno == EINTR));
+    return s->fd < 0 || (peek(s) < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
 size_t stream_queued(const stream *s)
@@ -720,7 +724,7 @@ static void fill_wire(stream *s)
 /* Whether the bytes that go out next are the layer's. */
 static bool layer_sends(const stream *s)
 {
-    return s->layer && (!s->layer->below || stream_queue_bytes(&s->queue) == 0);
+    return s->layer && (!s->layer->below || s->queue.count == 0);
 }
 
 bool stream_output(stream *s, stream_outgoing *out)
@@ -728,10 +732,11 @@ bool stream_output(stream *s, stream_outgoing *out)
     out->file = (stream_range){ 0 };
     out->file_follows = false;
     out->control = STR("");
-    if (s->layer)
+    if (s->layer) {
         fill_wire(s);
-    if (s->layer && s->state == STREAM_GONE)
-        return false;
+        if (s->state == STREAM_GONE)
+            return false;
+    }
     if (layer_sends(s)) {
         out->control = s->layer->control;
         out->count = s->layer->ops->output(s->layer, out->iov, STREAM_IOV_MAX);

@@ -59,7 +59,6 @@ typedef struct tls_session {
     tls_wire wire; /* sealed, not yet sent; of an end by the kernel, to be sealed */
 
     tls_kernel kernel;
-    _Alignas(struct cmsghdr) char alert_mark[TLS_KERNEL_CONTROL_BYTES];
 
     timer deadline;
     char name[TLS_NAME_BYTES_MAX + 1]; /* of a client's server */
@@ -409,7 +408,7 @@ static bool leaves_to_kernel(tls_session *t)
         return true;
     t->layer.below = tls_kernel_take(&t->kernel, t->ssl, stream_layer_socket(s));
     if (t->layer.below)
-        t->layer.control = (str){ t->alert_mark, sizeof t->alert_mark };
+        t->layer.control = tls_kernel_alert_mark();
     return false;
 }
 
@@ -493,7 +492,6 @@ static error session_new(tls_config *config, tls_session **out)
         session_free(&t->layer);
         return error_set(&OUT_OF_MEMORY, "no memory for TLS");
     }
-    tls_kernel_mark_alert(t->alert_mark);
     SSL_set_msg_callback(t->ssl, message_passed);
     SSL_set_msg_callback_arg(t->ssl, t);
     *out = t;

@@ -46,6 +46,7 @@ struct tls_config {
     tls_verify verify; /* of a client */
     bool without_sni;
     bool asks_clients; /* of a server */
+    bool tells_kernel; /* its sessions learn what kernel TLS needs */
     uint32_t handshake_ms_max;
     BIO_METHOD *wire;
     SSL_CTX **contexts; /* the first is the default */
@@ -457,7 +458,7 @@ static error add_server_context(tls_config *config, const tls_server_options *op
     SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF); /* tickets hold all */
     SSL_CTX_set_tlsext_servername_callback(c, choose_certificate);
     SSL_CTX_set_tlsext_servername_arg(c, config);
-    if (!options->without_kernel && tls_kernel_is_there())
+    if (config->tells_kernel)
         SSL_CTX_set_keylog_callback(c, key_logged); /* it goes no further than to tls_kernel.c */
     if (config->alpn_bytes > 0)
         SSL_CTX_set_alpn_select_cb(c, choose_protocol, config);
@@ -518,6 +519,7 @@ static error server_open(tls_config *config, const tls_server_options *options)
 {
     config->is_server = true;
     config->asks_clients = has_text(options->client_ca_file);
+    config->tells_kernel = !options->without_kernel && tls_kernel_is_there();
     if (!has_text(options->certificate.cert_file))
         return error_set(&TLS_MISCONFIGURED, "a server needs a certificate");
     TRY(set_alpn(config, options->alpn));

@@ -2,13 +2,14 @@
  * stands in <linux/tls.h>. */
 #include "tls_kernel.h"
 
-#include "core/str.h"
-
+#include <assert.h>
 #include <fcntl.h>
 #include <linux/tls.h>
 #include <netinet/tcp.h>
 #include <openssl/hmac.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #ifndef SOL_TLS
@@ -165,12 +166,19 @@ bool tls_kernel_take(tls_kernel *k, SSL *ssl, int fd)
     return taken;
 }
 
-void tls_kernel_mark_alert(char out[TLS_KERNEL_CONTROL_BYTES])
+str tls_kernel_alert_mark(void)
 {
-    const struct cmsghdr head = { .cmsg_len = CMSG_LEN(1),
-                                  .cmsg_level = SOL_TLS,
-                                  .cmsg_type = TLS_SET_RECORD_TYPE };
-    memset(out, 0, TLS_KERNEL_CONTROL_BYTES);
-    memcpy(out, &head, sizeof head);
-    out[CMSG_LEN(0)] = RECORD_ALERT;
+    /* A struct cmsghdr and its byte of data. */
+    static const struct {
+        size_t len;
+        int level;
+        int type;
+        unsigned char record_type;
+    } mark = { CMSG_LEN(1), SOL_TLS, TLS_SET_RECORD_TYPE, RECORD_ALERT };
+    static_assert(offsetof(struct cmsghdr, cmsg_level) == sizeof(size_t) &&
+                      offsetof(struct cmsghdr, cmsg_type) == sizeof(size_t) + sizeof(int) &&
+                      CMSG_LEN(0) == sizeof(size_t) + 2 * sizeof(int) &&
+                      CMSG_SPACE(1) == sizeof mark,
+                  "the kernel's layout");
+    return (str){ (const char *)&mark, sizeof mark };
 }

@@ -10,10 +10,9 @@
 #ifndef CORE_SRC_TLS_KERNEL_H
 #define CORE_SRC_TLS_KERNEL_H
 
-#include "core/base.h"
+#include "core/str.h"
 
 #include <openssl/ssl.h>
-#include <sys/socket.h>
 
 #define TLS_KERNEL_BYTES_MIN 65536 /* of a file: what less of it saves is not worth the calls */
 #define TLS_SECRET_BYTES_MAX 48
@@ -45,8 +44,7 @@ bool tls_kernel_derive(const tls_kernel *k, const EVP_MD *hash, uint8_t *key, si
  * sent. False: it stays as it was, and the secret is forgotten either way. */
 bool tls_kernel_take(tls_kernel *k, SSL *ssl, int fd);
 
-#define TLS_KERNEL_CONTROL_BYTES CMSG_SPACE(1)
-/* Writes the ancillary data of a sendmsg whose bytes are an alert, and no data. */
-void tls_kernel_mark_alert(char out[TLS_KERNEL_CONTROL_BYTES]);
+/* The ancillary data of a sendmsg whose bytes are an alert, and no data. */
+str tls_kernel_alert_mark(void);
 
 #endif

@@ -236,7 +236,6 @@ static void refuse(http_conn *c, int status, const char *reason)
 static void wait_for_request(http_conn *c, uint64_t now_us)
 {
     http_room_idle(c);
-    c->now_us = now_us;
     const uint64_t from_ms = (now_us + 999) / 1000; /* up: never early */
     stream_set_deadline(c->stream, from_ms + (uint64_t)c->server->settings->idle_timeout_ms);
     stream_resume(c->stream);
@@ -258,7 +257,7 @@ static void log_access(const http_request *req, uint64_t now_us)
     log_set_request_id(STR_NONE);
 }
 
-/* Returns what time it is, or was when its row began. */
+/* Returns what time it is; in a row, when that began. */
 static uint64_t response_left(const http_request *req)
 {
     const http_conn *c = req->conn;
@@ -368,6 +367,14 @@ static void name_request(http_request *req)
     req->shown_id = (str){ req->id, sizeof req->id };
 }
 
+/* When the row began. */
+static uint64_t row_now_us(http_conn *c)
+{
+    if (!c->now_us)
+        c->now_us = clock_us();
+    return c->now_us;
+}
+
 /* A request for the first bytes of one; NULL without memory. */
 static http_request *request_begin(http_conn *c)
 {
@@ -379,8 +386,7 @@ static http_request *request_begin(http_conn *c)
     memset(&req->match, 0, offsetof(router_match, params));
     memset(&req->target, 0, sizeof *req - offsetof(http_request, target));
     req->conn = c;
-    req->started_us = c->now_us ? c->now_us : clock_us();
-    c->now_us = req->started_us;
+    req->started_us = row_now_us(c);
     buf_init(&req->body_parts, (size_t)c->server->settings->body_bytes_max);
     c->request = req;
     c->request_count++;
@@ -406,9 +412,7 @@ static size_t request_start(http_conn *c, http_request *req, str bytes)
     }
     stream_pause(c->stream);
     stream_set_timeout(c->stream, 0);
-    if (!c->now_us) /* it began in an earlier row */
-        c->now_us = clock_us();
-    req->whole_us = c->now_us;
+    req->whole_us = row_now_us(c);
     name_request(req);
     const fiber_options options = {
         .name = "request",

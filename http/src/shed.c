@@ -48,7 +48,7 @@ static void measure(http_shed *shed)
 /* What the timer has found, or will find. */
 static uint64_t lag_now_us(const http_shed *shed)
 {
-    const uint64_t now_us = loop_now_ms(shed->server->loop) * 1000;
+    const uint64_t now_us = loop_now_us(shed->server->loop);
     const uint64_t due_us = shed->armed_at_us + LAG_SAMPLE_US;
     const uint64_t late_us = timer_armed(&shed->timer) && now_us > due_us ? now_us - due_us : 0;
     return late_us > shed->lag_us ? late_us : shed->lag_us;

@@ -121,6 +121,13 @@ static worker_door *take_sockets(supervisor *s, uint32_t place, uint32_t *count)
     return doors;
 }
 
+/* Shared numbers that say what a worker holds begin at zero in its slot. */
+static void use_slot(uint32_t at)
+{
+    metrics_use_slot(at);
+    ledger_use_slot(at);
+}
+
 NORETURN static void become_worker(supervisor *s, uint32_t at)
 {
     worker_start start = { .app = s->app,
@@ -137,8 +144,7 @@ NORETURN static void become_worker(supervisor *s, uint32_t at)
     if (!start.doors)
         exit(WORKER_EXIT_START);
     pin_to_core(start.index);
-    metrics_use_slot(at);
-    ledger_use_slot(at);
+    use_slot(at);
     exit(http_worker_run(&start));
 }
 
@@ -383,8 +389,7 @@ static void child_ended(supervisor *s, pid_t pid, int status)
         if (c->pid != pid)
             continue;
         c->pid = 0;
-        metrics_use_slot(i); /* what it held is gone: its gauges are zero */
-        ledger_use_slot(i);
+        use_slot(i); /* what it held is gone */
         const bool could_not_start = atomic_load(&s->slots[i].state) == WORKER_STARTING;
         note_served(s, i);
         tell_end(s, pid, status);
@@ -551,8 +556,7 @@ static void tell_addresses(const supervisor *s)
 /* Everything in one process; also how a rehearsal tries a worker's start, which has no sockets. */
 static int run_alone(supervisor *s)
 {
-    metrics_use_slot(0);
-    ledger_use_slot(0);
+    use_slot(0);
     worker_start start = { .app = s->app,
                            .settings = s->settings,
                            .router = s->router,

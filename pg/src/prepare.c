@@ -133,8 +133,8 @@ error pg_prepared(pg_conn *c, pg_lane lane, str sql, pg_values values, pg_statem
         }
         const error e = prepare(c, lane, sql, values, &taken, &s);
         if (e.kind && (!taken || tries > 0 || c->tx_status != 'I'))
-            return e;                                      /* in a transaction: that has failed */
-        if (!e.kind && (s->cache || s->name[0] == '\0')) { /* without a name it cannot be lost */
+            return e;                                /* in a transaction: that has failed */
+        if (s && (s->cache || s->name[0] == '\0')) { /* without a name it cannot be lost */
             *out = s;
             return OK;
         }

@@ -12,6 +12,6 @@ key=$({ cat .clang-tidy; echo "$file"; clang-14 -E -D_GNU_SOURCE $include "$file
 if out=$(clang-tidy-14 -p build/check --quiet --warnings-as-errors='*' "$file" 2>&1); then
     : >"$passed/$key"
 else
-    echo "$out" | grep -vE '^[0-9]+ warnings? (and [0-9]+ errors? )?generated|^Suppressed|^Use -header-filter' >&2
+    printf '%s\n' "$out" | grep -vE '^[0-9]+ warnings? (and [0-9]+ errors? )?generated|^Suppressed|^Use -header-filter' >&2
     exit 1
 fi

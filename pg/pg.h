@@ -342,6 +342,8 @@ typedef struct pg_tx_options {
     bool read_only;
     bool deferrable;       /* with PG_SERIALIZABLE and read_only: waits until nothing can fail it */
     uint32_t attempts_max; /* of pg_transaction; 0: 5 */
+    /* pg_transaction tries again also when a lock was not to be had: `nowait`, lock_timeout. */
+    bool retries_locks;
     /* It changes its session by calling functions (set_config, pg_advisory_lock). What it changes
      * by SET, LISTEN, CREATE TEMP and their like is seen without this. */
     bool session;
@@ -360,6 +362,24 @@ YIELDS error pg_begin_on(pg_target on, const pg_tx_options *options, pg_tx **out
  *   fails  PG_COMMIT_UNKNOWN when COMMIT was sent and not answered; PG_ROLLED_BACK when the server
  *          rolled back instead; as pg_query: certainly not committed */
 YIELDS error pg_commit(pg_tx **owner);
+/* Runs a statement, as pg_query and pg_execute, and commits: both leave together, a round trip less
+ * than one after the other, and BEGIN with them when nothing has run yet.
+ *
+ *   TRY(pg_begin(db, &tx));
+ *   TRY(pg_query(tx, &rows, "select cents from accounts where id = $1 for update", id));
+ *   …
+ *   return pg_commit_execute(&tx, NULL, "update accounts set cents = $1 where id = $2", cents, id);
+ *
+ * A statement that fails is not committed, and what came before it is rolled back. `rows` and
+ * `affected` are given with OK only.
+ *   fails  as pg_query and pg_commit; PG_COMMIT_UNKNOWN also when it was committed and the rows
+ *          found no room; PG_INVALID_ARGUMENT when it was a ROLLBACK, whatever then has happened */
+#define pg_commit_query(tx, rows, sql, ...) \
+    pg_commit_values((tx), PG_SQL(sql), PG_VALUES(__VA_ARGS__), (rows), NULL)
+#define pg_commit_execute(tx, affected, sql, ...) \
+    pg_commit_values((tx), PG_SQL(sql), PG_VALUES(__VA_ARGS__), NULL, (affected))
+YIELDS error pg_commit_values(pg_tx **owner, pg_sql sql, pg_values values, pg_rows *rows,
+                              uint64_t *affected);
 /* Rolls back and gives the connection back. Nulls the pointer; NULL is allowed. */
 YIELDS error pg_rollback(pg_tx **owner);
 

@@ -233,15 +233,21 @@ static error ended_inside(error e)
     return error_set(&PG_INVALID_ARGUMENT, "it ended its transaction: use pg_commit");
 }
 
+/* Nothing has run then. */
+static bool is_begin_stale(const pg_tx *tx, const pg_call *first)
+{
+    return first->result.stale && !first->result.began && !tx->begun;
+}
+
 error pg_tx_run(pg_tx *tx, bool sync_each, pg_call *calls, size_t count)
 {
-    const pg_result *first = &calls[0].result, *last = &calls[count - 1].result;
+    const pg_result *last = &calls[count - 1].result;
     TRY(pg_tx_check(tx));
     if (sync_each && count > 1) /* behind a BEGIN that failed, the second would run on its own */
         TRY(pg_tx_enter(tx));
     error e = run_once(tx, sync_each, calls, count);
-    if (first->stale && !first->began && !tx->begun)
-        e = run_once(tx, sync_each, calls, count); /* BEGIN was stale, and nothing has run */
+    if (is_begin_stale(tx, calls))
+        e = run_once(tx, sync_each, calls, count);
     return last->bound && last->tx_status == 'I' ? ended_inside(e) : e;
 }
 
@@ -281,19 +287,48 @@ static error undo_refused(pg_tx *tx, const pg_result *result, error e)
     return undone.kind ? error_wrap(undone, e.kind, "it was refused, and not rolled back") : e;
 }
 
-/* What is nested joins the transaction around it. */
-static error commit_nested(pg_tx *tx)
+/* What commits it: what is nested joins the transaction around it. */
+static str commit_text(const pg_tx *tx)
 {
-    pg_result result;
-    if (tx->conn->tx_status == 'E') {
-        TRY(roll_back(tx, false));
-        return error_set(&PG_ROLLED_BACK, "an earlier statement of the transaction had failed");
-    }
-    const error e = run_word(
-        tx, str_format(fiber_arena(), "release savepoint %.*s", STR_ARG(tx->savepoint)), &result);
-    if (!e.kind || !is_open(tx))
+    return tx->parent ? str_format(fiber_arena(), "release savepoint %.*s", STR_ARG(tx->savepoint))
+                      : STR("commit");
+}
+
+/* The server is in no transaction any more. What its answer to COMMIT says holds, whatever became
+ * of the statement that COMMIT came with. */
+static error conclude(pg_tx *tx, const pg_result *result, error e)
+{
+    const bool committed = result->answered && !result->report.ptr && !result->rolled_back;
+    pg_pool_count(tx->pool, committed ? PG_METRIC_COMMITS : PG_METRIC_ROLLBACKS, 1);
+    end(tx);
+    if (committed)
+        return e.kind ? error_wrap(e, &PG_COMMIT_UNKNOWN,
+                                   "it was committed, and the last answer could not be kept")
+                      : OK;
+    return e.kind ? e
+                  : error_set(&PG_ROLLED_BACK, "the server answered COMMIT with ROLLBACK: an "
+                                               "earlier statement of the transaction had failed");
+}
+
+/* `result`, `e`: of commit_text. `refused`: a statement was with which it came, so that it was not
+ * carried out. */
+static error commit_answered(pg_tx *tx, const pg_result *result, bool refused, error e)
+{
+    if (!tx->parent && result->tx_status == 'I')
+        return conclude(tx, result, e);
+    if (tx->parent && !e.kind) {
         end(tx);
-    return e.kind ? undo_refused(tx, &result, e) : OK;
+        return OK;
+    }
+    if (e.kind && (tx->parent || refused || !result->sent || result->tx_status)) {
+        if (!is_open(tx))
+            end(tx);
+        return undo_refused(tx, result, e); /* certainly not committed */
+    }
+    break_off(tx, "a commit was not answered");
+    end(tx);
+    return e.kind ? error_wrap(e, &PG_COMMIT_UNKNOWN, "COMMIT was not answered")
+                  : error_set(&PG_COMMIT_UNKNOWN, "COMMIT left the transaction open");
 }
 
 error pg_commit(pg_tx **owner)
@@ -306,27 +341,51 @@ error pg_commit(pg_tx **owner)
         return commit_nothing(tx);
     if (tx->refused)
         return commit_refused(tx);
-    if (tx->parent)
-        return commit_nested(tx);
-    const error e = run_word(tx, STR("commit"), &result);
-    if (result.tx_status == 'I') {
-        pg_pool_count(tx->pool,
-                      e.kind || result.rolled_back ? PG_METRIC_ROLLBACKS : PG_METRIC_COMMITS, 1);
-        end(tx);
-        return !e.kind && result.rolled_back
-                   ? error_set(&PG_ROLLED_BACK, "the server answered COMMIT with ROLLBACK: an "
-                                                "earlier statement of the transaction had failed")
-                   : e;
+    if (tx->parent && tx->conn->tx_status == 'E') {
+        TRY(roll_back(tx, false));
+        return error_set(&PG_ROLLED_BACK, "an earlier statement of the transaction had failed");
     }
-    if (e.kind && (!result.sent || result.tx_status)) {
-        if (!is_open(tx))
-            end(tx);
-        return undo_refused(tx, &result, e); /* certainly not committed */
-    }
-    break_off(tx, "a commit was not answered");
-    end(tx);
-    return e.kind ? error_wrap(e, &PG_COMMIT_UNKNOWN, "COMMIT was not answered")
-                  : error_set(&PG_COMMIT_UNKNOWN, "COMMIT left the transaction open");
+    const error e = run_word(tx, commit_text(tx), &result);
+    return commit_answered(tx, &result, false, e);
+}
+
+static error run_last(pg_tx *tx, pg_call *calls, size_t count)
+{
+    pg_watch w;
+    pg_watch_batch(&w, tx->pool, calls, count);
+    error e = run_once(tx, false, calls, count);
+    if (is_begin_stale(tx, calls))
+        e = run_once(tx, false, calls, count);
+    pg_watch_end(&w, calls, count, e);
+    return e;
+}
+
+error pg_commit_values(pg_tx **owner, pg_sql sql, pg_values values, pg_rows *rows,
+                       uint64_t *affected)
+{
+    pg_tx *tx = *owner;
+    *owner = NULL;
+    invariant(tx && tx->conn && !tx->child);
+    if (rows)
+        *rows = (pg_rows){ 0 };
+    if (tx->refused)
+        return tx->begun ? commit_refused(tx) : commit_nothing(tx);
+    pg_rows last_rows;
+    pg_call calls[] = { { .sql = sql.text, .name = sql.name, .values = values },
+                        { .sql = commit_text(tx) } };
+    calls[0].rows = rows ? &last_rows : NULL;
+    error e = pg_check_call(sql.text, values);
+    if (!e.kind)
+        e = run_last(tx, calls, ARRAY_LEN(calls));
+    const pg_result *last = &calls[0].result;
+    TRY(commit_answered(tx, &calls[1].result, last->report.ptr != NULL, e));
+    if (last->rolled_back)
+        return error_set(&PG_INVALID_ARGUMENT, "what was to be committed ended with a ROLLBACK");
+    if (rows)
+        *rows = last_rows;
+    if (affected)
+        *affected = last->affected;
+    return OK;
 }
 
 error pg_rollback(pg_tx **owner)
@@ -355,6 +414,12 @@ static error run_attempt(void *arg)
     return pg_commit(&tx);
 }
 
+static bool may_succeed_again(const pg_tx_options *options, error e)
+{
+    return pg_error_retryable(e) ||
+           (options && options->retries_locks && error_is(e, &PG_LOCK_NOT_AVAILABLE));
+}
+
 /* Two that were in each other's way do not meet again at once. */
 static error pause_before(uint32_t number)
 {
@@ -373,7 +438,7 @@ error pg_transaction_on(pg_target on, const pg_tx_options *options,
     const uint32_t attempts_max = on.tx ? 1 : asked ? asked : ATTEMPTS_DEFAULT;
     for (uint32_t i = 1;; i++) {
         const error e = scope_call(NULL, run_attempt, &a);
-        if (!pg_error_retryable(e) || i == attempts_max)
+        if (!may_succeed_again(options, e) || i == attempts_max)
             return e;
         TRY(pause_before(i));
     }

@@ -171,6 +171,15 @@ static error use_tx(void *arg)
     return pg_commit(&tx);
 }
 
+static error use_commit_with_last(void *arg)
+{
+    pg_tx *tx;
+    (void)arg;
+    TRY(pg_begin(db, &tx));
+    TRY(pg_execute(tx, NULL, "insert into stops values (1, $1)", (int64_t)3));
+    return pg_commit_execute(&tx, NULL, "insert into stops values (2, $1)", (int64_t)3);
+}
+
 static error use_rollback(void *arg)
 {
     pg_tx *tx;
@@ -364,6 +373,7 @@ static const struct {
     { "batch and pipeline of reads", use_reading_batch },
     { "pipeline in a transaction", use_pipeline_in_tx },
     { "begin, commit", use_tx },
+    { "commit with the last statement", use_commit_with_last },
     { "rollback", use_rollback },
     { "nested", use_nested },
     { "nested that failed", use_failed_nested },

@@ -130,8 +130,9 @@ error http_query_shape(http_request *req, shape_fn *of, void *out);
 
 /* --- answers --------------------------------------------------------------------------------- */
 
-/* A struct of a shape as JSON: http_reply(req, 200, note, &n). The status is 200..599:
- * an invariant. */
+/* A struct of a shape as JSON: http_reply(req, 200, note, &n). The status is any from 200 to 599,
+ * known to the registry or not.
+ *   fails  HTTP_BAD_STATUS for another one, like all http_reply… that take a status */
 #define http_reply(req_, status_, shape_, value_) \
     http_reply_shape((req_), (status_), SHAPE_OF(shape_), \
                      _Generic((value_), shape_ *: (value_), const shape_ *: (value_)))
@@ -140,6 +141,7 @@ error http_reply_shape(http_request *req, int status, shape_fn *of, const void *
 #define http_reply_page(req_, shape_, page_) \
     http_reply_shape((req_), 200, PAGE_OF(shape_), \
                      _Generic((page_), shape_##_page *: (page_), const shape_##_page *: (page_)))
+extern const error_kind HTTP_BAD_STATUS; /* INTERNAL */
 /* Bytes of a media type; both must live as long as the request.
  *   fails  HTTP_BAD_HEADER when the type has over 1 KiB, or CR, LF or NUL */
 error http_reply_bytes(http_request *req, int status, str content_type, str body);
@@ -166,6 +168,18 @@ extern const error_kind HTTP_TOO_MANY_FILES;      /* UNAVAILABLE: out of descrip
  * comes from the client is for the handler to check: "//evil.example" is another site. fails
  * HTTP_BAD_HEADER when it is empty, over 4 KiB encoded, or has a control character */
 error http_redirect(http_request *req, int status, str location);
+
+/* An interim answer, sent at once and before the handler's own: what 103 names a browser fetches
+ * while the handler still works (RFC 8297):
+ *
+ *   TRY(http_reply_interim(req, 103, STR("Link"), STR("</app.css>; rel=preload; as=style")));
+ *
+ * It has that field, or with STR_NONE none; for more of them it is called again. Any number may
+ * come before the answer, and no http_set_header has to do with them. Clients of HTTP/1.0 get none.
+ *   yields  as http_reply_write
+ *   fails   HTTP_BAD_STATUS but for 102 to 199 (100 is the server's to send, 101 is not to be had);
+ *           HTTP_BAD_HEADER as http_set_header; HTTP_CLIENT_GONE, HTTP_CLIENT_SLOW */
+YIELDS error http_reply_interim(http_request *req, int status, str name, str value);
 
 /* --- cookies ---------------------------------------------------------------------------------- */
 
@@ -204,8 +218,9 @@ extern const error_kind
 /* Begins a response whose length is not known yet: from here on the head is on its way, and an
  * error that the handler returns breaks the connection off, so that the client sees that the answer
  * is not whole. Header fields are set before. It ends when the handler returns OK. The route's
- * `timeout_ms` bounds all of it. Status 200 and up, but 204 and 304. fails  HTTP_CLIENT_GONE;
- * HTTP_BAD_HEADER for the content type */
+ * `timeout_ms` bounds all of it.
+ *   fails  HTTP_CLIENT_GONE; HTTP_BAD_STATUS for one without a body too (204, 205, 304);
+ *          HTTP_BAD_HEADER for the content type */
 error http_reply_start(http_request *req, int status, str content_type);
 /* The same for a response whose length is known: it has a Content-Length, and the connection
  * breaks off unless the handler writes just as many bytes. */
@@ -231,7 +246,7 @@ typedef struct http_event {
     str data;          /* any lines */
     uint32_t retry_ms; /* how long the client shall wait before it reconnects; 0: its own choice */
 } http_event;
-/* Begins a stream of events, then sends each at once.
+/* Begins a stream of events, then sends each at once. Cache-Control is no-store unless it is set.
  *   fails  as http_reply_start and http_reply_write; HTTP_BAD_HEADER for a line break in name or id
  */
 error http_events_start(http_request *req);
@@ -239,10 +254,18 @@ YIELDS error http_event_send(http_request *req, const http_event *event);
 /* An empty comment, which keeps proxies from closing a silent connection; every 15 s, say. */
 YIELDS error http_event_keep_alive(http_request *req);
 
-/* Adds a response header field, kept also when the handler fails.
+/* Adds a response header field. Content-Type there is but once: what is set here goes before what
+ * http_reply… names, whichever comes first, and a second one replaces it (of events, and around the
+ * ranges of a file, it is not heeded).
+ *
+ * An error that the handler returns keeps the fields, Set-Cookie and Vary and your own, but for
+ * those about the answer that it discards: Accept-Ranges, Content-Type, -Encoding, -Language,
+ * -Location, -Disposition, -Range (which 416 keeps) and the digests, ETag, Expires, Last-Modified,
+ * Location. Of any Cache-Control it makes no-store.
+ *
  *   fails  HTTP_BAD_HEADER when the name has anything but letters, digits, - and _, or is one that
- * the server sets itself (Connection, Content-Length, Date, Transfer-Encoding); when the value has
- * a control character; and past 8 KiB of fields */
+ *          the server sets itself (Connection, Content-Length, Date, Transfer-Encoding);
+ *          when the value has a control character; and past 8 KiB of fields */
 error http_set_header(http_request *req, str name, str value);
 extern const error_kind HTTP_BAD_HEADER; /* INTERNAL */
 /* The value of the first field of that name that was set so far, or STR_NONE; valid until the next

@@ -8,6 +8,7 @@
 #include "file.h"
 #include "room.h"
 #include "route_metrics.h"
+#include "status.h"
 
 #include <assert.h>
 #include <string.h>
@@ -114,11 +115,6 @@ static bool is_last_request(const http_conn *c)
     return c->request_count >= c->server->settings->connection_requests_max;
 }
 
-static bool status_has_body(int status)
-{
-    return status >= 200 && status != 204 && status != 304;
-}
-
 /* Writes the response head to `out`, which has HEAD_BYTES_MAX and the size of `headers`. */
 static size_t put_head(http_conn *c, char *out, int status, str content_type, uint64_t length,
                        str headers, bool close)
@@ -129,14 +125,14 @@ static size_t put_head(http_conn *c, char *out, int status, str content_type, ui
     out[at++] = ' ';
     at = put(out, at, http_status_text(status));
     at = put(out, at, (str){ date_field(c->server), HTTP_DATE_FIELD_BYTES });
-    if (content_type.len && status_has_body(status)) {
+    if (content_type.len && http_status_has_body(status)) {
         at = put(out, at, STR("\r\nContent-Type: "));
         at = put(out, at, content_type);
     }
     if (length == HTTP_LENGTH_UNKNOWN) {
         if (minor_version > 0)
             at = put(out, at, STR("\r\nTransfer-Encoding: chunked"));
-    } else if (status_has_body(status)) {
+    } else if (http_status_has_body(status)) {
         at = put(out, at, STR("\r\nContent-Length: "));
         at += uint64_format(out + at, length);
     }
@@ -184,7 +180,7 @@ static void respond(http_conn *c, int status, str content_type, str body, str he
                   "a response head fits into a block");
     const size_t head_max = HEAD_BYTES_MAX + headers.len + content_type.len;
     invariant(head_max <= BLOCK_CAPACITY);
-    const str sent = no_body || !status_has_body(status) ? STR("") : body;
+    const str sent = no_body || !http_status_has_body(status) ? STR("") : body;
     const bool together = sent.len <= BLOCK_CAPACITY - head_max;
     char *out = stream_reserve(s, head_max + (together ? sent.len : 0));
     if (!out)

@@ -235,8 +235,10 @@ struct http_request {
 
     int status; /* 0: nothing staged */
     str content_type;
+    str own_type; /* Content-Type as it was set, which goes before what is staged; STR_NONE: it was
+                     not */
     str reply;
-    buf headers;     /* "Name: value\r\n"… */
+    buf headers;     /* "Name: value\r\n"…, all but Content-Type */
     bool challenges; /* WWW-Authenticate is among them */
     bool says_when;  /* Retry-After is */
     /* a response that is written in pieces: see reply_stream.c */
@@ -269,6 +271,12 @@ void http_server_drain(http_server *server, bool hurry);
 /* Turns defaults into header fields: the head is about to leave.
  *   fails  as http_set_header */
 error http_reply_seal(http_request *req);
+/* Whether a handler may set that field.
+ *   fails  as http_set_header */
+error http_field_check(str name, str value);
+/* Takes back what was said of a body that is not sent after all; see http_set_header. `status` is
+ * that of the answer in its place. */
+void http_reply_disown(http_request *req, int status);
 /* All values of the fields of that name that were set so far, as one list; STR_NONE without one. */
 str http_reply_list(const http_request *req, str name);
 /* Whether `member` is in that list, compared without case. */
@@ -298,7 +306,6 @@ void http_conn_crashed(http_request *req, int status);
 /* Stages problem+json for an error, and logs what is ours. */
 void http_problem_stage(http_request *req, error e);
 int http_status_of(error e);
-str http_status_text(int status);
 /* "{"type":"about:blank",…}" for an answer without a request; returns its length. */
 size_t http_problem_brief(char *out, size_t bytes, int status, const char *detail);
 

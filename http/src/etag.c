@@ -49,9 +49,9 @@ static error tag_of(const http_request *req, str *out)
 static bool is_tagged(const http_request *req, const http_etag_options *options)
 {
     const bool is_get = req->head.method == HTTP_GET || req->head.method == HTTP_HEAD;
-    const str control = http_reply_header(req, STR("Cache-Control"));
     return is_get && req->status == 200 && !req->streaming && !req->sends_file &&
-           req->reply.len <= options->body_bytes_max && !str_eq_nocase(control, STR("no-store"));
+           req->reply.len <= options->body_bytes_max &&
+           !http_reply_lists(req, STR("Cache-Control"), STR("no-store"));
 }
 
 error http_etag(http_request *req, const http_next *next)

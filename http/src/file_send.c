@@ -119,7 +119,7 @@ static str make_frame(http_request *req, const http_file *f, str boundary, const
         return str_format(a, "\r\n--%.*s--\r\n", STR_ARG(boundary));
     const str range = content_range(a, f, part);
     return str_format(a, "%s--%.*s\r\nContent-Type: %.*s\r\nContent-Range: %.*s\r\n\r\n",
-                      part == f->parts ? "" : "\r\n", STR_ARG(boundary), STR_ARG(f->type),
+                      part == f->parts ? "" : "\r\n", STR_ARG(boundary), STR_ARG(req->content_type),
                       STR_ARG(range));
 }
 
@@ -137,6 +137,7 @@ static error send_parts(http_request *req, const http_file *f)
     frames[f->part_count] = make_frame(req, f, boundary, NULL);
     total += frames[f->part_count].len;
     const str type = str_format(a, "multipart/byteranges; boundary=%.*s", STR_ARG(boundary));
+    req->own_type = STR_NONE; /* which is that of each part */
     TRY(http_reply_start_sized(req, req->status, type, total));
     char *small = arena_alloc(a, SMALL_BYTES, 1);
     for (size_t i = 0; i < f->part_count; i++) {

@@ -1,6 +1,7 @@
 /* Errors as answers: problem details (RFC 9457). A client reads the kind's constant message and the
  * list of wrong fields; the details are for the log. */
 #include "conn.h"
+#include "status.h"
 
 #include "http/multipart.h"
 
@@ -107,6 +108,7 @@ void http_problem_stage(http_request *req, error e)
     /* A list of faults that passes the ceiling leaves the brief form. */
     if (out.failed)
         out.len = http_problem_brief(out.data, out.capacity, status, e.kind->message);
+    http_reply_disown(req, status);
     /* RFC 9110, 15.5.2: a 401 names a scheme. A guard that knows more has said so itself. */
     if (status == 401 && !req->challenges)
         buf_append(&req->headers, STR("WWW-Authenticate: Bearer\r\n"));

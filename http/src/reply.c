@@ -1,72 +1,36 @@
 /* Answers as handlers stage them: nothing is sent here. */
 #include "conn.h"
+#include "status.h"
 
 #define REPLY_BYTES_MAX ((size_t)64 << 20)
 
-/* RFC 9110 section 15. */
-// clang-format off
-str http_status_text(int status)
-{
-    switch (status) {
-    case 100: return STR("Continue");
-    case 101: return STR("Switching Protocols");
-    case 200: return STR("OK");
-    case 201: return STR("Created");
-    case 202: return STR("Accepted");
-    case 204: return STR("No Content");
-    case 206: return STR("Partial Content");
-    case 301: return STR("Moved Permanently");
-    case 302: return STR("Found");
-    case 303: return STR("See Other");
-    case 304: return STR("Not Modified");
-    case 307: return STR("Temporary Redirect");
-    case 308: return STR("Permanent Redirect");
-    case 400: return STR("Bad Request");
-    case 401: return STR("Unauthorized");
-    case 403: return STR("Forbidden");
-    case 404: return STR("Not Found");
-    case 405: return STR("Method Not Allowed");
-    case 408: return STR("Request Timeout");
-    case 409: return STR("Conflict");
-    case 410: return STR("Gone");
-    case 412: return STR("Precondition Failed");
-    case 413: return STR("Content Too Large");
-    case 414: return STR("URI Too Long");
-    case 415: return STR("Unsupported Media Type");
-    case 416: return STR("Range Not Satisfiable");
-    case 417: return STR("Expectation Failed");
-    case 422: return STR("Unprocessable Content");
-    case 429: return STR("Too Many Requests");
-    case 431: return STR("Request Header Fields Too Large");
-    case 500: return STR("Internal Server Error");
-    case 501: return STR("Not Implemented");
-    case 502: return STR("Bad Gateway");
-    case 503: return STR("Service Unavailable");
-    case 504: return STR("Gateway Timeout");
-    case 505: return STR("HTTP Version Not Supported");
-    default: return STR("Status");
-    }
-}
-
-// clang-format on
+ERROR_KIND(HTTP_BAD_STATUS, ERROR_INTERNAL, "The server could not complete the request.");
 static ERROR_KIND(HTTP_REPLY_TOO_LARGE, ERROR_INTERNAL,
                   "The server could not complete the request.");
 
 /* The content type is good. */
 static error stage(http_request *req, int status, str content_type, str body)
 {
-    invariant(status >= 200 && status <= 599);
+    if (UNLIKELY(!http_status_is_final(status)))
+        return error_set(&HTTP_BAD_STATUS, "%d is no answer", status);
+    const bool resets = status == 205; /* RFC 9110, 15.3.6: without content, but framed */
     req->status = status;
-    req->content_type = content_type;
-    req->reply = body;
+    req->content_type = req->own_type.ptr ? req->own_type : content_type;
+    req->reply = resets ? STR("") : body;
     req->sends_file = false;
     return OK;
 }
 
+static error check_type(str content_type)
+{
+    return content_type.len <= HTTP_CONTENT_TYPE_BYTES_MAX && http_is_value(content_type)
+               ? OK
+               : error_set(&HTTP_BAD_HEADER, "content type of %zu bytes", content_type.len);
+}
+
 error http_reply_bytes(http_request *req, int status, str content_type, str body)
 {
-    if (content_type.len > HTTP_CONTENT_TYPE_BYTES_MAX || !http_is_value(content_type))
-        return error_set(&HTTP_BAD_HEADER, "content type of %zu bytes", content_type.len);
+    TRY(check_type(content_type));
     return stage(req, status, content_type, body);
 }
 
@@ -119,7 +83,7 @@ static bool is_reserved(str name)
     return false;
 }
 
-error http_set_header(http_request *req, str name, str value)
+error http_field_check(str name, str value)
 {
     if (!is_field_name(name))
         return error_set(&HTTP_BAD_HEADER, "header name of %zu bytes is no token", name.len);
@@ -127,6 +91,23 @@ error http_set_header(http_request *req, str name, str value)
         return error_set(&HTTP_BAD_HEADER, "header %.*s is the server's", STR_ARG(name));
     if (!http_is_value(value))
         return error_set(&HTTP_BAD_HEADER, "control character in header %.*s", STR_ARG(name));
+    return OK;
+}
+
+/* The type stands beside the fields: an answer has one, staged before or after. */
+static error set_type(http_request *req, str content_type)
+{
+    TRY(check_type(content_type));
+    req->own_type = str_copy(&req->conn->arena, content_type.ptr ? content_type : STR(""));
+    req->content_type = req->own_type;
+    return OK;
+}
+
+error http_set_header(http_request *req, str name, str value)
+{
+    TRY(http_field_check(name, value));
+    if (str_eq_nocase(name, STR("Content-Type")))
+        return set_type(req, value);
     buf *headers = &req->headers;
     const size_t before = headers->len;
     buf_append(headers, name);

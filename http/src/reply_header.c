@@ -1,4 +1,5 @@
-/* Header fields of an answer that were set already: found, replaced, and filled up with defaults.
+/* Header fields of an answer that were set already: found, replaced, filled up with defaults, and
+ * taken back.
  *
  * The fields stand as lines in one buffer, as they will be sent. A layer that runs before the
  * handler cannot know what that will set, and once a streamed answer has begun it is too late; so
@@ -34,6 +35,8 @@ static str cut_line(str *rest, str *name, str *value)
 
 str http_reply_header(const http_request *req, str name)
 {
+    if (str_eq_nocase(name, STR("Content-Type")))
+        return req->content_type.len ? req->content_type : STR_NONE;
     str rest = buf_str(&req->headers), at, value;
     while (cut_line(&rest, &at, &value).ptr) {
         if (str_eq_nocase(at, name))
@@ -72,21 +75,38 @@ bool http_reply_lists(const http_request *req, str name, str member)
     return false;
 }
 
+static bool is_among(str name, const str *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (str_eq_nocase(names[i], name))
+            return true;
+    }
+    return false;
+}
+
+/* Takes the lines of these names out of the first `bytes`; returns how many bytes are left. */
+static size_t drop_lines(char *lines, size_t bytes, const str *names, size_t count)
+{
+    str rest = { lines, bytes }, line, name, value;
+    size_t kept = 0;
+    while ((line = cut_line(&rest, &name, &value)).ptr) {
+        if (is_among(name, names, count))
+            continue;
+        memmove(lines + kept, line.ptr, line.len);
+        kept += line.len;
+    }
+    return kept;
+}
+
 error http_replace_header(http_request *req, str name, str value)
 {
     buf *headers = &req->headers;
-    str rest = buf_str(headers), at, old, line;
-    size_t kept = 0;
     /* The old lines go only when the new one stands. */
     const size_t before = headers->len;
     TRY(http_set_header(req, name, value));
-    rest = (str){ headers->data, before };
-    while ((line = cut_line(&rest, &at, &old)).ptr) {
-        if (str_eq_nocase(at, name))
-            continue;
-        memmove(headers->data + kept, line.ptr, line.len);
-        kept += line.len;
-    }
+    if (headers->len == before)
+        return OK; /* it is the type, which is no line */
+    const size_t kept = drop_lines(headers->data, before, &name, 1);
     memmove(headers->data + kept, headers->data + before, headers->len - before);
     headers->len = kept + headers->len - before;
     return OK;
@@ -123,4 +143,46 @@ error http_reply_seal(http_request *req)
             TRY(http_set_header(req, d->name, value));
     }
     return OK;
+}
+
+/* Representation metadata (RFC 9110, 8), and what else is said of one body only: whether its bytes
+ * may be cut, saved or kept. Content-Security-Policy and its like are no such fields. The last is
+ * kept by 416, whose subject it is. */
+static const str ABOUT_A_BODY[] = {
+    STR("Accept-Ranges"),
+    STR("Cache-Control"),
+    STR("CDN-Cache-Control"),
+    STR("Content-Digest"),
+    STR("Content-Disposition"),
+    STR("Content-Encoding"),
+    STR("Content-Language"),
+    STR("Content-Location"),
+    STR("Content-MD5"),
+    STR("Digest"),
+    STR("ETag"),
+    STR("Expires"),
+    STR("Last-Modified"),
+    STR("Location"),
+    STR("Repr-Digest"),
+    STR("Surrogate-Control"),
+    STR("Content-Range"),
+};
+
+void http_reply_disown(http_request *req, int status)
+{
+    const size_t count = ARRAY_LEN(ABOUT_A_BODY) - (status == 416);
+    buf *headers = &req->headers;
+    bool cached = http_reply_header(req, STR("Cache-Control")).ptr;
+    for (default_field *d = http_value(req, &DEFAULTS); d; d = d->next) {
+        if (!d->value.ptr || !is_among(d->name, ABOUT_A_BODY, count))
+            continue;
+        cached = cached || str_eq_nocase(d->name, STR("Cache-Control"));
+        d->value = STR_NONE;
+    }
+    if (headers->len)
+        headers->len = drop_lines(headers->data, headers->len, ABOUT_A_BODY, count);
+    req->own_type = STR_NONE;
+    /* Without the field an error may be kept too: RFC 9111, 4.2.2. */
+    if (cached)
+        buf_append(headers, STR("Cache-Control: no-store\r\n"));
 }

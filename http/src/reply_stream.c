@@ -8,6 +8,7 @@
  * Back-pressure: a write waits while the client has more than the stream's high watermark to take.
  */
 #include "conn.h"
+#include "status.h"
 
 #include <string.h>
 
@@ -21,7 +22,9 @@ static ERROR_KIND(HTTP_LENGTH_WRONG, ERROR_INTERNAL, "The server could not compl
 
 static error start(http_request *req, int status, str content_type, uint64_t length)
 {
-    invariant(!req->streaming && status >= 200 && status != 204 && status != 304);
+    invariant(!req->streaming);
+    if (!http_status_has_body(status) || status == 205)
+        return error_set(&HTTP_BAD_STATUS, "%d is no answer that has a body", status);
     TRY(http_reply_bytes(req, status, content_type, STR("")));
     if (!req->conn->stream)
         return error_set(&HTTP_CLIENT_GONE, "before the response began");
@@ -183,7 +186,8 @@ error http_reply_finish(http_request *req)
 
 error http_events_start(http_request *req)
 {
-    TRY(http_set_header(req, STR("Cache-Control"), STR("no-store")));
+    http_default_header(req, STR("Cache-Control"), STR("no-store"));
+    req->own_type = STR_NONE; /* events have no other type than theirs */
     TRY(http_reply_start(req, 200, STR("text/event-stream")));
     buf_init(&req->scratch, EVENT_BYTES_MAX);
     req->events = true;

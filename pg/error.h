@@ -66,7 +66,8 @@ const error_kind *pg_error_kind(str sqlstate);
 /* All that the server said about an error; what it left out is STR_NONE. Values of parameters and
  * rows may stand in it: show it to those who may see them. */
 typedef struct pg_report {
-    str severity; /* never translated: "ERROR", "FATAL", "NOTICE" */
+    str severity; /* never translated: "ERROR", "FATAL", "NOTICE"; as shown where that is all */
+    str severity_shown; /* in the server's language */
     str sqlstate;
     str message;
     str detail;

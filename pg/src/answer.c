@@ -210,7 +210,7 @@ static void ready_for_query(pg_conn *c, pg_request *r, str body)
     }
     c->tx_status = body.ptr[0];
     const bool left_open = c->tx_status != 'I' && !r->leased;
-    const bool left_changed = c->changed != 0 && !r->leased;
+    const bool left_changed = c->changed != 0 && !r->leased, was_reset = r->resets;
     if (left_open)
         fail(r, &PG_INVALID_ARGUMENT, "the statement left a transaction open: use pg_begin");
     pg_request_end(r);
@@ -221,6 +221,8 @@ static void ready_for_query(pg_conn *c, pg_request *r, str body)
         pg_conn_end(c, false, &PG_CONNECTION_LOST,
                     "a statement changed the session of a shared connection: use pg_begin");
     } else {
+        if (was_reset)
+            pg_health_session_reset(c);
         pg_upkeep_unused(c);
         pg_health_heard(c);
         pg_pool_serve(c->pool);

@@ -7,12 +7,17 @@
  * A cancel is aimed at a connection, not at a statement. So the pool gives a connection to nobody
  * while somebody's statement is left on it or a cancel is under way, and none is sent while others
  * use the connection: those behind a statement that hangs have deadlines too. A transaction has it
- * alone: it has failed with the statement that it gave up, and its rollback waits.
+ * alone, and sends nothing behind a statement that it gave up, its rollback neither, until that is
+ * answered and the cancel's stream has ended (pg_conn_await_room).
+ *
+ * Then nothing is left that could strike: the server ends the stream when it has sent the signal,
+ * and a process that has a signal to take takes it before it reads another byte of ours; idle, it
+ * pays no heed to it. Decision 0032 has the whole of it.
  *
  * The request carries what proves that we may, so it goes to the same address and, where the
  * connection has TLS, over TLS, begun in the same way and held to the same certificate.
  *
- * Invariant: a connection that is given out meets no cancel any more. */
+ * Invariant: while a cancel is under way, nothing is sent for which somebody waits. */
 #include "cancel.h"
 
 #include "pool.h"
@@ -44,6 +49,11 @@ static void wait_ms(pg_conn *c, uint32_t ms)
     if (c->state == PG_CONN_READY && c->abandoned > 0 && c->cancel.process != 0 &&
         !c->cancel.stream && !timer_armed(&c->cancel.patience))
         loop_timer_arm(c->pool->loop, &c->cancel.patience, ms);
+}
+
+bool pg_cancel_is_over(const pg_conn *c)
+{
+    return c->state != PG_CONN_READY || (c->abandoned == 0 && !c->cancel.stream);
 }
 
 void pg_cancel_consider(pg_conn *c)
@@ -122,6 +132,7 @@ static void on_closed(stream *s, error why)
     if (c->cancel.sent && !c->cancel.taken)
         pg_conn_end(c, false, &PG_CONNECTION_LOST, "a cancel request was not confirmed");
     wait_ms(c, r == c->cancel.target ? AGAIN_MS : NEXT_MS);
+    pg_requests_look_again(c);
     pg_pool_conn_closed(c);
     pg_conn_release(&c);
     pg_pool_serve(pool);
@@ -147,7 +158,7 @@ static bool send_cancel(pg_conn *c)
     c->cancel.tls = c->stream && stream_is_tls(c->stream);
     if (c->cancel.tls && c->pool->info.ssl.direct && !start_tls(c))
         stream_abort(c->cancel.stream);
-    stream_set_timeout(c->cancel.stream, c->pool->info.connect_timeout_ms);
+    stream_set_timeout(c->cancel.stream, c->pool->cancel_timeout_ms);
     c->cancel.sent = false;
     c->cancel.taken = false;
     c->cancel.target = oldest(c);

@@ -22,6 +22,8 @@ typedef struct pg_cancel {
 } pg_cancel;
 
 void pg_cancel_init(pg_conn *c);
+/* Whether nothing is left there that somebody gave up, and no cancel can strike any more. */
+bool pg_cancel_is_over(const pg_conn *c);
 /* A request's fiber has stopped waiting. */
 void pg_cancel_consider(pg_conn *c);
 /* Such a request has ended: the next one may be its like. */

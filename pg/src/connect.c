@@ -20,8 +20,6 @@
 
 #include "core/log.h"
 
-#define PEER_TIMEOUT_MS 30000 /* a host that is off or cut off sends no reset */
-
 /* One try of one address. */
 typedef struct attempt {
     pg_conn *conn;
@@ -61,7 +59,7 @@ static error open_stream(const attempt *t)
         .input_bytes_max = (size_t)PG_MESSAGE_BYTES_MAX + 65536,
         .output_bytes_high = PG_OUTPUT_BYTES_HIGH,
         .full_duplex = true,
-        .peer_timeout_ms = info->peer_timeout_ms ? info->peer_timeout_ms : PEER_TIMEOUT_MS,
+        .peer_timeout_ms = info->peer_timeout_ms,
         .keepalive_idle_s = info->keepalive_idle_s,
         .keepalive_interval_s = info->keepalive_interval_s,
         .keepalive_probes = info->keepalive_probes,

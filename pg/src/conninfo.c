@@ -34,6 +34,12 @@ static error read_word(const pg_parameters *p, pg_parameter which, const char *c
     return pg_parameters_refuse(p, which, why);
 }
 
+/* Given, and 0 or less. */
+static bool is_none(const pg_parameters *p, pg_parameter which, uint32_t number)
+{
+    return number == 0 && p->given[which].value.len > 0;
+}
+
 /* A whole number as libpq reads it, spaces around it allowed; 0 and less, and none: 0. */
 static error read_count(const pg_parameters *p, pg_parameter which, const char *why, uint32_t *out)
 {
@@ -157,6 +163,7 @@ static error read_network(const pg_parameters *p, pg_conninfo *out)
     uint32_t seconds, keepalives;
     TRY(read_count(p, PG_PARAM_CONNECT_TIMEOUT, SECONDS, &seconds));
     out->connect_timeout_ms = seconds > UINT32_MAX / 1000 ? UINT32_MAX : seconds * 1000;
+    out->without_connect_timeout = is_none(p, PG_PARAM_CONNECT_TIMEOUT, seconds);
     TRY(read_count(p, PG_PARAM_KEEPALIVES_IDLE, SECONDS, &out->keepalive_idle_s));
     TRY(read_count(p, PG_PARAM_KEEPALIVES_INTERVAL, SECONDS, &out->keepalive_interval_s));
     TRY(read_count(p, PG_PARAM_KEEPALIVES_COUNT, "it must be a whole number",
@@ -164,7 +171,8 @@ static error read_network(const pg_parameters *p, pg_conninfo *out)
     TRY(read_count(p, PG_PARAM_TCP_USER_TIMEOUT, "it must be a whole number of milliseconds",
                    &out->peer_timeout_ms));
     TRY(read_count(p, PG_PARAM_KEEPALIVES, "it must be 0 or 1", &keepalives));
-    out->without_keepalive = keepalives == 0 && p->given[PG_PARAM_KEEPALIVES].value.len > 0;
+    out->without_peer_timeout = is_none(p, PG_PARAM_TCP_USER_TIMEOUT, out->peer_timeout_ms);
+    out->without_keepalive = is_none(p, PG_PARAM_KEEPALIVES, keepalives);
     return OK;
 }
 

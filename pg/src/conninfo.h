@@ -85,9 +85,11 @@ typedef struct pg_conninfo {
     str application_name;
     str options;                 /* the server's command-line options */
     str session[6];              /* name, value of what else is set at the start */
-    uint32_t connect_timeout_ms; /* of each address; 0: not limited here */
-    uint32_t peer_timeout_ms;    /* tcp_user_timeout; 0: not given */
-    uint32_t keepalive_idle_s;   /* 0 here and below: not given */
+    uint32_t connect_timeout_ms; /* of each address; 0: not given, or */
+    bool without_connect_timeout;
+    uint32_t peer_timeout_ms; /* tcp_user_timeout; 0: not given, or */
+    bool without_peer_timeout;
+    uint32_t keepalive_idle_s; /* 0 here and below: not given */
     uint32_t keepalive_interval_s;
     uint32_t keepalive_probes;
     bool without_keepalive;

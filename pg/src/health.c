@@ -125,7 +125,14 @@ void pg_health_parameter(pg_conn *c, str name, str value)
         c->begins_read_only = known;
     else
         return;
-    if (!is_of_the_kind_wanted(c))
+    const bool by_caller = (c->lessee || c->resetting) && str_starts_with(name, STR("default"));
+    if (!by_caller && !is_of_the_kind_wanted(c))
+        leave_host(c);
+}
+
+void pg_health_session_reset(const pg_conn *c)
+{
+    if (c->state == PG_CONN_READY && !is_of_the_kind_wanted(c))
         leave_host(c);
 }
 

@@ -4,7 +4,8 @@
  *   idle for half a minute it is asked something first: the network may have forgotten it
  *   the server shuts down  nothing new is given to it
  *   another kind of server than target_session_attrs wants, since a failover: it retires, and all
- *                          others that lead to that host with it
+ *                          others that lead to that host with it; what a transaction sets for its
+ *                          own session is not the server's, and is looked at when that is reset
  */
 #ifndef PG_SRC_HEALTH_H
 #define PG_SRC_HEALTH_H
@@ -22,5 +23,7 @@ void pg_health_end(pg_conn *c);
 /* What the server has told, in an error or of its session. */
 void pg_health_error(pg_conn *c, str sqlstate);
 void pg_health_parameter(pg_conn *c, str name, str value);
+/* What a transaction may have set for its session is taken back: what it is now, the server is. */
+void pg_health_session_reset(const pg_conn *c);
 
 #endif

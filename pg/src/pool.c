@@ -25,6 +25,7 @@ typedef struct pg_settings {
     int64_t read_only_max;
     int64_t acquire_timeout_ms;
     int64_t connect_timeout_ms;
+    int64_t peer_timeout_ms;
     int64_t statements;
     int64_t pipeline_max;
     int64_t slow_query_ms;
@@ -71,6 +72,11 @@ const config_entry PG_SETTINGS[] = {
     { "PG_CONNECT_TIMEOUT", CONFIG_DURATION, "5s", .min = 1, .max = 3600000,
       .meaning = "how long looking a host up, and connecting to one address, may take",
       .offset = offsetof(pg_settings, connect_timeout_ms) },
+    { "PG_PEER_TIMEOUT", CONFIG_DURATION, "30s", .min = 0, .max = 86400000,
+      .meaning =
+          "after how long a server's host that is silent, and acknowledges nothing, is gone; "
+          "0: as the system has it",
+      .offset = offsetof(pg_settings, peer_timeout_ms) },
     { "PG_STATEMENTS", CONFIG_CHOICE, "named",
       .meaning = "how statements are prepared: named, once a connection; behind a pooler in "
                  "transaction mode unnamed, or off, where nothing is remembered of them",
@@ -238,8 +244,12 @@ void pg_pool_lookup_ended(pg_pool *pool)
 
 static void set_limits(pg_pool *pool, const pg_pool_options *o, const pg_settings *settings)
 {
-    if (pool->info.connect_timeout_ms == 0)
-        pool->info.connect_timeout_ms = (uint32_t)settings->connect_timeout_ms;
+    pg_conninfo *info = &pool->info;
+    if (info->connect_timeout_ms == 0 && !info->without_connect_timeout)
+        info->connect_timeout_ms = (uint32_t)settings->connect_timeout_ms;
+    if (info->peer_timeout_ms == 0 && !info->without_peer_timeout)
+        info->peer_timeout_ms = (uint32_t)settings->peer_timeout_ms;
+    pool->cancel_timeout_ms = (uint32_t)settings->connect_timeout_ms;
     pool->connections_max =
         o->connections_max ? o->connections_max : (uint32_t)settings->connections_max;
     pool->connections_min = (uint32_t)settings->connections_min;

@@ -78,6 +78,7 @@ struct pg_pool {
     uint32_t lifetime_ms;
     uint32_t read_only_max;
     uint32_t acquire_timeout_ms;
+    uint32_t cancel_timeout_ms; /* of a cancel's stream */
     list conns;
     list lookups; /* of hosts' names, under way: see lookup.c */
     uint32_t open;

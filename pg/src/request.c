@@ -51,6 +51,13 @@ static bool has_room(const pg_conn *c, size_t groups)
     return max == 0 || c->groups == 0 || c->groups + groups <= max;
 }
 
+/* Whoever has a connection alone may have given up a statement there, and goes on: a cancel that is
+ * aimed at that one must not find the next. */
+static bool may_send(const pg_conn *c, size_t groups)
+{
+    return has_room(c, groups) && (!c->lessee || pg_cancel_is_over(c));
+}
+
 static void room_forgotten(void *arg)
 {
     room_waiter *w = arg;
@@ -59,12 +66,18 @@ static void room_forgotten(void *arg)
 
 error pg_conn_await_room(pg_conn *c, size_t groups)
 {
-    while (!has_room(c, groups)) {
+    while (!may_send(c, groups)) {
         room_waiter w = { .fiber = fiber_self() };
         list_append(&c->for_room, &w.node);
         TRY(fiber_park("pg pipeline", room_forgotten, &w));
     }
     return OK;
+}
+
+void pg_requests_look_again(pg_conn *c)
+{
+    for (list_node *n; (n = list_take_first(&c->for_room));)
+        fiber_wake(CONTAINER_OF(n, room_waiter, node)->fiber, OK);
 }
 
 /* They have left. */
@@ -142,6 +155,7 @@ void pg_requests_lose(pg_conn *c, const error_kind *kind, const char *text)
 {
     lose_all(&c->requests, kind, text);
     lose_all(&c->held, kind, text);
+    pg_requests_look_again(c);
 }
 
 str pg_conn_preamble(const pg_conn *c)

@@ -103,7 +103,8 @@ typedef struct pg_request {
  * as one, because others have it too. STR_NONE: nothing. */
 str pg_conn_preamble(const pg_conn *c);
 
-/* Waits until the connection may be sent `groups` more: PG_PIPELINE_MAX. Who asks is alone with it,
+/* Waits until the connection may be sent `groups` more: PG_PIPELINE_MAX; and, where a transaction
+ * has it, until what that gave up has ended and no cancel is under way. Who asks is alone with it,
  * or bears that others come in between.
  *   fails  TIMED_OUT, CANCELED */
 YIELDS error pg_conn_await_room(pg_conn *c, size_t groups);
@@ -136,6 +137,9 @@ bool pg_conn_tell(pg_conn *c, pg_write_fn *write, const void *arg);
 /* The sink with that `sink_arg` hears no more of it, whatever is answered before: what still comes
  * is dropped, and what the server still wants is refused. */
 void pg_conn_copy_forget(pg_conn *c, const void *sink_arg);
+
+/* There may be room now for those who wait for it. */
+void pg_requests_look_again(pg_conn *c);
 
 /* The oldest request that was sent; NULL without one. */
 pg_request *pg_request_oldest(const pg_conn *c);

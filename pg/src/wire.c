@@ -40,6 +40,8 @@ pg_frame pg_frame_read(str input, pg_message *out, size_t *bytes)
 static str *report_field(pg_report *report, char code)
 {
     switch (code) {
+    case 'S':
+        return &report->severity_shown;
     case 'V':
         return &report->severity;
     case 'C':
@@ -86,12 +88,15 @@ bool pg_report_read(str body, pg_report *out)
     for (;;) {
         const char code = (char)pg_reader_u8(&r);
         if (code == 0)
-            return pg_reader_done(&r);
+            break;
         const str text = pg_reader_cstring(&r);
         str *field = report_field(out, code);
         if (field)
             *field = text;
     }
+    if (!out->severity.ptr) /* servers before 9.6, and poolers in words of their own */
+        out->severity = out->severity_shown;
+    return pg_reader_done(&r);
 }
 
 bool pg_report_is_fatal(const pg_report *report)

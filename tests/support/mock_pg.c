@@ -488,6 +488,15 @@ static bool go_back(mock_pg *m)
     return true;
 }
 
+static bool turn(mock_pg *m)
+{
+    struct ssl_st *ssl = m->ssl;
+    m->left = atomic_exchange(&m->client, m->left);
+    m->ssl = m->left_ssl;
+    m->left_ssl = ssl;
+    return true;
+}
+
 static bool hears_nothing(mock_pg *m, int ms)
 {
     struct pollfd client = { .fd = atomic_load(&m->client), .events = POLLIN };
@@ -537,6 +546,8 @@ static bool play_step(mock_pg *m, const mock_pg_step *step)
         return true;
     case MOCK_DO_BACK:
         return go_back(m);
+    case MOCK_DO_TURN:
+        return turn(m);
     }
     return problem(m, "an unknown step");
 }

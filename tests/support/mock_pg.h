@@ -38,6 +38,7 @@ typedef enum mock_pg_action {
     MOCK_DO_STALL,        /* silence until the client leaves */
     MOCK_DO_LEAVE,        /* leaves it open and turns to another connection; once */
     MOCK_DO_BACK,         /* closes that one: what follows is the first connection's again */
+    MOCK_DO_TURN,         /* to the connection that was left, and leaves this one open */
 } mock_pg_action;
 
 /* What is wrong with the server's side of SCRAM-SHA-256. */
@@ -82,6 +83,10 @@ typedef struct mock_pg_step {
 #define MOCK_BACK              \
     {                          \
         .action = MOCK_DO_BACK \
+    }
+#define MOCK_TURN              \
+    {                          \
+        .action = MOCK_DO_TURN \
     }
 #define MOCK_TLS              \
     {                         \

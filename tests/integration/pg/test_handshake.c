@@ -424,6 +424,35 @@ static void test_handshake_hosts_of_the_wrong_kind_are_passed_over(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* --- how long ----------------------------------------------------------------------------------
+ */
+
+/* Longer than PG_CONNECT_TIMEOUT, which is not for who says how long. */
+static void test_handshake_without_connect_timeout_takes_as_long_as_it_takes(void **state)
+{
+    (void)state;
+    static const mock_pg_step SCRIPT[] = {
+        MOCK_ACCEPT,         MOCK_PAUSE(600),    MOCK_SEND(MOCK_WELCOME), MOCK_EXPECT("PDS"),
+        MOCK_SEND(PREPARED), MOCK_EXPECT("BES"), MOCK_SEND(ANSWER)
+    };
+    mock_pg m;
+    pg_pool *db;
+    pg_rows rows;
+    mock_pg_start(&m, &(mock_pg_options){ .steps = SCRIPT, .step_count = ARRAY_LEN(SCRIPT) });
+    assert_int_equal(setenv("PG_CONNECT_TIMEOUT", "100ms", 1), 0);
+    const str conninfo = str_from_c(conninfo_of(&m, "sslmode=disable connect_timeout=0"));
+    const error opened =
+        pg_pool_open(&(pg_pool_options){ .conninfo = conninfo, .acquire_timeout_ms = 20000 }, &db);
+    assert_int_equal(unsetenv("PG_CONNECT_TIMEOUT"), 0);
+    assert_ok(opened);
+    const error e = pg_query(db, &rows, "select n");
+    pg_pool_close(&db);
+    const char *problem = mock_pg_stop(&m);
+    if (problem)
+        fail_msg("%s", problem);
+    assert_ok(e);
+}
+
 /* --- cancel ----------------------------------------------------------------------------------- */
 
 typedef struct cancel_row {
@@ -549,6 +578,7 @@ static int run_group(void)
         cmocka_unit_test(test_handshake_startup_message_says_who_and_which_version),
         cmocka_unit_test(test_handshake_hosts_are_passed_over_for_a_reason),
         cmocka_unit_test(test_handshake_hosts_of_the_wrong_kind_are_passed_over),
+        cmocka_unit_test(test_handshake_without_connect_timeout_takes_as_long_as_it_takes),
         cmocka_unit_test(test_handshake_cancel_goes_the_way_the_connection_went),
         cmocka_unit_test(test_handshake_cancel_is_not_sent_in_clear_instead),
     };

@@ -27,6 +27,8 @@
 #define DUPLICATE  "E\0\0\0\44SERROR\0VERROR\0C23505\0Mdup\0nkey\0\0"
 #define SHUTDOWN   "E\0\0\0\37SFATAL\0VFATAL\0C57P01\0Mbye\0\0"
 
+#define WAIT_TIMEOUT "E\0\0\0\41SFATAL\0C08P01\0Mwait_timeout\0\0"
+
 #define CONNECTED MOCK_ACCEPT, MOCK_SEND(MOCK_WELCOME)
 #define ASKED     CONNECTED, MOCK_EXPECT("PDS"), MOCK_SEND(PREPARED), MOCK_EXPECT("BES")
 
@@ -416,6 +418,8 @@ static const mock_row ANSWERS[] = {
                BOUND "E\0\0\0\13SERROR\0" READY),
     ANSWER_ROW("an empty error", PG_PROTOCOL_VIOLATION, "malformed error", "E\0\0\0\4" READY),
     ANSWER_ROW("a shutdown", PG_CONNECTION_LOST, "57P01", BOUND ROW_7 SHUTDOWN),
+    ANSWER_ROW("a pooler's last words, without V", PG_CONNECTION_LOST, "FATAL 08P01: wait_timeout",
+               WAIT_TIMEOUT),
     ANSWER_ROW("two fatal errors", PG_CONNECTION_LOST, "57P01", SHUTDOWN SHUTDOWN),
     ANSWER_ROW("goodbye", PG_CONNECTION_LOST, "closed", BOUND),
     { "a reset in a row", STEPS(ASKED, MOCK_SEND(BOUND "D\0\0\0\22\0\1\0\0"), MOCK_RESET),

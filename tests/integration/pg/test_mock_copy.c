@@ -214,21 +214,43 @@ static error give_up_both(void *arg)
     return scope_call(&soon, read_a_copy, tx);
 }
 
-/* Behind a statement that was given up too: what comes is nobody's. */
+/* Behind a statement that was given up, and that may be canceled, it is not even sent. */
+static void test_mock_copy_behind_a_statement_given_up_is_not_sent(void **state)
+{
+    (void)state;
+    static const mock_pg_step SCRIPT[] = {
+        BEGIN_DONE, /* and the script is there */
+        MOCK_LISTEN(60),
+        MOCK_SEND("C\0\0\0\15SELECT 1\0" IN_TX),
+        THEN(ROLLED_BACK),
+    };
+    const char *problem;
+    assert_fails(TIMED_OUT, PLAY(SCRIPT, give_up_both));
+    assert_null(problem);
+}
+
+static error give_up_unopened(void *arg)
+{
+    pg_tx *tx;
+    TRY(pg_begin((pg_pool *)arg, &tx));
+    TRY(pg_execute(tx, NULL, "select 1"));
+    return scope_call(&(scope_options){ .deadline_ms = 20 }, read_a_copy, tx);
+}
+
+/* The server has not said yet what it wants: what comes is nobody's. */
 static void test_mock_copy_given_up_before_its_turn_hears_no_more(void **state)
 {
     (void)state;
     static const mock_pg_step SCRIPT[] = {
-        BEGIN_DONE,
-        MOCK_EXPECT("Q"),
-        MOCK_EXPECT("fPDS"),
-        MOCK_SEND("C\0\0\0\15SELECT 1\0" IN_TX),
-        MOCK_SEND(GIVES_DATA DATA DATA DATA_DONE COPIED IN_TX PARSED NO_PARAMS NO_DATA IN_TX),
-        MOCK_EXPECT("BES"),
-        MOCK_SEND(BOUND ROLLED_BACK MOCK_READY),
+        MOCK_ACCEPT,          MOCK_SEND(MOCK_WELCOME),
+        MOCK_EXPECT("PDS"),   MOCK_SEND(PARSED NO_PARAMS NO_DATA MOCK_READY),
+        MOCK_EXPECT("PDS"),   MOCK_SEND(PARSED NO_PARAMS NO_DATA MOCK_READY),
+        MOCK_EXPECT("BEBES"), MOCK_SEND(BOUND BEGUN BOUND "C\0\0\0\15SELECT 0\0" IN_TX),
+        MOCK_EXPECT("Qf"),    MOCK_SEND(GIVES_DATA DATA DATA DATA_DONE COPIED IN_TX),
+        THEN(ROLLED_BACK),
     };
     const char *problem;
-    assert_fails(TIMED_OUT, PLAY(SCRIPT, give_up_both));
+    assert_fails(TIMED_OUT, PLAY(SCRIPT, give_up_unopened));
     assert_null(problem);
 }
 
@@ -241,6 +263,7 @@ static int run(void)
         cmocka_unit_test(test_mock_copy_whose_connection_is_lost_fails),
         cmocka_unit_test(test_mock_copy_whose_connection_breaks_says_how),
         cmocka_unit_test(test_mock_copy_given_up_is_refused_to_the_server),
+        cmocka_unit_test(test_mock_copy_behind_a_statement_given_up_is_not_sent),
         cmocka_unit_test(test_mock_copy_given_up_before_its_turn_hears_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -471,6 +471,34 @@ static void test_bouncer_swallowing_read_only_is_found_out(void **state)
     own_pgbouncer_stop(&swallows);
 }
 
+static error hold_the_only_server(pg_pool *pool, pg_tx **out)
+{
+    TRY(pg_begin(pool, out));
+    return pg_execute(*out, NULL, "select 1");
+}
+
+/* PgBouncer's own errors have no V: its last words are known as such, and are the reason. */
+static void test_bouncer_ending_a_wait_says_why(void **state)
+{
+    own_pgbouncer hurries;
+    pg_rows rows;
+    pg_tx *tx;
+    (void)state;
+    own_pgbouncer_start(&hurries, "query_wait_timeout = 1");
+    pg_pool *holder = open_on(&hurries, "single", PG_STATEMENTS_UNNAMED, 1);
+    pg_pool *waiter = open_on(&hurries, "single", PG_STATEMENTS_UNNAMED, 1);
+    assert_ok(hold_the_only_server(holder, &tx));
+    assert_fails(PG_CONNECTION_LOST, pg_query(waiter, &rows, "select 1"));
+    char text[512];
+    error_describe((error){ &PG_CONNECTION_LOST }, text, sizeof text);
+    assert_non_null(strstr(text, "FATAL 08P01: query_wait_timeout"));
+    assert_ok(pg_rollback(&tx));
+    assert_ok(pg_query(waiter, &rows, "select 1"));
+    pg_pool_close(&waiter);
+    pg_pool_close(&holder);
+    own_pgbouncer_stop(&hurries);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -510,6 +538,7 @@ static int run(void)
         cmocka_unit_test(test_bouncer_named_fails_and_tells_what_to_set),
         cmocka_unit_test(test_bouncer_of_sessions_is_a_server),
         cmocka_unit_test(test_bouncer_refusing_a_parameter_is_told_with_what_to_set),
+        cmocka_unit_test(test_bouncer_ending_a_wait_says_why),
         cmocka_unit_test(test_bouncer_swallowing_read_only_is_found_out),
     };
     return cmocka_run_group_tests_name("pgbouncer", tests, start, stop);

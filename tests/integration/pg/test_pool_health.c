@@ -226,6 +226,50 @@ static void test_server_that_begins_sessions_read_only_is_left_too(void **state)
     assert_int_equal(pg_pool_stats_of(db).open, 0);
 }
 
+#define SET_IN_TX                                                                             \
+    IS_KIND(PRIMARY), PREPARES, ANSWERS, MOCK_EXPECT("PDS"), MOCK_SEND(DESCRIBED MOCK_READY), \
+        MOCK_EXPECT("BEBES"), MOCK_SEND(BEGUN READ_ONLY_ON FOUND IN_TX), MOCK_EXPECT("PDS"),  \
+        MOCK_SEND(DESCRIBED IN_TX), MOCK_EXPECT("BES"), MOCK_SEND(ROLLED MOCK_READY),         \
+        MOCK_EXPECT("Q")
+#define DESCRIBED "1\0\0\0\4t\0\0\0\6\0\0n\0\0\0\4"
+#define IN_TX     "Z\0\0\0\5T"
+#define FOUND     "2\0\0\0\4D\0\0\0\22\0\1\0\0\0\10\0\0\0\0\0\0\0\7C\0\0\0\15SELECT 1\0"
+#define RESET_    "C\0\0\0\12RESET\0"
+
+static error set_in_transaction(void *arg)
+{
+    pg_tx *tx;
+    (void)arg;
+    TRY(pg_begin(db, &tx));
+    return pg_execute(tx, NULL, "select n");
+}
+
+/* What a transaction sets for its own session is not the server's: nothing else retires. */
+static void test_setting_of_one_transaction_leaves_no_host(void **state)
+{
+    (void)state;
+    const uint64_t retired = count_retired();
+    PLAY(SET_IN_TX, MOCK_SEND(READ_ONLY_OFF RESET_ MOCK_READY), ANSWERS);
+    open_pool(1, "target_session_attrs=read-write");
+    assert_ok(ask(NULL));
+    assert_ok(scope_call(&(scope_options){ 0 }, set_in_transaction, NULL));
+    assert_ok(ask(NULL));
+    assert_int_equal(count_retired(), retired);
+}
+
+/* What is still so when that was taken back, is the server's. */
+static void test_server_that_changes_under_a_transaction_is_left_after_it(void **state)
+{
+    (void)state;
+    const uint64_t retired = count_retired();
+    PLAY(SET_IN_TX, MOCK_SEND(RESET_ MOCK_READY), LEFT);
+    open_pool(1, "target_session_attrs=read-write");
+    assert_ok(ask(NULL));
+    assert_ok(scope_call(&(scope_options){ 0 }, set_in_transaction, NULL));
+    await(count_retired() > retired);
+    assert_int_equal(pg_pool_stats_of(db).open, 0);
+}
+
 static void test_standby_that_becomes_a_primary_is_kept_when_any_will_do(void **state)
 {
     (void)state;
@@ -313,6 +357,8 @@ static int run(void)
         WITH_SERVERS(test_connection_that_does_not_answer_is_replaced_and_ended),
         WITH_SERVERS(test_primary_that_becomes_a_standby_is_left_for_another_host),
         WITH_SERVERS(test_server_that_begins_sessions_read_only_is_left_too),
+        WITH_SERVERS(test_setting_of_one_transaction_leaves_no_host),
+        WITH_SERVERS(test_server_that_changes_under_a_transaction_is_left_after_it),
         WITH_SERVERS(test_standby_that_becomes_a_primary_is_kept_when_any_will_do),
         WITH_SERVERS(test_refused_write_ends_the_connection_after_its_statement),
         WITH_SERVERS(test_refused_write_on_a_new_connection_is_no_news),

@@ -126,10 +126,15 @@ static void test_conninfo_other_parameters_are_read(void **state)
     assert_false(pg_host_is_unix(&info.hosts[0]));
     assert_ok(parse(STR("fallback_application_name=a application_name=b"), &info));
     assert_str_equal(info.application_name, STR("b"));
-    assert_ok(parse(STR("connect_timeout=0"), &info));
+    assert_false(info.without_connect_timeout);
+    assert_ok(parse(STR("connect_timeout=0 tcp_user_timeout=0"), &info));
     assert_int_equal(info.connect_timeout_ms, 0);
+    assert_true(info.without_connect_timeout && info.without_peer_timeout);
     assert_ok(parse(STR("connect_timeout=-1"), &info));
     assert_int_equal(info.connect_timeout_ms, 0);
+    assert_true(info.without_connect_timeout);
+    assert_ok(parse(STR("connect_timeout=''"), &info));
+    assert_false(info.without_connect_timeout || info.without_peer_timeout);
     assert_ok(parse(STR("connect_timeout=2147483647"), &info));
     assert_int_equal(info.connect_timeout_ms, UINT32_MAX);
     assert_ok(parse(STR("sslmode=disable"), &info));

@@ -56,17 +56,44 @@ static void test_wire_report_has_all_fields(void **state)
     pg_report r;
     assert_true(pg_report_read(STR(REPORT), &r));
     assert_str_equal(r.severity, STR("ERROR"));
+    assert_str_equal(r.severity_shown, STR("FEHLER"));
     assert_str_equal(r.sqlstate, STR("23505"));
     assert_str_equal(r.message, STR("dup"));
     assert_str_equal(r.detail, STR("Key (a)=(secret) exists."));
     assert_str_equal(r.hint, STR("hint"));
     assert_str_equal(r.position, STR("15"));
+    assert_str_equal(r.internal_position, STR("1"));
+    assert_str_equal(r.internal_query, STR("select"));
     assert_str_equal(r.where, STR("where"));
     assert_str_equal(r.schema, STR("public"));
     assert_str_equal(r.table, STR("notes"));
     assert_str_equal(r.column, STR("title"));
+    assert_str_equal(r.data_type, STR("text"));
     assert_str_equal(r.constraint, STR("notes_key"));
+    assert_str_equal(r.file, STR("file"));
+    assert_str_equal(r.line, STR("1"));
     assert_str_equal(r.routine, STR("routine"));
+}
+
+/* PgBouncer, and servers before 9.6. */
+static void test_wire_report_without_v_has_the_severity_that_is_shown(void **state)
+{
+    (void)state;
+    pg_report r;
+    assert_true(pg_report_read(STR("SFATAL\0C08P01\0Mquery_wait_timeout\0\0"), &r));
+    assert_str_equal(r.severity, STR("FATAL"));
+    assert_true(pg_report_is_fatal(&r));
+    assert_true(pg_report_read(STR("SERROR\0C08P01\0Mno\0\0"), &r));
+    assert_false(pg_report_is_fatal(&r));
+}
+
+static void test_wire_report_without_sqlstate_is_one(void **state)
+{
+    (void)state;
+    pg_report r;
+    assert_true(pg_report_read(STR("SERROR\0Mno\0\0"), &r));
+    assert_int_equal(r.sqlstate.len, 0);
+    assert_ptr_equal(pg_error_kind(r.sqlstate), &PG_FAILED);
 }
 
 static void test_wire_report_cut_anywhere_is_none(void **state)
@@ -331,6 +358,8 @@ int main(void)
         cmocka_unit_test(test_wire_frame_is_whole_when_all_of_it_is_there),
         cmocka_unit_test(test_wire_frame_lengths_are_judged_before_the_bytes_come),
         cmocka_unit_test(test_wire_report_has_all_fields),
+        cmocka_unit_test(test_wire_report_without_v_has_the_severity_that_is_shown),
+        cmocka_unit_test(test_wire_report_without_sqlstate_is_one),
         cmocka_unit_test(test_wire_report_cut_anywhere_is_none),
         cmocka_unit_test(test_wire_report_becomes_an_error_with_its_sqlstate),
         cmocka_unit_test(test_wire_reports_text_quotes_no_data),

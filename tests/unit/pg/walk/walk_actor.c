@@ -365,7 +365,6 @@ static error run_tx(void *arg)
     walk_actor *a = arg;
     pg_tx *tx;
     a->in_tx_count = 0;
-    a->forsook = false;
     TRY(pg_begin(the_actors->pool, &tx));
     a->tx = tx;
     tx_use use = { a, tx, 0 };
@@ -405,7 +404,6 @@ static error function_form(pg_tx *tx, void *arg)
 static error use_function_form(walk_actor *a)
 {
     a->in_tx_count = 0;
-    a->forsook = false;
     const error e = pg_transaction(the_actors->pool, NULL, function_form, a);
     if (!e.kind || error_is(e, &PG_COMMIT_UNKNOWN))
         walk_tx_tell(a, e.kind ? WALK_UNKNOWN : WALK_STAYS);

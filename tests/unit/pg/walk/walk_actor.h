@@ -66,7 +66,6 @@ struct walk_actor {
     uint64_t in_tx[WALK_IN_TX];
     uint32_t in_tx_count;
     const pg_tx *tx;
-    bool forsook; /* one of its statements, which may be canceled later */
 };
 
 typedef struct walk_actors {

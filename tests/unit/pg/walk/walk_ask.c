@@ -187,7 +187,7 @@ static bool is_said(const walk_ask *k, error e)
     case WALK_SUSPENDED:
         return k->rolled_back ? error_is(e, &PG_ROLLED_BACK) : !e.kind;
     case WALK_FAILED:
-        if (strcmp(k->state, "57014") == 0 && !k->actor->forsook)
+        if (strcmp(k->state, "57014") == 0)
             return false; /* a cancel that was meant for another */
         return e.kind == (was_stale(k) ? &PG_STATEMENT_STALE : pg_error_kind(str_from_c(k->state)));
     case WALK_SKIPPED:
@@ -306,8 +306,6 @@ static void close_ask(walk_ask *k, error e)
                        : error_is(e, &PG_CONNECTION_LOST)    ? 4
                        : error_is(e, &PG_PROTOCOL_VIOLATION) ? 5
                                                              : 6]++;
-    if (k->in_tx && (is_open(k) || error_is(e, &TIMED_OUT)))
-        a->forsook = true; /* it, or its preparation */
 }
 
 void walk_ask_end(walk_ask *k, error e)

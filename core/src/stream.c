@@ -19,90 +19,24 @@
  * task. */
 #include "core/stream.h"
 
-#include "backend.h"
-#include "stream_layer.h"
-#include "stream_queue.h"
+#include "stream_private.h"
 
 #include "core/clock.h"
 #include "core/fault.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <linux/sockios.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define INPUT_BYTES_MAX   1048576
 #define OUTPUT_BYTES_HIGH 262144
 #define INPUT_SPACE_MIN   512 /* a read of less is not worth the call */
-#define LAYER_LINGER_MS   500 /* for a peer to take the reason why its layer failed */
 
 ERROR_KIND(STREAM_CONNECT_FAILED, ERROR_UNAVAILABLE,
            "A service behind the server cannot be reached.");
 ERROR_KIND(STREAM_CLOSED, ERROR_UNAVAILABLE, "The connection was closed.");
 ERROR_KIND(STREAM_STALLED, ERROR_TIMED_OUT, "The peer takes too little of what it is sent.");
 ERROR_KIND(STREAM_INPUT_FULL, ERROR_TOO_LARGE, "The peer sent more than is accepted at once.");
-
-typedef enum stream_state {
-    STREAM_CONNECTING = 1,
-    STREAM_OPEN,
-    STREAM_ENDING,    /* stream_close: what is queued leaves first */
-    STREAM_LINGERING, /* our side ended, the peer's bytes are dropped */
-    STREAM_GONE,
-} stream_state;
-
-struct stream {
-    list_node unread; /* first: in loop->unread */
-    loop *loop;
-    const stream_transport *transport;
-    void *transport_state;
-    stream_layer *layer; /* NULL: plain */
-    const stream_handler *handler;
-    void *owner;
-    int fd; /* -1: in memory, or gone */
-    stream_state state;
-    stream_io_flags io;
-    bool at_end;   /* the peer's side has ended */
-    bool end_told; /* and `data` has been told */
-    bool paused;
-    bool choked; /* output passed the high watermark and has not drained since */
-    bool full_duplex;
-    bool end_wanted; /* stream_end */
-    bool end_sent;
-    bool in_data; /* inside handler->data */
-    bool resets;
-
-    block *in;
-    uint32_t in_from;
-    uint32_t in_to;
-    size_t input_bytes_max;
-
-    stream_queue queue;
-    size_t queued;
-    size_t output_bytes_high;
-
-    timer timer;
-    uint64_t timeout_at_ms; /* 0: none; the timer may be armed for an earlier time */
-    uint32_t linger_ms;
-
-    timer send_timer; /* armed while the kernel has refused output, and maybe a little longer */
-    bool send_watched;
-    uint32_t send_timeout_ms;
-    uint32_t send_rate_min;
-    uint64_t sent; /* bytes handed to the kernel, ever */
-    int64_t taken; /* of them by the peer, when the timer was armed */
-
-    loop_task flush;
-    loop_task gone;
-    const error_kind *why; /* of the end; NULL: as the owner wanted */
-    int why_errno;
-    const char *why_text;
-};
 
 /* --- small answers --------------------------------------------------------------------------- */
 
@@ -124,23 +58,6 @@ bool stream_at_end(const stream *s)
 bool stream_peer_has_ended(const stream *s)
 {
     return s->at_end || s->io.peer_ended;
-}
-
-/* As recv of one byte, which stays. */
-static ssize_t peek(const stream *s)
-{
-    char first;
-    return recv(s->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
-}
-
-bool stream_has_arrived(const stream *s)
-{
-    return s->fd >= 0 && peek(s) == 1;
-}
-
-bool stream_is_silent(const stream *s)
-{
-    return s->fd < 0 || (peek(s) < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
 size_t stream_queued(const stream *s)
@@ -168,21 +85,6 @@ stream *stream_of_unread(list_node *n)
     return CONTAINER_OF(n, stream, unread);
 }
 
-int stream_socket_error(const stream *s)
-{
-    int pending = 0;
-    socklen_t len = sizeof pending;
-    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &pending, &len) < 0)
-        return errno;
-    return pending;
-}
-
-int64_t stream_socket_kept(const stream *s)
-{
-    int kept = 0;
-    return ioctl(s->fd, SIOCOUTQ, &kept) < 0 ? 0 : kept;
-}
-
 void *stream_transport_state(const stream *s)
 {
     return s->transport_state;
@@ -193,49 +95,13 @@ bool stream_resets(const stream *s)
     return s->resets;
 }
 
-void stream_socket_close(stream *s)
-{
-    const struct linger at_once = { .l_onoff = 1 };
-    if (s->resets)
-        (void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    close(s->fd);
-    s->fd = -1;
-}
-
-void stream_socket_end(stream *s)
-{
-    shutdown(s->fd, SHUT_WR);
-}
-
-address stream_socket_peer(const stream *s)
-{
-    address a = { 0 };
-    socklen_t len = sizeof a.sockaddr;
-    if (getpeername(s->fd, (struct sockaddr *)(void *)a.sockaddr, &len) == 0)
-        a.len = len;
-    return a;
-}
-
 address stream_peer(const stream *s)
 {
     return s->state == STREAM_GONE ? (address){ 0 } : s->transport->peer(s);
 }
 
-bool stream_peer_uid(const stream *s, uint32_t *uid)
-{
-    struct ucred peer;
-    socklen_t len = sizeof peer;
-    int family = AF_UNSPEC;
-    socklen_t family_len = sizeof family;
-    if (s->fd < 0 || getsockopt(s->fd, SOL_SOCKET, SO_DOMAIN, &family, &family_len) != 0 ||
-        family != AF_UNIX || getsockopt(s->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
-        return false;
-    *uid = peer.uid;
-    return true;
-}
-
 /* Whether `data` may be called: the owner wants input, and our output is not in the way. */
-static bool takes_input(const stream *s)
+bool stream_takes_input(const stream *s)
 {
     return s->state == STREAM_OPEN && !s->paused && (!s->choked || s->full_duplex);
 }
@@ -259,7 +125,8 @@ bool stream_wants_input(const stream *s)
         return true;
     if (s->layer && (s->layer->blocked || s->layer->holding))
         return false; /* stream_read_again sees to these first */
-    return is_opening(s) ? s->state == STREAM_OPEN || s->state == STREAM_ENDING : takes_input(s);
+    return is_opening(s) ? s->state == STREAM_OPEN || s->state == STREAM_ENDING
+                         : stream_takes_input(s);
 }
 
 /* --- the end --------------------------------------------------------------------------------- */
@@ -486,7 +353,7 @@ static void no_memory_to_read(stream *s)
 }
 
 /* Where the owner's next bytes go. */
-static char *plain_space(stream *s, size_t *bytes)
+char *stream_layer_space(stream *s, size_t *bytes)
 {
     const size_t kept = s->in_to - s->in_from;
     if (s->in && s->in->capacity - s->in_to < INPUT_SPACE_MIN && s->in->references == 1 &&
@@ -512,7 +379,7 @@ static char *plain_space(stream *s, size_t *bytes)
     return s->in->data + s->in_to;
 }
 
-static void plain_unused(stream *s)
+void stream_input_idle(stream *s)
 {
     if (s->in_from == s->in_to) {
         s->in_from = s->in_to = 0;
@@ -523,7 +390,7 @@ static void plain_unused(stream *s)
 char *stream_input_space(stream *s, size_t *bytes)
 {
     if (!s->layer)
-        return plain_space(s, bytes);
+        return stream_layer_space(s, bytes);
     char *to = s->layer->ops->input_space(s->layer, bytes);
     if (!to)
         no_memory_to_read(s);
@@ -535,11 +402,11 @@ void stream_input_unused(stream *s)
     if (s->layer)
         s->layer->ops->received(s->layer, 0);
     else
-        plain_unused(s);
+        stream_input_idle(s);
 }
 
 /* Lends the owner what is not consumed. */
-static void lend(stream *s)
+void stream_lend(stream *s)
 {
     invariant(!s->in_data);
     const str bytes = s->in ? (str){ s->in->data + s->in_from, s->in_to - s->in_from } : STR("");
@@ -551,7 +418,7 @@ static void lend(stream *s)
     s->in_from += (uint32_t)consumed;
     if (s->state == STREAM_LINGERING || s->state == STREAM_ENDING)
         s->in_from = s->in_to;
-    plain_unused(s);
+    stream_input_idle(s);
     if (s->layer && s->layer->fresh) {
         s->layer->fresh = false;
         s->layer->ops->begin(s->layer, s->in_to - s->in_from);
@@ -593,7 +460,7 @@ void stream_received(stream *s, size_t bytes)
         return;
     }
     s->in_to += (uint32_t)bytes;
-    lend(s);
+    stream_lend(s);
 }
 
 void stream_read_later(loop *l, stream *s)
@@ -604,8 +471,8 @@ void stream_read_later(loop *l, stream *s)
 
 void stream_read_again(stream *s)
 {
-    if (takes_input(s) && (s->in_to > s->in_from || (s->at_end && !s->end_told)))
-        lend(s);
+    if (stream_takes_input(s) && (s->in_to > s->in_from || (s->at_end && !s->end_told)))
+        stream_lend(s);
     if (s->layer && s->state != STREAM_GONE && s->state != STREAM_CONNECTING)
         s->layer->ops->advance(s->layer);
     if (s->state != STREAM_GONE)
@@ -634,7 +501,7 @@ block *stream_keep_block(stream *s)
 
 /* --- output ---------------------------------------------------------------------------------- */
 
-static bool writable(const stream *s)
+bool stream_writable(const stream *s)
 {
     return (s->state == STREAM_OPEN || s->state == STREAM_CONNECTING) && !s->end_wanted;
 }
@@ -656,7 +523,7 @@ static void queued_more(stream *s, size_t bytes)
 char *stream_reserve(stream *s, size_t bytes)
 {
     invariant(bytes <= BLOCK_CAPACITY);
-    if (!writable(s))
+    if (!stream_writable(s))
         return NULL;
     char *to = stream_queue_reserve(&s->queue, bytes);
     if (!to)
@@ -685,7 +552,7 @@ void stream_write(stream *s, str bytes)
 
 void stream_write_block(stream *s, block *b, str bytes)
 {
-    if (!writable(s) || bytes.len == 0)
+    if (!stream_writable(s) || bytes.len == 0)
         return;
     if (!stream_queue_add(&s->queue, b, bytes)) {
         no_memory(s);
@@ -698,7 +565,7 @@ void stream_write_file(stream *s, stream_file *f, uint64_t offset, uint64_t byte
 {
     const stream_range range = { f, offset, bytes };
     invariant(bytes <= INT64_MAX && offset <= INT64_MAX - bytes);
-    if (!writable(s) || bytes == 0)
+    if (!stream_writable(s) || bytes == 0)
         return;
     if (!stream_queue_add_file(&s->queue, &range)) {
         no_memory(s);
@@ -800,162 +667,6 @@ static void flush(loop_task *task)
         watch_on(s);
 }
 
-/* --- the layer ------------------------------------------------------------------------------- */
-
-error stream_add_layer(stream *s, stream_layer *y)
-{
-    if (s->layer || !writable(s) || s->at_end)
-        return error_set(&STREAM_CLOSED, "the stream is closing, ended, or has a layer already");
-    s->layer = y;
-    y->stream = s;
-    y->opening = true;
-    y->fresh = s->in_data;
-    loop_at_turn_end(s->loop, &s->flush);
-    return OK;
-}
-
-stream_layer *stream_layer_of(const stream *s)
-{
-    return s->layer;
-}
-
-size_t stream_input_left(const stream *s)
-{
-    return s->in_data ? 0 : s->in_to - s->in_from;
-}
-
-bool stream_takes_input(const stream *s)
-{
-    return takes_input(s);
-}
-
-bool stream_is_ending(const stream *s)
-{
-    return s->end_wanted || s->state == STREAM_ENDING;
-}
-
-bool stream_is_gone(const stream *s)
-{
-    return s->state == STREAM_GONE;
-}
-
-void stream_layer_take_input(stream *s, char *to, size_t bytes)
-{
-    invariant(s->in && bytes == s->in_to - s->in_from);
-    memcpy(to, s->in->data + s->in_from, bytes);
-    s->in_from = s->in_to;
-    plain_unused(s);
-    stream_read_later(s->loop, s);
-}
-
-char *stream_layer_space(stream *s, size_t *bytes)
-{
-    return plain_space(s, bytes);
-}
-
-void stream_input_idle(stream *s)
-{
-    plain_unused(s);
-}
-
-void stream_layer_filled(stream *s, size_t bytes)
-{
-    s->in_to += (uint32_t)bytes;
-}
-
-void stream_layer_deliver(stream *s, bool at_end)
-{
-    s->at_end = at_end;
-    plain_unused(s);
-    lend(s);
-}
-
-str stream_layer_queue(const stream *s)
-{
-    return stream_queue_front(&s->queue);
-}
-
-bool stream_layer_has_file(const stream *s, uint64_t bytes_min)
-{
-    return stream_queue_has_file(&s->queue, bytes_min);
-}
-
-int stream_layer_socket(const stream *s)
-{
-    return stream_fd(s);
-}
-
-bool stream_layer_read(stream *s, char *to, size_t bytes)
-{
-    while (bytes > 0 && s->state != STREAM_GONE) {
-        const str next = str_slice(stream_queue_front(&s->queue), 0, bytes);
-        size_t part = next.len;
-        if (part > 0) {
-            memcpy(to, next.ptr, part);
-        } else {
-            const stream_range r = stream_queue_front_file(&s->queue);
-            invariant(r.file);
-            const ssize_t got =
-                stream_file_read(r.file, r.at, to, r.bytes < bytes ? r.bytes : bytes);
-            if (got <= 0) {
-                stream_file_ended(s, got < 0 ? errno : 0);
-                return false;
-            }
-            part = (size_t)got;
-        }
-        stream_layer_taken(s, part);
-        to += part;
-        bytes -= part;
-    }
-    return s->state != STREAM_GONE;
-}
-
-void stream_layer_taken(stream *s, size_t bytes)
-{
-    s->queued -= bytes;
-    stream_queue_drop(&s->queue, bytes);
-}
-
-void stream_layer_queued(stream *s, size_t bytes)
-{
-    s->queued += bytes;
-    if (!s->layer->filling)
-        loop_at_turn_end(s->loop, &s->flush);
-}
-
-void stream_layer_opened(stream *s)
-{
-    s->layer->opening = false;
-    loop_at_turn_end(s->loop, &s->flush);
-    if (s->state == STREAM_OPEN && s->handler->opened)
-        s->handler->opened(s);
-}
-
-void stream_layer_failed(stream *s, const error_kind *why, int system_errno, const char *text)
-{
-    if (s->state == STREAM_GONE)
-        return;
-    const bool by_owner = s->state == STREAM_ENDING || s->state == STREAM_LINGERING;
-    s->layer->opening = false;
-    s->queued -= stream_queue_bytes(&s->queue);
-    stream_queue_clear(&s->queue);
-    if (by_owner) {
-        finish_well(s);
-        return;
-    }
-    s->why = why;
-    s->why_errno = system_errno;
-    s->why_text = text;
-    if (s->queued == 0 || s->layer->wire_end) {
-        finish_well(s);
-        return;
-    }
-    s->state = STREAM_ENDING;
-    s->linger_ms = LAYER_LINGER_MS;
-    wait_for_peer(s);
-    loop_at_turn_end(s->loop, &s->flush);
-}
-
 /* --- birth ----------------------------------------------------------------------------------- */
 
 void stream_connected(stream *s)
@@ -1011,76 +722,4 @@ error stream_begin(stream *s)
     TRY(s->transport->start(s->loop, s));
     s->loop->streams++;
     return OK;
-}
-
-static error stream_new(loop *l, int fd, stream_state state, const stream_handler *handler,
-                        const stream_options *options, void *owner, stream **out)
-{
-    stream *s = stream_make(l, &l->backend->sockets, NULL, handler, options, owner);
-    if (!s) {
-        close(fd);
-        return error_set(&OUT_OF_MEMORY, "no memory for a stream");
-    }
-    s->fd = fd;
-    s->state = state;
-    s->io.writable = state == STREAM_OPEN;
-    const error e = stream_begin(s);
-    if (e.kind) {
-        close(fd);
-        free(s);
-        return e;
-    }
-    *out = s;
-    return OK;
-}
-
-error stream_from_fd(loop *l, int fd, const stream_handler *handler, const stream_options *options,
-                     void *owner, stream **out)
-{
-    return stream_new(l, fd, STREAM_OPEN, handler, options, owner, out);
-}
-
-/* Best effort: what the system refuses leaves it as it was. */
-static void set_tcp_option(int fd, int which, uint32_t value)
-{
-    const int number = value > INT_MAX ? INT_MAX : (int)value;
-    if (number > 0)
-        (void)setsockopt(fd, IPPROTO_TCP, which, &number, sizeof number);
-}
-
-static void set_tcp_options(int fd, const stream_options *o)
-{
-    const int on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (!o)
-        return;
-    const uint32_t ms = o->peer_timeout_ms;
-    const uint32_t probe_s = ms == 0 ? 0 : ms / 3000 > 0 ? ms / 3000 : 1;
-    const uint32_t idle_s = o->keepalive_idle_s ? o->keepalive_idle_s : probe_s;
-    const uint32_t interval_s = o->keepalive_interval_s ? o->keepalive_interval_s : probe_s;
-    const uint32_t probes = o->keepalive_probes ? o->keepalive_probes : ms > 0 ? 2 : 0;
-    set_tcp_option(fd, TCP_USER_TIMEOUT, ms);
-    if (o->without_keepalive || (idle_s == 0 && interval_s == 0 && probes == 0))
-        return;
-    set_tcp_option(fd, TCP_KEEPIDLE, idle_s);
-    set_tcp_option(fd, TCP_KEEPINTVL, interval_s);
-    set_tcp_option(fd, TCP_KEEPCNT, probes);
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-}
-
-error stream_connect(loop *l, const address *to, const stream_handler *handler,
-                     const stream_options *options, void *owner, stream **out)
-{
-    const struct sockaddr *target = (const struct sockaddr *)(const void *)to->sockaddr;
-    const int fd = socket(target->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return error_set_errno(&STREAM_CONNECT_FAILED, errno, "socket");
-    if (target->sa_family != AF_UNIX)
-        set_tcp_options(fd, options);
-    if (connect(fd, target, to->len) < 0 && errno != EINPROGRESS) {
-        const int why = errno;
-        close(fd);
-        return error_set_errno(&STREAM_CONNECT_FAILED, why, "connect");
-    }
-    return stream_new(l, fd, STREAM_CONNECTING, handler, options, owner, out);
 }

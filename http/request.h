@@ -83,7 +83,8 @@ const http_trace *http_request_trace(http_request *req);
 /* The request's memory. */
 arena *http_request_arena(const http_request *req);
 
-/* The first header field of that name (compared without case), or STR_NONE. */
+/* The first header field of that name (compared without case), or STR_NONE. Host is valid, "" or
+ * uri-host [ ":" port ] (RFC 9110, 7.2); of a target that is a whole URL it is that one's. */
 str http_header(const http_request *req, str name);
 /* A path parameter of the route's pattern, decoded. An unknown name is a programmer's error. */
 str http_path_text(const http_request *req, const char *name);
@@ -207,7 +208,8 @@ extern const error_kind HTTP_BAD_COOKIE; /* INTERNAL */
 
 /* Sets a cookie: Secure, HttpOnly and SameSite=Lax unless said otherwise.
  *   fails  HTTP_BAD_COOKIE: a character that a cookie cannot hold, over 4 KiB, or what its prefix
- *          (__Host-, __Secure-) or SameSite=None forbids */
+ *          or SameSite=None forbids: __Secure- and None without Secure, __Host- also a domain or a
+ *          path but "/", in any case of letters (RFC 6265bis, 4.1.3) */
 error http_set_cookie(http_request *req, const http_cookie_options *cookie);
 
 /* --- answers in pieces ------------------------------------------------------------------------ */

@@ -51,6 +51,13 @@ static error bad(const http_cookie_options *c, const char *why)
     return error_set(&HTTP_BAD_COOKIE, "cookie of %zu bytes of name: %s", c->name.len, why);
 }
 
+/* Browsers look for these in any case of letters (RFC 6265bis, 4.1.3): a name that they take for a
+ * promise is held to it. */
+static bool has_prefix(str name, str prefix)
+{
+    return str_eq_nocase(str_slice(name, 0, prefix.len), prefix);
+}
+
 static error check_cookie(const http_cookie_options *c, str path)
 {
     if (!http_is_token(c->name))
@@ -61,9 +68,9 @@ static error check_cookie(const http_cookie_options *c, str path)
         return bad(c, "its path or domain is malformed");
     if (c->same_site == HTTP_SAME_SITE_NONE && c->over_plain_http)
         return bad(c, "SameSite=None needs Secure");
-    if (str_starts_with(c->name, STR("__Secure-")) && c->over_plain_http)
+    if (has_prefix(c->name, STR("__Secure-")) && c->over_plain_http)
         return bad(c, "__Secure- needs Secure");
-    if (str_starts_with(c->name, STR("__Host-")) &&
+    if (has_prefix(c->name, STR("__Host-")) &&
         (c->over_plain_http || c->domain.len > 0 || !str_eq(path, STR("/"))))
         return bad(c, "__Host- needs Secure, Path=/ and no domain");
     return OK;

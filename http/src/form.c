@@ -47,9 +47,10 @@ static void add_item(binder *b, const shape_field *field, str value)
                                    .value_bytes = field->type->value_bytes };
     const shape_field item = { .name = field->name, .type = &item_type };
     list_member *member = (list_member *)(void *)(b->out + field->offset);
-    const size_t bytes = item_type.bytes;
-    member->items =
-        arena_grow(b->arena, member->items, member->count * bytes, (member->count + 1) * bytes, 16);
+    const size_t bytes = item_type.bytes, count = member->count;
+    if ((count & (count - 1)) == 0) /* it is full at each power of two, and doubles */
+        member->items =
+            arena_grow(b->arena, member->items, count * bytes, (count ? 2 * count : 1) * bytes, 16);
     str message;
     const char *code =
         shape_parse_text(b->arena, &item, value, member->items + member->count * bytes, &message);

@@ -5,8 +5,10 @@
  *   any --fault--> BAD */
 #include "head.h"
 
+#include "authority.h"
 #include "framing.h"
 #include "method.h"
+#include "target.h"
 
 #include <string.h>
 
@@ -98,7 +100,7 @@ static http_head_result parse_field(http_head *h, str bytes, str line,
 
 static http_head_result take_host(http_head *h, str value, bool *has_host)
 {
-    if (*has_host || !http_is_authority(value)) /* RFC 9112 section 3.2: or nothing */
+    if (*has_host || !http_is_authority(value)) /* RFC 9112, 3.2 */
         return bad(h, 400, "bad Host");
     *has_host = true;
     return HTTP_HEAD_INCOMPLETE;
@@ -128,6 +130,29 @@ static http_head_result take_field(http_head *h, uint32_t index, http_framing *f
     return status ? bad(h, status, reason) : HTTP_HEAD_INCOMPLETE;
 }
 
+/* RFC 9112, 3.2.2: whom a target in absolute-form names is who is meant, and stands for Host from
+ * here on. Clients send both alike (3.2). Where they differ, somebody on the way may have believed
+ * the other one: refused, like two lengths. */
+static http_head_result take_authority(http_head *h)
+{
+    str path;
+    http_authority named, host;
+    const str authority = http_target_authority(h->target, &path);
+    if (!authority.ptr)
+        return HTTP_HEAD_INCOMPLETE;
+    if (!http_authority_parse(authority, &named) || named.host.len == 0)
+        return bad(h, 400, "malformed authority in the request target");
+    const uint8_t field = h->fields.first[HTTP_FIELD_HOST];
+    if (field == 0) /* of 1.0 */
+        return HTTP_HEAD_INCOMPLETE;
+    str *value = &h->fields.items[field - 1].value;
+    const bool tls = str_eq_nocase(str_slice(h->target, 0, 6), STR("https:"));
+    if (!http_authority_parse(*value, &host) || !http_authority_same(&named, &host, tls ? 443 : 80))
+        return bad(h, 400, "Host is not whom the request target names");
+    *value = authority;
+    return HTTP_HEAD_INCOMPLETE;
+}
+
 /* All lines are there: makes the slices and settles the framing. */
 static http_head_result finish(http_head *h, const char *base)
 {
@@ -144,6 +169,8 @@ static http_head_result finish(http_head *h, const char *base)
     }
     if (h->minor_version == 1 && !has_host)
         return bad(h, 400, "Host is missing");
+    if (UNLIKELY(h->target.ptr[0] != '/') && take_authority(h) == HTTP_HEAD_BAD)
+        return HTTP_HEAD_BAD;
     const uint16_t status = http_framing_finish(&framing, &reason);
     if (status)
         return bad(h, status, reason);

@@ -32,7 +32,5 @@ extern const http_scan HTTP_SCAN_NEON; /* and this one on aarch64 */
 /* Whether all of `s`, which a program has at hand, is of the class. An empty token is none. */
 bool http_is_token(str s);
 bool http_is_value(str s);
-/* The same of uri-host [ ":" port ] (RFC 3986, 3.2), as far as its bytes tell. */
-bool http_is_authority(str s);
 
 #endif

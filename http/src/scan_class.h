@@ -19,9 +19,6 @@
      (c) == '?' || (c) == '@' || (c) == '_' || (c) == '~' || (c) == '[' || (c) == ']' ||   \
      (c) == '|')
 
-/* Of a target, without what would end an authority or begin a user's name. */
-#define IS_AUTHORITY(c) (IS_TARGET(c) && (c) != '/' && (c) != '?' && (c) != '@')
-
 /* What stands at one place of the table: eight rows of a column of ASCII. */
 #define COLUMN(IS, low)                                                                           \
     (char)((IS(0x00 | (low)) ? 1 : 0) | (IS(0x10 | (low)) ? 2 : 0) | (IS(0x20 | (low)) ? 4 : 0) | \

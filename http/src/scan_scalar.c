@@ -16,7 +16,6 @@
 static const bool TOKEN[256] = TABLE(IS_TOKEN);
 static const bool VALUE[256] = TABLE(IS_VALUE);
 static const bool TARGET[256] = TABLE(IS_TARGET);
-static const bool AUTHORITY[256] = TABLE(IS_AUTHORITY);
 
 static size_t scan(const char *p, const char *end, const bool class[256])
 {
@@ -51,9 +50,4 @@ bool http_is_token(str s)
 bool http_is_value(str s)
 {
     return s.len == 0 || http_scan_pick()->value(s.ptr, s.ptr + s.len) == s.len;
-}
-
-bool http_is_authority(str s)
-{
-    return s.len == 0 || scan(s.ptr, s.ptr + s.len, AUTHORITY) == s.len;
 }

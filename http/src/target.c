@@ -107,6 +107,18 @@ static bool remove_dot_segments(arena *a, str path, str *out)
     return true;
 }
 
+str http_target_authority(str target, str *rest)
+{
+    *rest = target;
+    if (target.ptr[0] == '/' || str_eq(target, STR("*")))
+        return STR_NONE;
+    const str behind = str_slice(target, str_index(target, ':') + 3, target.len);
+    const size_t slash = str_index(behind, '/'), question = str_index(behind, '?');
+    const size_t end = slash < question ? slash : question;
+    *rest = str_slice(behind, end, behind.len);
+    return str_slice(behind, 0, end);
+}
+
 bool http_target_parse(arena *a, str target, http_target *out)
 {
     str rest = target;
@@ -114,19 +126,10 @@ bool http_target_parse(arena *a, str target, http_target *out)
         *out = (http_target){ target, STR_NONE };
         return true;
     }
-    if (target.ptr[0] != '/' && !str_eq(target, STR("*"))) {
-        /* absolute-form: scheme "://" authority, then as origin-form */
-        rest = str_slice(target, str_index(target, ':') + 3, target.len);
-        const size_t slash = str_index(rest, '/'), question = str_index(rest, '?');
-        const size_t end = slash < question ? slash : question;
-        if (end == 0)
-            return false;
-        rest = str_slice(rest, end, rest.len);
-        if (rest.len == 0 || rest.ptr[0] == '?') {
-            out->path = STR("/");
-            out->query = rest.len ? str_slice(rest, 1, rest.len) : STR_NONE;
-            return escapes_are_good(rest);
-        }
+    if (http_target_authority(target, &rest).ptr && (rest.len == 0 || rest.ptr[0] == '?')) {
+        out->path = STR("/");
+        out->query = rest.len ? str_slice(rest, 1, rest.len) : STR_NONE;
+        return escapes_are_good(rest);
     }
     out->path = str_cut(&rest, '?');
     out->query = rest;

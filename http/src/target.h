@@ -10,9 +10,11 @@ typedef struct http_target {
     str query; /* raw, without the '?'; STR_NONE without one */
 } http_target;
 
+/* The authority of a target, STR_NONE in origin- and asterisk-form. `*rest`: path and query. */
+str http_target_authority(str target, str *rest);
 /* Splits a target in origin-, absolute- or asterisk-form; dot-segments are removed (RFC
  * 3986 5.2.4), also those written with %2e. False on bad or NUL escapes and on a path that leaves
- * the root. */
+ * the root. An authority is the head's to judge. */
 bool http_target_parse(arena *a, str target, http_target *out);
 /* Whether a path is made of letters, digits and "/-_~" only: it is its own decoding, and normal. */
 bool http_path_is_plain(str path);

@@ -3,6 +3,7 @@
  * Invariant: what http_url_parse gives in `text` it reads again as the same URL. */
 #include "url.h"
 
+#include "authority.h"
 #include "scan.h"
 #include "target.h"
 
@@ -65,18 +66,6 @@ static bool is_name(str host)
     return address_parse((str){ text, host.len + 2 }, &number);
 }
 
-static bool is_ip6(str host)
-{
-    address number;
-    char text[64];
-    if (host.len == 0 || host.len > sizeof text - 4)
-        return false;
-    text[0] = '[';
-    memcpy(text + 1, host.ptr, host.len);
-    memcpy(text + 1 + host.len, "]:1", 3);
-    return address_parse((str){ text, host.len + 4 }, &number);
-}
-
 static str copy_lower(arena *a, str s)
 {
     char *to = arena_alloc(a, s.len, 1);
@@ -115,7 +104,8 @@ static const char *parse_authority(arena *a, str authority, http_url *out)
         host = str_cut(&port, ':');
     }
     out->host = copy_lower(a, host);
-    if (out->is_ip6 ? !is_ip6(out->host) : !is_name(out->host))
+    if (out->is_ip6 ? !http_is_ip6_literal(str_slice(authority, 0, host.len + 2))
+                    : !is_name(out->host))
         return "a malformed host";
     out->port = usual;
     if (port.ptr && !parse_port(port, &out->port))

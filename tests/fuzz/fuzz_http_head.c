@@ -2,7 +2,9 @@
  * the same; what is accepted is
  * inside the bytes, holds nothing that could be read in two ways, and is read the same again when
  * it is written out. */
+#include "authority.h"
 #include "head.h"
+#include "target.h"
 
 #include "core/buf.h"
 #include "tests/support/fuzz.h"
@@ -54,13 +56,21 @@ static void check_done(const http_head *h, str bytes)
     check_inside(bytes, h->method_name);
     check_inside(bytes, h->target);
     uint32_t hosts = 0;
+    http_authority authority;
     for (uint32_t i = 0; i < h->fields.count; i++) {
         check_inside(bytes, h->fields.items[i].name);
         check_inside(bytes, h->fields.items[i].value);
         invariant(h->fields.items[i].name.len > 0);
-        hosts += str_eq_nocase(h->fields.items[i].name, STR("host"));
+        if (str_eq_nocase(h->fields.items[i].name, STR("host"))) {
+            invariant(http_authority_parse(h->fields.items[i].value, &authority));
+            hosts++;
+        }
     }
     invariant(hosts <= 1 && (hosts == 1 || h->minor_version == 0));
+    str rest;
+    const str named = http_target_authority(h->target, &rest);
+    invariant(!named.ptr || (http_authority_parse(named, &authority) && authority.host.len > 0));
+    invariant(!named.ptr || hosts == 0 || str_eq(http_head_find(h, STR("host")), named));
 }
 
 static void check_written_again(const http_head *h)

@@ -43,6 +43,7 @@ static int compared, differing, failures;
 typedef enum difference {
     SAME,
     NO_CONNECT,
+    NOBODY_HAS_TWO_HOSTS,
     TRACE_IS_ONE_REQUEST,
     UNREAD_CHUNKS_END_IT,
     POST_TO_A_DIRECTORY,
@@ -69,6 +70,8 @@ static const struct {
     const char *why;
 } DIFFERENCES[DIFFERENCES_COUNT] = {
     [NO_CONNECT] = { 501, 400, "9.3.6: CONNECT is for proxies; 501 says that nobody here does it" },
+    [NOBODY_HAS_TWO_HOSTS] = { 400, 200,
+                               "RFC 9112, 3.2: Host is the target's; decisions/0030 says why" },
     [TRACE_IS_ONE_REQUEST] = { 405, 405, "9.3.8: a refused method need not end the connection" },
     [UNREAD_CHUNKS_END_IT] = { 200, 200, "RFC 9112, 9.3: an unread body is drained, or ends it" },
     [POST_TO_A_DIRECTORY] = { 405, 301, "15.5.6: what serves files takes no POST, wherever" },
@@ -490,7 +493,7 @@ static const struct {
     { "/static/.hidden", DOTFILES_ARE_HIDDEN },
     { "/static/link.txt", LINKS_ARE_HIDDEN },
     { "http://x/static/ten.txt", SAME },
-    { "http://x:8080/static/docs", SAME },
+    { "http://x:80/static/docs", SAME },
     { "HTTP://x/static/ten.txt?a", SAME },
 };
 
@@ -568,6 +571,8 @@ static void test_connections_and_odd_requests_are_treated_alike(void **state)
         { "trace", "TRACE /static/ten.txt HTTP/1.1\r\nHost: x\r\n\r\n", TRACE_IS_ONE_REQUEST },
         { "options", "OPTIONS /static/ten.txt HTTP/1.1\r\nHost: x\r\n\r\n", OPTIONS_IS_ANSWERED },
         { "connect", "CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n", NO_CONNECT },
+        { "absolute form beside another host",
+          "GET http://y/static/ten.txt HTTP/1.1\r\nHost: x\r\n\r\n", NOBODY_HAS_TWO_HOSTS },
         { "version 2.0", "GET /static/ten.txt HTTP/2.0\r\nHost: x\r\n\r\n", SAME },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)

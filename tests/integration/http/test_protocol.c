@@ -31,6 +31,7 @@ typedef struct exchange {
 #define FAST                        "GET /fast HTTP/1.1\r\n" HOST "\r\n"
 #define WITH(fields_)               "GET /fast HTTP/1.1\r\n" HOST fields_ "\r\n"
 #define GET(target_)                BYTES("GET " target_ " HTTP/1.1\r\n" HOST "\r\n")
+#define HOST_OF(host_)              BYTES("GET /fast HTTP/1.1\r\nHost: " host_ "\r\n\r\n")
 #define POST(path_, fields_, body_) "POST " path_ " HTTP/1.1\r\n" HOST fields_ "\r\n" body_
 #define CHUNKED(body_)              BYTES(POST("/echo", "Transfer-Encoding: chunked\r\n", body_))
 #define JSON                        "Content-Type: application/json\r\n"
@@ -97,7 +98,18 @@ static const exchange EXCHANGES[] = {
     { "absolute form", GET("http://x/fast"), { 200 }, "fast" },
     { "absolute form, query", GET("http://x/query?q=1"), { 200 }, "1" },
     { "absolute form, no path", GET("http://x"), { 404 } },
-    { "absolute form, no host", GET("http:///fast"), { 400 } },
+    { "absolute form, no host", GET("http:///fast"), { 400 }, .closes = true },
+    { "absolute form, a user", GET("http://me@x/fast"), { 400 }, .closes = true },
+    { "absolute form, half a literal", GET("http://[:/fast"), { 400 }, .closes = true },
+    { "absolute form, two ports", GET("http://x:1:2/fast"), { 400 }, .closes = true },
+    { "absolute form, another host", GET("http://y/fast"), { 400 }, .closes = true },
+    { "absolute form, another port", GET("http://x:81/fast"), { 400 }, .closes = true },
+    { "absolute form, the usual port", GET("http://X:80/fast"), { 200 }, "fast" },
+    { "absolute form, 1.0",
+      BYTES("GET http://x/fast HTTP/1.0\r\n\r\n"),
+      { 200 },
+      "fast",
+      .closes = true },
     { "connect", BYTES("CONNECT x:80 HTTP/1.1\r\n" HOST "\r\n"), { 501 }, .closes = true },
     { "TLS", BYTES("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n"), { 400 }, .closes = true },
 
@@ -142,6 +154,18 @@ static const exchange EXCHANGES[] = {
       BYTES("GET /fast HTTP/1.1\r\nHost: a@b\r\n\r\n"),
       { 400 },
       .closes = true },
+    { "host of IPv6", HOST_OF("[::1]:8080"), { 200 } },
+    { "host with an escape", HOST_OF("a%41"), { 200 } },
+    { "host with an empty port", HOST_OF("x:"), { 200 } },
+    { "host with two ports", HOST_OF("a:1:2"), { 400 }, .closes = true },
+    { "host with a word as port", HOST_OF("x:port"), { 400 }, .closes = true },
+    { "host with a port past 16 bits", HOST_OF("x:99999"), { 400 }, .closes = true },
+    { "host of a port only", HOST_OF(":80"), { 400 }, .closes = true },
+    { "host of half a literal", HOST_OF("["), { 400 }, .closes = true },
+    { "host of IPv6 without brackets", HOST_OF("::1"), { 400 }, .closes = true },
+    { "host with a zone", HOST_OF("[fe80::1%25eth0]"), { 400 }, .closes = true },
+    { "host with half an escape", HOST_OF("%zz"), { 400 }, .closes = true },
+    { "host with a bar", HOST_OF("a|b"), { 400 }, .closes = true },
     { "unknown expectation", BYTES(WITH("Expect: wonders\r\n")), { 417 }, .closes = true },
 
     /* bodies by length */

@@ -103,6 +103,33 @@ static const head_case CASES[] = {
       HTTP_HEAD_BAD, 501 },
     { "version 3", BYTES("GET / HTTP/3.0\r\n" HOST "\r\n"), HTTP_HEAD_BAD, 505 },
     { "tunnel", BYTES("CONNECT a:1 HTTP/1.1\r\n" HOST "\r\n"), HTTP_HEAD_BAD, 501 },
+    { "host of IPv6", BYTES("GET / HTTP/1.1\r\nHost: [2001:db8::7]:8080\r\n\r\n"), HTTP_HEAD_DONE },
+    { "host with an escape", BYTES("GET / HTTP/1.1\r\nHost: a%41.example:\r\n\r\n"),
+      HTTP_HEAD_DONE },
+    { "host with a word as port", BYTES("GET / HTTP/1.1\r\nHost: x:port\r\n\r\n"), HTTP_HEAD_BAD,
+      400 },
+    { "host with two ports", BYTES("GET / HTTP/1.1\r\nHost: a:1:2\r\n\r\n"), HTTP_HEAD_BAD, 400 },
+    { "host of half a literal", BYTES("GET / HTTP/1.1\r\nHost: [::1\r\n\r\n"), HTTP_HEAD_BAD, 400 },
+    { "bad host of 1.0", BYTES("GET / HTTP/1.0\r\nHost: %zz\r\n\r\n"), HTTP_HEAD_BAD, 400 },
+    { "absolute form", BYTES("GET http://Api.Example:80/a?b HTTP/1.1\r\nHost: api.example\r\n\r\n"),
+      HTTP_HEAD_DONE },
+    { "absolute form of https", BYTES("GET HTTPS://x:443 HTTP/1.1\r\n" HOST "\r\n"),
+      HTTP_HEAD_DONE },
+    { "absolute form of 1.0", BYTES("GET http://x?a HTTP/1.0\r\n\r\n"), HTTP_HEAD_DONE },
+    { "absolute form with a user", BYTES("GET http://user@x/ HTTP/1.1\r\n" HOST "\r\n"),
+      HTTP_HEAD_BAD, 400 },
+    { "absolute form with a user in 1.0", BYTES("GET http://u:p@x/ HTTP/1.0\r\n\r\n"),
+      HTTP_HEAD_BAD, 400 },
+    { "absolute form without a host", BYTES("GET http:///a HTTP/1.1\r\n" HOST "\r\n"),
+      HTTP_HEAD_BAD, 400 },
+    { "absolute form with a bad port", BYTES("GET http://x:99999/ HTTP/1.1\r\n" HOST "\r\n"),
+      HTTP_HEAD_BAD, 400 },
+    { "absolute form beside another host", BYTES("GET http://x/ HTTP/1.1\r\nHost: y\r\n\r\n"),
+      HTTP_HEAD_BAD, 400 },
+    { "absolute form beside another port", BYTES("GET https://x/ HTTP/1.1\r\nHost: x:80\r\n\r\n"),
+      HTTP_HEAD_BAD, 400 },
+    { "absolute form beside an empty host", BYTES("GET http://x/ HTTP/1.1\r\nHost:\r\n\r\n"),
+      HTTP_HEAD_BAD, 400 },
     { "only LF", BYTES("\n"), HTTP_HEAD_BAD, 400 },
     { "only spaces", BYTES("  \r\n"), HTTP_HEAD_BAD, 400 },
 };
@@ -196,6 +223,19 @@ static void test_head_done_gives_slices_of_the_bytes(void **state)
     free(bytes);
 }
 
+static void test_head_in_absolute_form_says_whose_host_it_is(void **state)
+{
+    (void)state;
+    static http_head h;
+    char *bytes;
+    const str head =
+        STR("GET http://Api.Example:80/a?b HTTP/1.1\r\nA: b\r\nHost: api.example\r\n\r\n");
+    assert_int_equal(parse_cut(&h, head, NULL, 0, &bytes), HTTP_HEAD_DONE);
+    assert_str_equal(http_head_find(&h, STR("host")), STR("Api.Example:80"));
+    assert_str_equal(h.fields.items[1].value, STR("Api.Example:80"));
+    free(bytes);
+}
+
 /* Each byte is looked at once while its line is incomplete: what was given before cannot even be
  * read when more of the line comes. So a head that drips in costs no more than one that pours. */
 static void check_reads_once(const char *beginning)
@@ -265,6 +305,7 @@ int main(void)
         cmocka_unit_test(test_head_cut_at_every_byte_is_parsed_the_same),
         cmocka_unit_test(test_head_with_random_damage_is_parsed_the_same_however_cut),
         cmocka_unit_test(test_head_done_gives_slices_of_the_bytes),
+        cmocka_unit_test(test_head_in_absolute_form_says_whose_host_it_is),
         cmocka_unit_test(test_head_dripping_in_is_read_once),
         cmocka_unit_test(test_head_past_a_limit_is_refused),
     };

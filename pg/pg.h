@@ -93,14 +93,15 @@ typedef struct pg_target {
     pg_pool *pool;
     pg_tx *tx; /* NULL: any connection of the pool */
     bool read_only;
+    const char *at; /* where it was asked for, "notes.c:42"; for errors. NULL: not known */
 } pg_target;
 
 /* The pool for statements that only read: pg_query(pg_read_only(db), &rows, "select …"). What many
  * fibers ask for leaves in batches, each of them one transaction, which costs server and client
  * much less than a transaction a statement. The caller says so and the server sees to it: a
  * statement that writes fails with PG_READ_ONLY. now() is the same for all of a batch; and one that
- * is slow holds up those behind it, so leave long reports, and what is locked by its caller
- * (advisory locks), to the pool itself. */
+ * is slow holds up those sent behind it (who comes 5 ms later goes around it), so leave long
+ * reports, and what is locked by its caller (advisory locks), to the pool itself. */
 static inline pg_target pg_read_only(pg_pool *pool)
 {
     return (pg_target){ .pool = pool, .read_only = true };
@@ -116,12 +117,20 @@ static inline pg_target pg_target_same(pg_target target)
 {
     return target;
 }
-/* A pg_pool *, pg_tx * or pg_target as a pg_target; anything else does not compile. */
-#define PG_TARGET(on)                  \
-    _Generic((on), pg_pool *           \
-             : pg_target_pool, pg_tx * \
-             : pg_target_tx, pg_target \
-             : pg_target_same)(on)
+static inline pg_target pg_target_at(pg_target target, const char *at)
+{
+    if (!target.at)
+        target.at = at;
+    return target;
+}
+/* A pg_pool *, pg_tx * or pg_target as a pg_target that knows the line where this stands; anything
+ * else does not compile. */
+#define PG_TARGET(on)                               \
+    pg_target_at(_Generic((on), pg_pool *           \
+                          : pg_target_pool, pg_tx * \
+                          : pg_target_tx, pg_target \
+                          : pg_target_same)(on),    \
+                 PG_HERE_(__FILE_NAME__, __LINE__))
 
 /* A statement's text, and the name that metrics and logs have for it; NULL: none. The name is a
  * constant, or lives as long as the program. */
@@ -445,6 +454,10 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
     name * : pg_decode_##name, opt_##name * : pg_decode_opt_##name, PG_DECODER_LISTS_OF_(name)
 #define PG_DECODER_LISTS_OF_(name) \
     name##_list * : pg_decode_##name##_list, opt_##name##_list * : pg_decode_opt_##name##_list
+
+/* "notes.c:42" */
+#define PG_HERE_(file, line)  PG_HERE__(file, line)
+#define PG_HERE__(file, line) file ":" #line
 
 /* ", pg_param(argument)" for each of 0 to 16 arguments. */
 #define PG_EACH_(...)                                                                         \

@@ -178,6 +178,8 @@ static void server_error(pg_conn *c, pg_request *r, str body)
     pg_watch_server_error(&report);
     if (pg_report_is_fatal(&report))
         pg_report_text(&report, c->why, sizeof c->why);
+    if (str_eq(report.sqlstate, STR("42P05")))
+        pg_pool_count(c->pool, PG_METRIC_DUPLICATES, 1);
     pg_health_error(c, report.sqlstate);
     if (!r || c->state != PG_CONN_READY)
         return;

@@ -36,3 +36,14 @@ uint64_t pg_backlog_us(const pg_conn *c, uint64_t now_us)
     const uint64_t expected_us = c->backlog_ns / 1000;
     return age_us > expected_us ? age_us : expected_us;
 }
+
+uint64_t pg_backlog_oldest_us(const pg_conn *c, uint64_t now_us)
+{
+    const pg_request *r = pg_request_oldest(c);
+    if (!r)
+        return 0;
+    const uint64_t from_us = r->since_us > c->answered_us ? r->since_us : c->answered_us;
+    const uint64_t age_us = now_us > from_us ? now_us - from_us : 0,
+                   expected_us = r->cost_ns / 1000;
+    return age_us > expected_us ? age_us : expected_us;
+}

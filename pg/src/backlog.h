@@ -18,5 +18,7 @@ void pg_backlog_remove(pg_conn *c, const pg_request *r, bool answered);
 /* How long the connection is held up, in us: as long as its oldest request has waited already, or
  * as long as all of them are expected to take, whichever is longer. */
 uint64_t pg_backlog_us(const pg_conn *c, uint64_t now_us);
+/* The same by the oldest alone: how long the server has worked on it, or will by what is known. */
+uint64_t pg_backlog_oldest_us(const pg_conn *c, uint64_t now_us);
 
 #endif

@@ -79,7 +79,7 @@ error pg_batch_run_on(pg_target on, pg_batch *b)
     TRY(check(b));
     if (b->count == 0)
         return OK;
-    const error e = run_all(on, &(pg_run){ .lane = pg_lane_of(on) }, b);
+    const error e = run_all(on, &(pg_run){ .lane = pg_lane_of(on), .at = on.at }, b);
     b->undone = e.kind && is_refused(b);
     b->unknown = e.kind && !b->undone && !b->calls[b->count - 1].result.answered;
     return e;
@@ -118,7 +118,7 @@ static error run_piece(pg_target on, const pg_run *run, pg_batch *b)
 
 error pg_pipeline_run_on(pg_target on, pg_batch *b)
 {
-    const pg_run run = { .lane = pg_lane_of(on), .sync_each = true };
+    const pg_run run = { .lane = pg_lane_of(on), .sync_each = true, .at = on.at };
     const size_t piece_max = on.pool->pipeline_max ? on.pool->pipeline_max : PG_BATCH_MAX;
     error first = OK;
     b->undone = b->unknown = false;

@@ -92,6 +92,14 @@ bool pg_budget_is_short(const pg_pool *pool)
     return timer_armed(&pool->ask_again);
 }
 
+bool pg_budget_is_all_of(const pg_pool *pool)
+{
+    uint32_t count = 0;
+    LIST_EACH (pg_conn, c, &pool->conns, node)
+        count++;
+    return pool->process_max > 0 && count >= pool->process_max;
+}
+
 void pg_budget_give(pg_pool *pool)
 {
     if (pool->process_max > 0)

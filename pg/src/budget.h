@@ -26,6 +26,8 @@ void pg_budget_stop(pg_pool *pool);
 bool pg_budget_take(pg_pool *pool);
 /* Whether the last one asked for was refused. */
 bool pg_budget_is_short(const pg_pool *pool);
+/* Whether the pool has all there may be. */
+bool pg_budget_is_all_of(const pg_pool *pool);
 /* Gives it back. */
 void pg_budget_give(pg_pool *pool);
 

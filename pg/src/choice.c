@@ -1,5 +1,5 @@
 /* Which connection a fiber is given. A transaction gets one that nobody uses; a batch of reads the
- * first with room.
+ * first with room, past those where a slow one is in the way.
  *
  * A query shares one. While little is under way, it goes where most is, as long as that is soon
  * done: a server process that is awake answers for less than one that has to be woken, and the
@@ -14,6 +14,8 @@
 #define PACKED_MAX 8    /* queries under way in the pool, up to which they share a connection */
 #define PACKED_US  300  /* of work, past which a connection gets no more of these */
 #define HELD_UP_US 2000 /* past which one is avoided */
+
+#define READS_HELD_UP_US 5000 /* of one read, past which others go around it */
 
 /* Not where a statement still runs for somebody who has stopped waiting: it may be one that hangs,
  * and a cancel may be on its way. */
@@ -101,15 +103,25 @@ static pg_conn *shared(pg_pool *pool)
     return c;
 }
 
-/* The first read-only connection with room; asks for another when there is none. */
+/* The first read-only connection with room that is not held up. When all are, another is opened and
+ * waited for; when there may be no other, it is the one that is soonest free. */
 static pg_conn *first_read_only(pg_pool *pool)
 {
+    const uint64_t now_us = loop_now_us(pool->loop);
+    candidate least = { 0 };
     LIST_EACH (pg_conn, c, &pool->conns, node) {
-        if (c->read_only && takes_more(c, PG_LOAD_MAX) && (c->load > 0 || pg_health_check(c)))
+        if (!c->read_only || !takes_more(c, PG_LOAD_MAX))
+            continue;
+        const candidate it = { c, pg_backlog_oldest_us(c, now_us) };
+        if (it.backlog_us > READS_HELD_UP_US) {
+            if (!least.conn || has_less(&it, &least))
+                least = it;
+        } else if (c->load > 0 || pg_health_check(c)) {
             return c;
+        }
     }
     pg_pool_open_another(pool, true);
-    return NULL;
+    return pool->opening_read_only == 0 ? least.conn : NULL;
 }
 
 pg_conn *pg_choose(pg_pool *pool, pg_lane lane)

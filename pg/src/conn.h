@@ -76,11 +76,12 @@ struct pg_conn {
     uint32_t heir_ms;       /* between looks for the one in its place */
     fiber *lessee;          /* the one of them that has it alone, by a transaction; NULL: shared */
     uint64_t leased_since_us;
-    uint64_t backlog_ns;  /* see backlog.h */
-    uint64_t answered_us; /* the last request, by the loop's clock */
-    uint32_t changed;     /* of its session, see session.h */
-    bool resetting;       /* and that is being taken back */
-    bool read_only;       /* its transactions are, unless they say otherwise */
+    const char *leased_at; /* pg_target.at */
+    uint64_t backlog_ns;   /* see backlog.h */
+    uint64_t answered_us;  /* the last request, by the loop's clock */
+    uint32_t changed;      /* of its session, see session.h */
+    bool resetting;        /* and that is being taken back */
+    bool read_only;        /* its transactions are, unless they say otherwise */
     pg_statement_cache statements;
     uint32_t portals; /* made so far, for their names */
     char tx_status;

@@ -106,6 +106,8 @@ void pg_holders_describe(const pg_pool *pool, char out[PG_HOLDERS_BYTES])
         add(&t, "%s%s%s%s %llu ms", i == 0 ? "; longest: " : "; ",
             f ? fiber_name(f) : "a fiber that has gone", about ? " " : "", about ? about : "",
             (unsigned long long)(loop_now_ms(pool->loop) - longest[i].since_ms));
+        if (longest[i].conn->lessee && longest[i].conn->leased_at)
+            add(&t, " (%s)", longest[i].conn->leased_at);
         add_statement(&t, longest[i].conn);
     }
 }

@@ -6,8 +6,9 @@
 
 #define PG_HOLDERS_BYTES 320 /* of the text; an error's may be 384 */
 
-/* "8 connections open of 8, 8 leased, 12 fibers wait; longest: request GET /notes/:id 4830 ms,
- * select …": how many there are, and the three that are held longest. Values stand nowhere in it:
+/* "8 connections open, 8 leased, 12 fibers wait; longest: request GET /notes/:id 4830 ms
+ * (notes.c:42), select …": how many there are, and the three that are held longest, with the line
+ * that began a transaction. Values stand nowhere in it:
  * only statements' texts, shortened. NUL-terminated. */
 void pg_holders_describe(const pg_pool *pool, char out[PG_HOLDERS_BYTES]);
 

@@ -303,7 +303,7 @@ static error keep(void *arg)
             TRY(wait_ms(hub, HEARTBEAT_MS));
             continue;
         }
-        const error e = pg_pool_acquire(hub->pool, PG_LANE_LEASED, &hub->conn);
+        const error e = pg_pool_acquire(hub->pool, PG_LANE_LEASED, NULL, &hub->conn);
         if (e.kind)
             fall_silent(hub, e);
         else

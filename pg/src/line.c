@@ -3,6 +3,7 @@
  * fiber did not get. */
 #include "line.h"
 
+#include "budget.h"
 #include "choice.h"
 #include "holder.h"
 #include "session.h"
@@ -12,13 +13,19 @@
 #include "core/clock.h"
 #include "core/loop.h"
 
+/* Who asks for a connection. */
+typedef struct pg_asker {
+    fiber *fiber;
+    pg_lane lane;
+    const char *at;
+} pg_asker;
+
 typedef struct pg_waiter {
     list_node node;
-    fiber *fiber;
+    pg_asker who;
     timer timer;
     pg_waiting_line *line;
     uint64_t since_us;
-    pg_lane lane;
     pg_conn *conn;                  /* what it was given */
     char holders[PG_HOLDERS_BYTES]; /* who had them when a fuse ended the wait */
 } pg_waiter;
@@ -104,10 +111,11 @@ static void wait_timed_out(timer *t)
     pg_pool_count(pool, PG_METRIC_ACQUIRE_TIMEOUTS, 1);
     pg_holders_describe(pool, holders);
     const bool fails = pool->failures > 0;
-    fiber_wake(w->fiber, fiber_error_set(
-                             w->fiber, &PG_POOL_TIMED_OUT, "none came free in %u ms: %s%s%s",
-                             pool->acquire_timeout_ms, holders,
-                             fails ? "; connecting failed: " : "", fails ? pool->last_error : ""));
+    fiber_wake(w->who.fiber,
+               fiber_error_set(w->who.fiber, &PG_POOL_TIMED_OUT, "none came free in %u ms: %s%s%s",
+                               pool->acquire_timeout_ms, holders,
+                               fails ? "; connecting failed: " : "",
+                               fails ? pool->last_error : ""));
     pg_pool_serve(pool); /* it may have been the only one who could not be served */
 }
 
@@ -129,9 +137,10 @@ static void drop(pg_waiter *w)
     pool->line_counts.shed++;
     pg_pool_count(pool, PG_METRIC_ACQUIRE_SHED, 1);
     pg_holders_describe(pool, holders);
-    fiber_wake(w->fiber, fiber_error_set(w->fiber, &PG_POOL_OVERLOADED,
-                                         "dropped after %llu ms, nobody waited less than %u: %s",
-                                         (unsigned long long)waited_ms, codel->target_ms, holders));
+    fiber_wake(w->who.fiber,
+               fiber_error_set(w->who.fiber, &PG_POOL_OVERLOADED,
+                               "dropped after %llu ms, nobody waited less than %u: %s",
+                               (unsigned long long)waited_ms, codel->target_ms, holders));
 }
 
 /* Drops those who have waited too long in an overloaded line. While there is no connection nobody
@@ -155,12 +164,14 @@ static void watch(timer *t)
 
 /* --- serving ---------------------------------------------------------------------------------- */
 
-static pg_conn *give(pg_conn *c, pg_lane lane, fiber *to, uint64_t wait_us)
+static pg_conn *give(pg_conn *c, const pg_asker *to, uint64_t wait_us)
 {
     pg_pool *pool = c->pool;
-    c->load++;
-    if (lane == PG_LANE_LEASED) {
-        c->lessee = to;
+    if (c->load++ == 0)
+        pg_pool_count(pool, PG_METRIC_CONNECTIONS_IDLE, -1);
+    if (to->lane == PG_LANE_LEASED) {
+        c->lessee = to->fiber;
+        c->leased_at = to->at;
         c->leased_since_us = loop_now_us(pool->loop);
         pool->leased++;
         pg_pool_count(pool, PG_METRIC_TRANSACTIONS, 1);
@@ -185,16 +196,16 @@ static void serve_line(pg_waiting_line *line)
     for (pg_waiter *w; (w = first_of(line));) {
         const char *text;
         const error_kind *why = hopeless(pool, &text);
-        pg_conn *c = why ? NULL : pg_choose(pool, w->lane);
+        pg_conn *c = why ? NULL : pg_choose(pool, w->who.lane);
         if (!why && !c)
             return;
         const uint64_t now_us = clock_us(), wait_us = now_us - w->since_us;
         end_wait(w);
         if (c) {
             pg_codel_served(&line->codel, now_us / 1000, wait_us / 1000);
-            w->conn = give(c, w->lane, w->fiber, wait_us);
+            w->conn = give(c, &w->who, wait_us);
         }
-        fiber_wake(w->fiber, why ? fiber_error_set(w->fiber, why, "%s", text) : OK);
+        fiber_wake(w->who.fiber, why ? fiber_error_set(w->who.fiber, why, "%s", text) : OK);
     }
 }
 
@@ -206,56 +217,66 @@ void pg_pool_serve(pg_pool *pool)
 
 /* --- asking ----------------------------------------------------------------------------------- */
 
-/* Whether the fiber is one of those that have everything, and would wait for what they give back
- * while they wait for it. */
-static bool waits_for_itself(const pg_pool *pool, pg_lane lane, const fiber *f)
+/* Whether no other connection can be opened for it, be it for the pool's own limit or because the
+ * pool has all that all workers together may have. */
+static bool is_all(const pg_pool *pool, pg_lane lane, bool *own_limit)
 {
-    bool holds_one = false;
-    if (lane == PG_LANE_READ_ONLY || pool->opening > 0 || !pg_pool_is_enough(pool, false))
-        return false;
+    *own_limit = lane != PG_LANE_READ_ONLY && pg_pool_is_enough(pool, false);
+    return pool->opening == 0 && (*own_limit || pg_budget_is_all_of(pool));
+}
+
+/* The connection by which the fiber is one of those that have everything, and would wait for what
+ * they give back while they wait for it; NULL: there is none, or others may come free. */
+static const pg_conn *waits_for_own(const pg_pool *pool, const pg_asker *who)
+{
+    const pg_conn *own = NULL;
+    bool own_limit;
+    if (!is_all(pool, who->lane, &own_limit))
+        return NULL;
     LIST_EACH (pg_conn, c, &pool->conns, node) {
-        if (c->state == PG_CONN_READY && !c->read_only && !c->lessee)
-            return false;
-        holds_one = holds_one || c->lessee == f;
+        const bool counts = c->state == PG_CONN_READY && !c->read_only;
+        if (counts ? !c->lessee : !own_limit) /* the others make room for one, below the limit */
+            return NULL;
+        if (counts && c->lessee == who->fiber)
+            own = c;
     }
-    return holds_one;
+    return own;
 }
 
 /* Why the running fiber is not to wait, or OK. */
-static error refuse(pg_pool *pool, pg_lane lane)
+static error refuse(pg_pool *pool, const pg_asker *who)
 {
     char holders[PG_HOLDERS_BYTES];
-    const bool nested = waits_for_itself(pool, lane, fiber_self());
-    if (LIKELY(!nested && pool->waiting < pool->waiting_max))
+    const pg_conn *own = waits_for_own(pool, who);
+    if (LIKELY(!own && pool->waiting < pool->waiting_max))
         return OK;
     pg_holders_describe(pool, holders);
-    if (nested)
+    if (own)
         return error_set(&PG_NESTED_ACQUIRE,
-                         "this fiber has a connection, and would wait for itself: %s", holders);
+                         "this fiber has a connection (%s), and would wait for itself (%s): %s",
+                         own->leased_at ? own->leased_at : "?", who->at ? who->at : "?", holders);
     pool->line_counts.refused++;
     pg_pool_count(pool, PG_METRIC_ACQUIRE_REFUSED, 1);
     return error_set(&PG_POOL_FULL, "too many wait already: %s", holders);
 }
 
-static error acquire(pg_pool *pool, pg_lane lane, pg_conn **out)
+static error acquire(pg_pool *pool, const pg_asker *who, pg_conn **out)
 {
     const char *text;
     const error_kind *why = hopeless(pool, &text);
     if (why)
         return error_set(why, "%s", text);
-    pg_waiting_line *line = line_of(pool, lane);
-    pg_conn *c = list_is_empty(&line->waiters) ? pg_choose(pool, lane) : NULL;
+    pg_waiting_line *line = line_of(pool, who->lane);
+    pg_conn *c = list_is_empty(&line->waiters) ? pg_choose(pool, who->lane) : NULL;
     if (c) {
         pg_codel_served_at_once(&line->codel);
-        *out = give(c, lane, fiber_self(), 0);
+        *out = give(c, who, 0);
         return OK;
     }
-    TRY(refuse(pool, lane));
-    pg_waiter w = { .fiber = fiber_self(),
-                    .timer.fire = wait_timed_out,
-                    .line = line,
-                    .since_us = clock_us(),
-                    .lane = lane };
+    TRY(refuse(pool, who));
+    pg_waiter w = {
+        .who = *who, .timer.fire = wait_timed_out, .line = line, .since_us = clock_us()
+    };
     begin_wait(&w);
     const error e = fiber_park("pg connection", wait_forgotten, &w);
     if (error_is(e, &TIMED_OUT)) /* the fiber's own deadline */
@@ -265,15 +286,16 @@ static error acquire(pg_pool *pool, pg_lane lane, pg_conn **out)
     return OK;
 }
 
-error pg_pool_acquire(pg_pool *pool, pg_lane lane, pg_conn **out)
+error pg_pool_acquire(pg_pool *pool, pg_lane lane, const char *at, pg_conn **out)
 {
+    const pg_asker who = { fiber_self(), lane, at };
     if (LIKELY(!pool->trace))
-        return acquire(pool, lane, out);
+        return acquire(pool, &who, out);
     pg_span span = { 0 };
     pg_pool *kept = pg_pool_ref(pool); /* it may be closed meanwhile */
     const uint64_t began_us = loop_now_us(pool->loop);
     pg_span_start(pool, &pool->trace->acquire, &span);
-    const error e = acquire(pool, lane, out);
+    const error e = acquire(pool, &who, out);
     pg_span_end(pool, &pool->trace->acquire, &span, e.kind ? NULL : *out, began_us, e);
     pg_pool_unref(&kept);
     return e;
@@ -287,7 +309,8 @@ void pg_pool_release(pg_conn **owner, bool leased)
         pg_span span = { .arg = pool->trace->arg };
         pg_span_end(pool, &pool->trace->release, &span, c, loop_now_us(pool->loop), OK);
     }
-    c->load--;
+    if (--c->load == 0 && c->state == PG_CONN_READY)
+        pg_pool_count(pool, PG_METRIC_CONNECTIONS_IDLE, 1);
     if (leased) {
         c->lessee = NULL;
         c->declared_read_only = false;

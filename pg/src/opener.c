@@ -27,6 +27,8 @@
 #define PAUSE_MS_MIN     10
 #define TURN_MS          40 /* between looking whether it is one's turn, at most */
 #define OPENING_MAX      4
+#define BEGIN_EACH_MS    10 /* a worker, over which their first attempts are spread */
+#define BEGIN_MS_MAX     1000
 
 /* --- taking turns ----------------------------------------------------------------------------- */
 
@@ -146,6 +148,7 @@ static void opened(pg_conn *c)
     pool->open++;
     pool->open_read_only += c->read_only;
     pg_pool_count(pool, PG_METRIC_CONNECTIONS, 1);
+    pg_pool_count(pool, PG_METRIC_CONNECTIONS_IDLE, 1);
     pg_upkeep_begin(c);
     pg_conn_start(c);
     pg_upkeep_fill(pool);
@@ -159,6 +162,7 @@ static void open_ended(fiber *f, error result, void *arg)
     const bool lost = !result.kind && !c->stream; /* as soon as it was ready */
     c->opener = NULL;
     pool->opening--;
+    pg_pool_count(pool, PG_METRIC_CONNECTIONS_OPENING, -1);
     pool->opening_read_only -= c->read_only;
     if (lost)
         (void)snprintf(pool->last_error, sizeof pool->last_error,
@@ -221,6 +225,7 @@ void pg_pool_open_another(pg_pool *pool, bool read_only)
     c->read_only = read_only;
     list_append(&pool->conns, &c->node);
     pool->opening++;
+    pg_pool_count(pool, PG_METRIC_CONNECTIONS_OPENING, 1);
     pool->opening_read_only += read_only;
 }
 
@@ -234,8 +239,29 @@ void pg_opener_lost_one(pg_pool *pool)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+/* A wrong address or password is in the log from the start. */
+static void begin(timer *t)
+{
+    pg_pool *pool = CONTAINER_OF(t, pg_pool, begin);
+    if (pool->open + pool->opening == 0)
+        pg_pool_open_another(pool, false);
+}
+
+void pg_opener_begin(pg_pool *pool)
+{
+    const uint32_t workers = ledger_columns();
+    if (workers == 1) {
+        begin(&pool->begin);
+        return;
+    }
+    const uint32_t spread_ms =
+        workers < BEGIN_MS_MAX / BEGIN_EACH_MS ? workers * BEGIN_EACH_MS : BEGIN_MS_MAX;
+    loop_timer_arm(pool->loop, &pool->begin, 1 + pg_chance_below(spread_ms));
+}
+
 void pg_opener_init(pg_pool *pool)
 {
+    pool->begin.fire = begin;
     pool->retry.fire = retry;
     pool->opening_max = 1;
     pool->probes = ledger_line_of("pg.probe");
@@ -245,6 +271,7 @@ void pg_opener_init(pg_pool *pool)
 
 void pg_opener_stop(pg_pool *pool)
 {
+    loop_timer_cancel(pool->loop, &pool->begin);
     loop_timer_cancel(pool->loop, &pool->retry);
     note_success(pool); /* it does not count any more */
     end_turn(pool);

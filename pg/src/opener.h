@@ -7,6 +7,9 @@
 
 /* Makes it ready; the pool has its loop. */
 void pg_opener_init(pg_pool *pool);
+/* Opens the first connection: at once where there is one worker, else within a second, so that all
+ * of a program's workers do not come at the same moment. Whoever asks does not wait for it. */
+void pg_opener_begin(pg_pool *pool);
 /* It tries no more. */
 void pg_opener_stop(pg_pool *pool);
 /* Opens what could not be opened before, if it is still asked for. */

@@ -53,7 +53,7 @@ const config_entry PG_SETTINGS[] = {
     { "PG_CONNECTIONS_MAX", CONFIG_INT, "0", .max = 1000000,
       .meaning = "connections that all workers together may open; 0: as many as each may",
       .offset = offsetof(pg_settings, process_max), .unit = "connections" },
-    { "PG_READ_ONLY_MAX", CONFIG_INT, "1", .min = 1, .max = CONNECTIONS_MAX,
+    { "PG_READ_ONLY_MAX", CONFIG_INT, "2", .min = 1, .max = CONNECTIONS_MAX,
       .meaning = "connections a worker may open beside these for pg_read_only",
       .offset = offsetof(pg_settings, read_only_max), .unit = "connections" },
     { "PG_ACQUIRE_TIMEOUT", CONFIG_DURATION, "5s", .min = 1, .max = 3600000,
@@ -103,6 +103,12 @@ const config_entry PG_SETTINGS[] = {
 static const metric METRICS[PG_METRIC_COUNT] = {
     [PG_METRIC_QUERIES] = { "pg_queries_total", NULL, METRIC_COUNTER, "Requests answered." },
     [PG_METRIC_CONNECTIONS] = { "pg_connections", NULL, METRIC_GAUGE, "Open connections." },
+    [PG_METRIC_CONNECTIONS_IDLE] = { "pg_connections_idle", NULL, METRIC_GAUGE,
+                                     "Open connections that nobody uses." },
+    [PG_METRIC_CONNECTIONS_OPENING] = { "pg_connections_opening", NULL, METRIC_GAUGE,
+                                        "Connections that are being opened." },
+    [PG_METRIC_CONNECTIONS_MAX] = { "pg_connections_max", NULL, METRIC_GAUGE,
+                                    "Connections that pools may open, each by its own limit." },
     [PG_METRIC_TRANSACTIONS] = { "pg_transactions", NULL, METRIC_GAUGE,
                                  "Connections leased to a transaction." },
     [PG_METRIC_WAITING] = { "pg_waiting", NULL, METRIC_GAUGE,
@@ -129,6 +135,9 @@ static const metric METRICS[PG_METRIC_COUNT] = {
     [PG_METRIC_REQUEUES] = { "pg_requeues_total", NULL, METRIC_COUNTER,
                              "Statements that were sent again, not having run: out of date, or "
                              "skipped with their batch." },
+    [PG_METRIC_DUPLICATES] = { "pg_duplicates_total", NULL, METRIC_COUNTER,
+                               "Prepared statements whose name was taken by somebody else in "
+                               "their session." },
     [PG_METRIC_ABANDONED] = { "pg_abandoned_total", NULL, METRIC_COUNTER,
                               "Statements whose fiber stopped waiting before the answer." },
     [PG_METRIC_CANCELS] = { "pg_cancels_total", NULL, METRIC_COUNTER,
@@ -197,6 +206,8 @@ void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why)
     pool->open--;
     pool->open_read_only -= c->read_only;
     pg_pool_count(pool, PG_METRIC_CONNECTIONS, -1);
+    if (c->load == 0)
+        pg_pool_count(pool, PG_METRIC_CONNECTIONS_IDLE, -1);
     pg_upkeep_end(c);
     pg_health_end(c);
     if (c->retired) {
@@ -303,10 +314,10 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
     }
     set_limits(pool, o, &settings);
     pool->trace = o->trace;
+    pg_pool_count(pool, PG_METRIC_CONNECTIONS_MAX, pool->connections_max);
     pg_opener_init(pool);
     pg_budget_init(pool);
-    /* A wrong address or password is in the log from the start. */
-    pg_pool_open_another(pool, false);
+    pg_opener_begin(pool);
     *out = pool;
     return OK;
 }
@@ -324,6 +335,7 @@ void pg_pool_close(pg_pool **owner)
     if (!pool)
         return;
     pool->closed = true;
+    pg_pool_count(pool, PG_METRIC_CONNECTIONS_MAX, -(int64_t)pool->connections_max);
     pg_hub_close(&pool->hub);
     pg_opener_stop(pool);
     pg_budget_stop(pool);

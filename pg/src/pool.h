@@ -30,6 +30,9 @@ typedef struct pg_request_chunk pg_request_chunk;
 enum {
     PG_METRIC_QUERIES,
     PG_METRIC_CONNECTIONS,
+    PG_METRIC_CONNECTIONS_IDLE,
+    PG_METRIC_CONNECTIONS_OPENING,
+    PG_METRIC_CONNECTIONS_MAX,
     PG_METRIC_TRANSACTIONS,
     PG_METRIC_WAITING,
     PG_METRIC_ACQUIRE_WAIT,
@@ -43,6 +46,7 @@ enum {
     PG_METRIC_PARSES,
     PG_METRIC_PORTALS,
     PG_METRIC_REQUEUES,
+    PG_METRIC_DUPLICATES,
     PG_METRIC_ABANDONED,
     PG_METRIC_CANCELS,
     PG_METRIC_SLOW_QUERIES,
@@ -96,7 +100,8 @@ struct pg_pool {
     list spare_requests;
     pg_request_chunk *request_chunks; /* all memory of requests */
     uint32_t failures;                /* attempts to connect since the last that succeeded */
-    bool away; /* the server, and the log has said so: it will say when it is back */
+    bool away;   /* the server, and the log has said so: it will say when it is back */
+    timer begin; /* the first connection is opened, unless somebody has asked for one before */
     timer retry;
     timer ask_again; /* for a connection of all workers' */
     timer lend;      /* one to another worker */
@@ -139,11 +144,12 @@ struct pg_tx {
 };
 
 /* A connection of the lane for the running fiber.
+ *   at      pg_target.at
  *   yields  until there is one
  *   fails   PG_CONNECT_FAILED, PG_POOL_TIMED_OUT, PG_POOL_FULL, PG_POOL_OVERLOADED,
  *           PG_NESTED_ACQUIRE, PG_POOL_CLOSED; TIMED_OUT, CANCELED
  *   owns    a reference; pg_pool_release gives it back. The connection may end at any time */
-YIELDS error pg_pool_acquire(pg_pool *pool, pg_lane lane, pg_conn **out);
+YIELDS error pg_pool_acquire(pg_pool *pool, pg_lane lane, const char *at, pg_conn **out);
 /* Lets those go on who wait, as far as there are connections. */
 void pg_pool_serve(pg_pool *pool);
 /* Nulls the pointer. */

@@ -326,7 +326,7 @@ error pg_run_on_pool(pg_pool *pool, const pg_run *how, pg_call *calls, size_t co
         pg_conn *c;
         const uint64_t from_us = loop_now_us(pool->loop);
         forget_answers(calls, count);
-        TRY(pg_pool_acquire(pool, how->lane, &c));
+        TRY(pg_pool_acquire(pool, how->lane, how->at, &c));
         if (calls[0].watch)
             calls[0].watch->waited_us += loop_now_us(pool->loop) - from_us;
         const error e = pg_run_on(c, &run, calls, count);
@@ -347,8 +347,9 @@ error pg_run_call(pg_target on, pg_call *call)
     pg_watch w;
     TRY(pg_check_call(call->sql, call->values));
     pg_watch_call(&w, on.pool, call, pg_lane_of(on));
-    const error e = on.tx ? pg_tx_run(on.tx, false, call, 1)
-                          : pg_run_on_pool(on.pool, &(pg_run){ .lane = pg_lane_of(on) }, call, 1);
+    const pg_run run = { .lane = pg_lane_of(on), .at = on.at };
+    const error e =
+        on.tx ? pg_tx_run(on.tx, false, call, 1) : pg_run_on_pool(on.pool, &run, call, 1);
     pg_watch_end(&w, call, 1, e);
     return e;
 }

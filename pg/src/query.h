@@ -22,6 +22,7 @@ typedef struct pg_run {
     pg_lane lane;
     str begin;      /* goes before the first; STR_NONE: nothing */
     bool sync_each; /* each is a transaction of its own; otherwise all are one */
+    const char *at; /* pg_target.at */
 } pg_run;
 
 static inline pg_lane pg_lane_of(pg_target on)

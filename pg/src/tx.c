@@ -192,8 +192,8 @@ error pg_begin_on(pg_target on, const pg_tx_options *options, pg_tx **out)
     tx->begin = begin_text(o, o->read_only || on.read_only);
     tx->left =
         scope_defer(&TX_LEFT, tx); /* first: it needs memory, and without it the fiber ends */
-    const error e =
-        on.tx ? begin_nested(on.tx, tx) : pg_pool_acquire(on.pool, PG_LANE_LEASED, &tx->conn);
+    const error e = on.tx ? begin_nested(on.tx, tx)
+                          : pg_pool_acquire(on.pool, PG_LANE_LEASED, on.at, &tx->conn);
     if (e.kind) {
         end(tx);
         return e;

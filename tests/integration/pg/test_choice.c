@@ -22,7 +22,7 @@ static void open_pool(uint32_t connections)
 static pg_conn *acquire(pg_lane lane)
 {
     pg_conn *c;
-    assert_ok(pg_pool_acquire(db, lane, &c));
+    assert_ok(pg_pool_acquire(db, lane, NULL, &c));
     return c;
 }
 

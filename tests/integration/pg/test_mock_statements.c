@@ -81,6 +81,16 @@ static void assert_answer(pg_pool *db, const char *sql, int64_t expected)
     assert_int_equal(n, expected);
 }
 
+static uint64_t count_of(const char *name)
+{
+    for (uint32_t i = 0; i < PG_METRICS.count; i++) {
+        if (strcmp(PG_METRICS.items[i].name, name) == 0)
+            return metrics_total(&PG_METRICS, i);
+    }
+    fail_msg("no metric %s", name);
+    return 0;
+}
+
 /* --- on the wire ------------------------------------------------------------------------------ */
 
 static void test_unnamed_is_described_once_and_parsed_with_its_parameters(void **state)
@@ -261,10 +271,13 @@ static void test_named_that_the_server_forgot_forgets_the_session(void **state)
         MOCK_EXPECT("BES"),
         MOCK_SEND(ANSWER("\12")),
     };
+    const uint64_t requeues = count_of("pg_requeues_total");
     pg_pool *db = PLAY(SCRIPT, PG_STATEMENTS_NAMED);
     assert_answer(db, "select n", 7);
     assert_answer(db, "select m", 8);
+    assert_int_equal(count_of("pg_requeues_total"), requeues);
     assert_answer(db, "select n", 9);
+    assert_int_equal(count_of("pg_requeues_total"), requeues + 1);
     assert_answer(db, "select m", 10);
     stop(db);
 }
@@ -306,8 +319,10 @@ static void test_named_whose_name_is_taken_closes_it_first(void **state)
         MOCK_EXPECT("BES"),
         MOCK_SEND(ANSWER("\7")),
     };
+    const uint64_t duplicates = count_of("pg_duplicates_total");
     pg_pool *db = PLAY(ONCE, PG_STATEMENTS_NAMED);
     assert_answer(db, "select n", 7);
+    assert_int_equal(count_of("pg_duplicates_total"), duplicates + 1);
     stop(db);
     static const mock_pg_step AGAIN[] = {
         CONNECTED,

@@ -32,6 +32,16 @@ static void test_pool_bad_conninfo_is_refused_without_its_password(void **state)
     assert_null(db);
 }
 
+static uint64_t connect_failures(void)
+{
+    for (uint32_t i = 0; i < PG_METRICS.count; i++) {
+        if (strcmp(PG_METRICS.items[i].name, "pg_connect_failures_total") == 0)
+            return metrics_total(&PG_METRICS, i);
+    }
+    fail_msg("no such metric");
+    return 0;
+}
+
 static void test_pool_wrong_password_is_an_authentication_failure(void **state)
 {
     (void)state;
@@ -43,11 +53,13 @@ static void test_pool_wrong_password_is_an_authentication_failure(void **state)
     assert_non_null(at);
     (void)snprintf(url, sizeof url, "postgresql://brio:wrong%s", at);
     assert_ok(pg_pool_open(&(pg_pool_options){ .conninfo = str_from_c(url) }, &db));
+    const uint64_t failures = connect_failures();
     const error e = pg_execute(db, NULL, "select 1");
     char text[1024];
     assert_fails(PG_CONNECT_FAILED, e);
     error_describe(e, text, sizeof text);
     assert_non_null(strstr(text, "28P01"));
+    assert_int_equal(connect_failures(), failures + 1);
     pg_pool_close(&db);
 }
 

@@ -3,6 +3,7 @@
 #include "pool.h"
 
 #include "core/clock.h"
+#include "core/ledger.h"
 #include "tests/support/database.h"
 
 #include <netinet/in.h>
@@ -102,7 +103,7 @@ static error come(void *arg)
     const uint32_t place = ++place_next, waiting = pg_pool_stats_of(db).waiting;
     const uint64_t acquired = db->line_counts.acquired;
     const uint64_t before = clock_us();
-    const error e = pg_pool_acquire(db, c->lane, &conn);
+    const error e = pg_pool_acquire(db, c->lane, NULL, &conn);
     const bool had_to_wait = clock_us() != before || db->line_counts.acquired != acquired + 1;
     if (e.kind) {
         gave_up++;
@@ -302,10 +303,11 @@ static void test_line_timed_out_tells_who_has_the_connections(void **state)
     assert_fails(PG_POOL_TIMED_OUT, e);
     char text[1024];
     error_describe(e, text, sizeof text);
-    const char *first = strstr(text, "report GET /first 5400 ms, select $1::text, 'a text that");
+    const char *first = strstr(text, "report GET /first 5400 ms (test_pool_line.c:");
+    const char *sql = strstr(text, "), select $1::text, 'a text that");
     const char *second = strstr(text, "report GET /second 5300 ms");
     const char *third = strstr(text, "report GET /third 5200 ms");
-    if (!first || !second || !third || first > second || second > third)
+    if (!first || !sql || !second || !third || first > sql || sql > second || second > third)
         fail_msg("%s", text);
     assert_null(strstr(text, "/fourth"));
     assert_null(strstr(text, "s3cr3t"));
@@ -364,6 +366,86 @@ static void test_line_would_wait_for_itself_tells_so(void **state)
     pg_pool_close(&db);
 }
 
+/* "test_pool_line.c:42" is where `line` is 42. */
+#define HERE(text_, line_) (void)snprintf(text_, sizeof(text_), "(test_pool_line.c:%d)", line_)
+
+/* The pool's own limit is far; that of all workers is not. */
+static void test_line_would_wait_for_itself_at_the_ceiling_tells_so_at_once(void **state)
+{
+    (void)state;
+    pg_tx *one, *two;
+    char first[64], second[64];
+    set("PG_CONNECTIONS_MAX", "1");
+    assert_ok(pg_pool_open(&(pg_pool_options){ .connections_max = 8 }, &db));
+    HERE(first, __LINE__ + 1);
+    assert_ok(pg_begin(db, &one));
+    HERE(second, __LINE__ + 1);
+    const error e = pg_begin(db, &two);
+    assert_fails(PG_NESTED_ACQUIRE, e);
+    expect_text(e, (const char *[]){ first, second, "PG_CONNECTIONS_MAX, 1", NULL });
+    HERE(second, __LINE__ + 1);
+    const error f = pg_execute(db, NULL, "select 1");
+    assert_fails(PG_NESTED_ACQUIRE, f);
+    expect_text(f, (const char *[]){ first, second, NULL });
+    assert_fails(PG_NESTED_ACQUIRE, pg_execute(pg_read_only(db), NULL, "select 1"));
+    assert_ok(pg_rollback(&one));
+    pass(100);
+    assert_ok(pg_begin(db, &one)); /* as ever */
+    assert_ok(pg_rollback(&one));
+    pg_pool_close(&db);
+    set("PG_CONNECTIONS_MAX", NULL);
+}
+
+static error take_two(void *arg)
+{
+    pg_tx *one, *two;
+    (void)arg;
+    TRY(pg_begin(db, &one));
+    TRY(pg_begin(db, &two));
+    TRY(pg_rollback(&two));
+    return pg_rollback(&one);
+}
+
+/* What the other lane has comes free. */
+static void test_line_at_the_ceiling_waits_for_the_other_lane(void **state)
+{
+    (void)state;
+    set("PG_CONNECTIONS_MAX", "2");
+    assert_ok(pg_pool_open(&(pg_pool_options){ .connections_max = 8 }, &db));
+    assert_ok(pg_execute(db, NULL, "select 1"));
+    assert_ok(pg_execute(pg_read_only(db), NULL, "select 1"));
+    fiber *f = start("two", take_two, NULL, 0);
+    for (int i = 0; i < 100000 && pg_pool_stats_of(db).acquired < 4; i++) {
+        const uint64_t real_ms = clock_real_ms();
+        pass(1);
+        while (clock_real_ms() < real_ms + 1)
+            assert_ok(fiber_yield());
+    }
+    assert_ok(fiber_join(&f));
+    pg_pool_close(&db);
+    set("PG_CONNECTIONS_MAX", NULL);
+}
+
+/* Of many workers each waits a moment, unless it is asked. */
+static void test_line_of_one_of_many_workers_opens_its_first_later(void **state)
+{
+    (void)state;
+    assert_ok(ledger_open(8));
+    ledger_use_slot(3);
+    assert_ok(pg_pool_open(&(pg_pool_options){ .connections_max = 2 }, &db));
+    assert_int_equal(pg_pool_stats_of(db).opening, 0);
+    pass(80);
+    assert_int_equal(pg_pool_stats_of(db).opening + pg_pool_stats_of(db).open, 1);
+    pg_pool_close(&db);
+    assert_ok(pg_pool_open(&(pg_pool_options){ .connections_max = 2 }, &db));
+    assert_ok(pg_execute(db, NULL, "select 1"));
+    assert_int_equal(pg_pool_stats_of(db).open, 1);
+    pass(80);
+    assert_int_equal(pg_pool_stats_of(db).opening + pg_pool_stats_of(db).open, 1);
+    pg_pool_close(&db);
+    ledger_close();
+}
+
 static void test_line_counts_what_happened(void **state)
 {
     (void)state;
@@ -387,6 +469,77 @@ static void test_line_counts_what_happened(void **state)
     pg_pool_close(&db);
 }
 
+static void assert_metrics(const char *const *names, const uint64_t *values)
+{
+    for (; *names; names++, values++) {
+        uint32_t i = 0;
+        while (i < PG_METRICS.count && strcmp(PG_METRICS.items[i].name, *names) != 0)
+            i++;
+        assert_in_range(i, 0, PG_METRICS.count - 1);
+        if (metrics_total(&PG_METRICS, i) != *values)
+            fail_msg("%s is %llu, not %llu", *names,
+                     (unsigned long long)metrics_total(&PG_METRICS, i),
+                     (unsigned long long)*values);
+    }
+}
+
+static const char *const GAUGES[] = { "pg_connections",
+                                      "pg_connections_idle",
+                                      "pg_connections_max",
+                                      "pg_connections_opening",
+                                      "pg_transactions",
+                                      "pg_waiting",
+                                      NULL };
+
+#define assert_gauges(...) assert_metrics(GAUGES, (const uint64_t[]){ __VA_ARGS__ })
+
+/* The tests before this one have left no trace in what counts the present. */
+static void test_line_is_in_the_metrics(void **state)
+{
+    (void)state;
+    static const char *const COUNTERS[] = { "pg_acquire_timeouts_total", "pg_acquire_shed_total",
+                                            "pg_acquire_refused_total", NULL };
+    const uint64_t before[] = { metrics_total(&PG_METRICS, PG_METRIC_ACQUIRE_TIMEOUTS),
+                                metrics_total(&PG_METRICS, PG_METRIC_ACQUIRE_SHED),
+                                metrics_total(&PG_METRICS, PG_METRIC_ACQUIRE_REFUSED) };
+    pg_tx *held;
+    assert_gauges(0, 0, 0, 0, 0, 0);
+    set("PG_QUEUE_TARGET", "0");
+    set("PG_WAITING_MAX", "1");
+    assert_ok(pg_pool_open(&(pg_pool_options){ .connections_max = 3 }, &db));
+    assert_gauges(0, 0, 3, 1, 0, 0);
+    pg_pool_close(&db);
+    assert_gauges(0, 0, 0, 0, 0, 0);
+    db = open_pool(1);
+    assert_gauges(1, 1, 1, 0, 0, 0);
+    assert_ok(pg_begin(db, &held));
+    assert_gauges(1, 0, 1, 0, 1, 0);
+    fiber *waiting = start("waits", take, NULL, 0), *late = start("late", take, NULL, 0);
+    assert_gauges(1, 0, 1, 0, 1, 1);
+    assert_fails(PG_POOL_FULL, fiber_join(&late));
+    assert_metrics(COUNTERS, (const uint64_t[]){ before[0], before[1], before[2] + 1 });
+    pass(5000);
+    assert_fails(PG_POOL_TIMED_OUT, fiber_join(&waiting));
+    assert_metrics(COUNTERS, (const uint64_t[]){ before[0] + 1, before[1], before[2] + 1 });
+    assert_ok(pg_rollback(&held));
+    assert_gauges(1, 1, 1, 0, 0, 0);
+    pg_pool_close(&db);
+    assert_gauges(0, 0, 0, 0, 0, 0);
+
+    set("PG_QUEUE_TARGET", "50");
+    db = open_pool(1);
+    assert_ok(pg_begin(db, &held));
+    pass(1000);
+    waiting = start("waits", take, NULL, 0);
+    pass(1000);
+    assert_fails(PG_POOL_OVERLOADED, fiber_join(&waiting));
+    assert_metrics(COUNTERS, (const uint64_t[]){ before[0] + 1, before[1] + 1, before[2] + 1 });
+    assert_ok(pg_rollback(&held));
+    pg_pool_close(&db);
+    set("PG_QUEUE_TARGET", NULL);
+    set("PG_WAITING_MAX", NULL);
+}
+
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,7 +550,11 @@ static int run(void)
         cmocka_unit_test(test_line_timed_out_tells_who_has_the_connections),
         cmocka_unit_test(test_line_tells_of_a_statement_that_nobody_waits_for_any_more),
         cmocka_unit_test(test_line_would_wait_for_itself_tells_so),
+        cmocka_unit_test(test_line_would_wait_for_itself_at_the_ceiling_tells_so_at_once),
+        cmocka_unit_test(test_line_at_the_ceiling_waits_for_the_other_lane),
+        cmocka_unit_test(test_line_of_one_of_many_workers_opens_its_first_later),
         cmocka_unit_test(test_line_counts_what_happened),
+        cmocka_unit_test(test_line_is_in_the_metrics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -203,6 +203,57 @@ static void test_read_only_lost_connection_fails_its_readers_and_is_opened_again
     assert_ok(read_own_numbers((void *)(intptr_t)5));
 }
 
+/* --- what one read does to the others ----------------------------------------------------------
+ */
+
+static error wait_for_the_lock(void *arg)
+{
+    (void)arg;
+    return pg_execute(pg_read_only(db), NULL, "select pg_advisory_xact_lock_shared(726354)");
+}
+
+/* The slow one ends when the test lets it: whoever came behind it would never be answered. */
+static void test_read_only_slow_one_does_not_hold_up_the_next(void **state)
+{
+    (void)state;
+    pg_tx *tx;
+    wait_group group;
+    assert_ok(pg_begin(db, &tx));
+    assert_ok(pg_execute(tx, NULL, "select pg_advisory_xact_lock(726354)"));
+    wait_group_init(&group);
+    assert_ok(wait_group_start(&group, wait_for_the_lock, NULL));
+    assert_ok(fiber_sleep(50));
+    assert_ok(read_own_numbers((void *)(intptr_t)7));
+    assert_ok(pg_commit(&tx));
+    assert_ok(wait_group_wait(&group));
+}
+
+static error show_isolation(pg_target on, str *out)
+{
+    pg_rows rows;
+    TRY(pg_query(on, &rows, "show transaction_isolation"));
+    return pg_get(&rows, 0, 0, out);
+}
+
+/* In a batch, which is one transaction, each statement is to see what is committed by then. */
+static void test_read_only_is_read_committed_whatever_sessions_begin_with(void **state)
+{
+    (void)state;
+    const char *mode = getenv("PG_STATEMENTS");
+    pg_pool *strict;
+    str isolation;
+    if (mode && strcmp(mode, "named") != 0)
+        skip(); /* there the session is not ours */
+    assert_int_equal(setenv("PGOPTIONS", "-c default_transaction_isolation=serializable", 1), 0);
+    assert_ok(pg_pool_open(NULL, &strict));
+    assert_int_equal(unsetenv("PGOPTIONS"), 0);
+    assert_ok(show_isolation(PG_TARGET(strict), &isolation));
+    assert_str_equal(isolation, STR("serializable"));
+    assert_ok(show_isolation(pg_read_only(strict), &isolation));
+    assert_str_equal(isolation, STR("read committed"));
+    pg_pool_close(&strict);
+}
+
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +264,8 @@ static int run(void)
         cmocka_unit_test(test_read_only_statement_whose_columns_changed_is_prepared_again),
         cmocka_unit_test(test_read_only_given_up_is_dropped_and_the_lane_goes_on),
         cmocka_unit_test(test_read_only_lost_connection_fails_its_readers_and_is_opened_again),
+        cmocka_unit_test(test_read_only_slow_one_does_not_hold_up_the_next),
+        cmocka_unit_test(test_read_only_is_read_committed_whatever_sessions_begin_with),
     };
     return cmocka_run_group_tests(tests, open_pool, close_pool);
 }

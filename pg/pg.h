@@ -69,6 +69,7 @@ typedef struct pg_pool_stats {
     uint64_t longest_wait_ms; /* of them, so far */
     uint64_t queries;         /* sent so far */
     uint64_t acquired;        /* connections given out so far */
+    uint64_t released;        /* of them, given back; the others are in use */
     uint64_t timed_out;       /* waits that ended with PG_POOL_TIMED_OUT */
     uint64_t shed;            /* with PG_POOL_OVERLOADED */
     uint64_t refused;         /* PG_POOL_FULL */

@@ -309,6 +309,7 @@ void pg_pool_release(pg_conn **owner, bool leased)
         pg_span span = { .arg = pool->trace->arg };
         pg_span_end(pool, &pool->trace->release, &span, c, loop_now_us(pool->loop), OK);
     }
+    pool->line_counts.released++;
     if (--c->load == 0 && c->state == PG_CONN_READY)
         pg_pool_count(pool, PG_METRIC_CONNECTIONS_IDLE, 1);
     if (leased) {

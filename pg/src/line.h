@@ -28,6 +28,7 @@ typedef struct pg_waiting_line {
 /* What the lines have seen. */
 typedef struct pg_waiting_counts {
     uint64_t acquired; /* connections given out */
+    uint64_t released; /* and given back */
     uint64_t timed_out;
     uint64_t shed;
     uint64_t refused; /* the line was full */

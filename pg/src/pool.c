@@ -391,6 +391,7 @@ pg_pool_stats pg_pool_stats_of(const pg_pool *pool)
                                 longest_ms > read_only_ms ? longest_ms : read_only_ms,
                             .queries = pool->queries,
                             .acquired = pool->line_counts.acquired,
+                            .released = pool->line_counts.released,
                             .timed_out = pool->line_counts.timed_out,
                             .shed = pool->line_counts.shed,
                             .refused = pool->line_counts.refused };

@@ -148,7 +148,7 @@ error pg_prepared(pg_conn *c, pg_lane lane, str sql, pg_values values, pg_statem
 
 void pg_prepared_forget(pg_pool *pool, pg_statement *s)
 {
-    if (!s)
+    if (!s || !s->cache) /* whoever took it out has done this: what stands there now is newer */
         return;
     pg_statement_keep(s);
     LIST_EACH (pg_conn, c, &pool->conns, node) {
@@ -175,9 +175,9 @@ bool pg_prepared_forget_stale(pg_conn *c, pg_statement *s, const pg_result *resu
     if (result->bound || !result->report.ptr || !pg_report_read(result->report, &report) ||
         !pg_prepared_is_stale(&report))
         return false;
-    if (str_eq(report.sqlstate, STR("26000")))
-        pg_statement_expire_all(&c->statements);
-    else
+    if (!str_eq(report.sqlstate, STR("26000")))
         pg_prepared_forget(c->pool, s);
+    else if (!s || s->cache) /* otherwise somebody else has told, and prepared anew */
+        pg_statement_expire_all(&c->statements);
     return true;
 }

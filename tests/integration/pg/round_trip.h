@@ -3,7 +3,6 @@
 #define TESTS_INTEGRATION_PG_ROUND_TRIP_H
 
 #include "tests/support/database.h"
-#include "tests/support/own_postgres.h"
 #include "tests/support/random.h"
 
 #include <string.h>
@@ -21,25 +20,6 @@ UNUSED static int close_pool(void **state)
     (void)state;
     pg_pool_close(&db);
     return 0;
-}
-
-/* As run_with_database, with a PostgreSQL 18 of the test's own, whose programs BRIO_TEST_PG18
- * names.
- */
-UNUSED static int run_with_18(int (*run)(void))
-{
-    const char *bin = getenv("BRIO_TEST_PG18");
-    if (!getenv("BRIO_TEST_PG") || !bin || !bin[0]) {
-        (void)fprintf(stderr, "skipped: BRIO_TEST_PG or BRIO_TEST_PG18 is not set\n");
-        return EXIT_SKIPPED;
-    }
-    own_postgres server = { 0 };
-    setenv("BRIO_PG_BIN", bin, 1);
-    own_postgres_do(&server, "start");
-    setenv("DATABASE_URL", server.url, 1);
-    const int status = run_in_fiber(run);
-    own_postgres_do(&server, "remove");
-    return status;
 }
 
 /* A value's way: `written` is what we write of `value`. Asks the server for its own text of it, for

@@ -425,7 +425,8 @@ static void test_arrays_past_the_servers_limits_are_its_errors(void **state)
     pg_array array;
     assert_ok(pg_array_of(fiber_arena(), PG_VALUES(1, 2), 1, (const uint32_t[]){ 2 }, &array));
     array.sides[0].lower = INT32_MAX;
-    assert_fails(PG_DATA_EXCEPTION, pg_query(db, &rows, "select $1", array));
+    const error e = pg_query(db, &rows, "select $1", array);
+    assert_true(error_is(e, &PG_DATA_EXCEPTION) || error_is(e, &PG_FAILED)); /* up to 17, from 18 */
 }
 
 /* The server reads our text of a composite as the fields that it was made of, and writes the same

@@ -1,15 +1,21 @@
 /* Everything at once, for as long as one likes: queries, reads, batches, transactions, cursors,
- * COPY and listeners, with deadlines and cancels, through a proxy that does what networks do, to a
- * server whose sessions are ended and which crashes and comes back. After each round all are at
- * rest, and every counter balances: what was begun has ended, nothing is leased, nobody waits, the
- * pool has as many connections as the server, and the heap is as large as after the round before.
+ * COPY and listeners, with deadlines and cancels, on two pools, of which one speaks TLS, through
+ * proxies that do what networks do, to a server whose sessions are ended and which crashes and
+ * comes back. Where there is TLS bits are changed too: without it nobody could know.
  *
- * BRIO_TEST_SOAK_S says for how many seconds; a few without it. */
+ * After each round all are at rest, and every counter balances: what was begun has ended, what was
+ * given out is back but for the listeners' connections, each thing that the tracers saw start they
+ * saw end, nobody waits, the pools have as many connections as the server has sessions and as the
+ * ledger of all workers says, and the heap is as large as after the first rounds. So is what the
+ * process has in memory, where no sanitizer keeps what was freed.
+ *
+ * BRIO_TEST_SOAK_S says for how many seconds (./dev soak); a few without it. */
 #include "core/clock.h"
+#include "core/ledger.h"
 #include "core/scope.h"
 #include "tests/support/chaos_proxy.h"
 #include "tests/support/database.h"
-#include "tests/support/own_postgres.h"
+#include "tests/support/secure_postgres.h"
 
 #include <malloc.h>
 
@@ -17,16 +23,20 @@
 size_t __sanitizer_get_current_allocated_bytes(void);
 #endif
 
-#define WORKERS     16
-#define CONNECTIONS 5
-#define SECONDS     6
-#define ROUND_MS    2000
-#define HEAP_BYTES  ((size_t)4 << 20) /* by which rounds may differ: statements, stacks */
-#define WARM_ROUNDS 2
+#define WORKERS        16
+#define POOLS          2 /* the second one's connections have TLS */
+#define CONNECTIONS    5
+#define CEILING        "12" /* of both together; each may want seven */
+#define SECONDS        6
+#define ROUND_MS       2000
+#define HEAP_BYTES     ((size_t)4 << 20) /* by which rounds may differ: statements, stacks */
+#define RESIDENT_BYTES ((size_t)8 << 20)
+#define WARM_ROUNDS    3
+#define SAMPLES        12 /* of memory, in what is printed */
 
 static own_postgres server;
-static chaos_proxy proxy;
-static pg_pool *db;
+static chaos_proxy proxies[POOLS];
+static pg_pool *pools[POOLS];
 static random_state dice;
 static bool enough;
 static uint64_t begun, ended, succeeded, failures_of[16], row_checks;
@@ -59,7 +69,7 @@ static error ask(pg_target on)
     return own_rows(&rows, own, (size_t)count);
 }
 
-static error ask_new(void)
+static error ask_new(pg_pool *db)
 {
     const int64_t own = (int64_t)random_below(&dice, 500);
     pg_rows rows;
@@ -125,7 +135,7 @@ static error transact(pg_tx *tx, void *arg)
     return ask_together(pg_target_tx(tx), random_below(&dice, 2));
 }
 
-static error listen_a_while(void)
+static error listen_a_while(pg_pool *db)
 {
     pg_listener *l;
     pg_notification n;
@@ -138,6 +148,7 @@ static error listen_a_while(void)
 
 static error do_one(void *arg)
 {
+    pg_pool *db = arg;
     const pg_target pool = pg_target_pool(db);
     switch (random_below(&dice, 12)) {
     case 0:
@@ -147,7 +158,7 @@ static error do_one(void *arg)
     case 3:
         return ask(pg_read_only(db));
     case 4:
-        return ask_new();
+        return ask_new(db);
     case 5:
         return ask_together(random_below(&dice, 2) ? pool : pg_read_only(db),
                             random_below(&dice, 2));
@@ -158,9 +169,9 @@ static error do_one(void *arg)
     case 8:
         return copy_out(pool);
     case 9:
-        return random_below(&dice, 8) ? ask(pool) : listen_a_while();
+        return random_below(&dice, 8) ? ask(pool) : listen_a_while(db);
     default:
-        return pg_transaction(db, NULL, transact, arg);
+        return pg_transaction(db, NULL, transact, NULL);
     }
 }
 
@@ -188,11 +199,10 @@ static bool is_expected(error e)
 
 static error work(void *arg)
 {
-    (void)arg;
     while (!enough) {
         const uint32_t ms = random_below(&dice, 3) ? 3000 : 1 + (uint32_t)random_below(&dice, 40);
         begun++;
-        const error e = scope_call(&(scope_options){ .deadline_ms = ms }, do_one, NULL);
+        const error e = scope_call(&(scope_options){ .deadline_ms = ms }, do_one, arg);
         ended++;
         succeeded += !e.kind;
         if (e.kind && !is_expected(e)) {
@@ -206,6 +216,72 @@ static error work(void *arg)
         TRY(fiber_sleep(e.kind ? 20 : 0));
     }
     return OK;
+}
+
+/* --- what the tracers see --------------------------------------------------------------------- */
+
+typedef struct seen {
+    uint64_t started, ended;
+} seen;
+
+static seen queries_seen, batches_seen, copies_seen, prepares_seen, connects_seen, acquires_seen;
+static uint64_t connected, given_out, given_back;
+
+#define SEEN(what)                         \
+    static void what##_started(pg_span *s) \
+    {                                      \
+        (void)s;                           \
+        what##_seen.started++;             \
+    }
+
+#define SEEN_WHOLE(what)                 \
+    SEEN(what)                           \
+    static void what##_ended(pg_span *s) \
+    {                                    \
+        (void)s;                         \
+        what##_seen.ended++;             \
+    }
+
+SEEN_WHOLE(queries)
+SEEN_WHOLE(batches)
+SEEN_WHOLE(copies)
+SEEN_WHOLE(prepares)
+SEEN(connects)
+SEEN(acquires)
+
+static void connects_ended(pg_span *s)
+{
+    connects_seen.ended++;
+    connected += !s->result.kind;
+}
+
+static void acquires_ended(pg_span *s)
+{
+    acquires_seen.ended++;
+    given_out += !s->result.kind;
+}
+
+static void release_ended(pg_span *s)
+{
+    (void)s;
+    given_back++;
+}
+
+static const pg_trace TRACE = {
+    .query = { queries_started, queries_ended },
+    .batch = { batches_started, batches_ended },
+    .copy = { copies_started, copies_ended },
+    .prepare = { prepares_started, prepares_ended },
+    .connect = { connects_started, connects_ended },
+    .acquire = { acquires_started, acquires_ended },
+    .release = { .ended = release_ended },
+};
+
+static void assert_ended(const char *what, const seen *s)
+{
+    if (s->started != s->ended)
+        fail_msg("%s: %llu started, %llu ended", what, (unsigned long long)s->started,
+                 (unsigned long long)s->ended);
 }
 
 /* --- faults ----------------------------------------------------------------------------------- */
@@ -224,43 +300,53 @@ static void restart_server(void)
 
 static error end_sessions(void *arg)
 {
-    (void)arg;
-    return pg_execute(db, NULL,
+    return pg_execute((pg_pool *)arg, NULL,
                       "select pg_terminate_backend(pid) from pg_stat_activity where "
                       "application_name = 'soak' and pid <> pg_backend_pid() and random() < 0.5");
 }
 
+/* A worker, of the pool that its number gives it. */
+static void start_worker(fiber **workers, uint64_t i)
+{
+    assert_ok(fiber_start(loop_self(), &(fiber_options){ .joinable = true }, work, pools[i % POOLS],
+                          &workers[i]));
+}
+
 static void sabotage(fiber **workers)
 {
+    /* The last one where there is TLS. */
     static const chaos_faults FAULTS[] = {
-        { .delay_ms = 3 },  { .piece_bytes = 11 }, { .piece_bytes = 700, .delay_ms = 1 },
-        { .stalls = true }, { .cut_one_in = 50 },  { 0 },
+        { .delay_ms = 3 },        { .piece_bytes = 11 }, { .piece_bytes = 700, .delay_ms = 1 },
+        { .stalls = true },       { .cut_one_in = 50 },  { 0 },
+        { .corrupt_one_in = 40 },
     };
+    const uint64_t which_pool = random_below(&dice, POOLS);
+    chaos_proxy *proxy = &proxies[which_pool];
+    pg_pool *db = pools[which_pool];
     error e = OK;
     switch (random_below(&dice, 6)) {
     case 0:
-        e = scope_call(&(scope_options){ .deadline_ms = 500 }, end_sessions, NULL);
+        e = scope_call(&(scope_options){ .deadline_ms = 500 }, end_sessions, db);
         break;
     case 1:
-        chaos_proxy_break(&proxy);
+        chaos_proxy_break(proxy);
         break;
     case 2:
         e = pg_execute(db, NULL, "deallocate all");
         break;
     case 3: {
-        fiber **which = &workers[random_below(&dice, WORKERS)];
-        fiber_cancel(*which, &CANCELED);
-        const error left = fiber_join(which);
+        const uint64_t which = random_below(&dice, WORKERS);
+        fiber_cancel(workers[which], &CANCELED);
+        const error left = fiber_join(&workers[which]);
         if (left.kind && !is_expected(left))
             assert_ok(left);
-        assert_ok(
-            fiber_start(loop_self(), &(fiber_options){ .joinable = true }, work, NULL, which));
+        start_worker(workers, which);
         break;
     }
     default:
-        proxy.faults = FAULTS[random_below(&dice, ARRAY_LEN(FAULTS))];
+        proxy->faults = FAULTS[random_below(&dice, ARRAY_LEN(FAULTS) - (which_pool == 0))];
         assert_ok(fiber_sleep(1 + (uint32_t)random_below(&dice, 200)));
-        proxy.faults = (chaos_faults){ 0 };
+        proxy->faults = (chaos_faults){ 0 };
     }
     if (e.kind && !is_expected(e))
         assert_ok(e);
@@ -277,6 +363,20 @@ static size_t heap_bytes(void)
 #endif
 }
 
+static size_t resident_bytes(void)
+{
+    char line[128];
+    size_t kib = 0;
+    FILE *f = fopen("/proc/self/status", "re");
+    assert_non_null(f);
+    while (kib == 0 && fgets(line, sizeof line, f)) {
+        if (strncmp(line, "VmRSS:", 6) == 0)
+            kib = strtoull(line + 6, NULL, 10);
+    }
+    (void)fclose(f);
+    return kib * 1024;
+}
+
 static int64_t sessions(void)
 {
     pg_pool *admin;
@@ -291,33 +391,65 @@ static int64_t sessions(void)
     return n;
 }
 
+/* Both pools together. */
+static pg_pool_stats stats_of_all(void)
+{
+    pg_pool_stats all = { 0 };
+    for (int i = 0; i < POOLS; i++) {
+        const pg_pool_stats one = pg_pool_stats_of(pools[i]);
+        all.open += one.open;
+        all.opening += one.opening;
+        all.leased += one.leased;
+        all.waiting += one.waiting;
+        all.acquired += one.acquired;
+        all.released += one.released;
+    }
+    return all;
+}
+
+static bool is_at_rest(const pg_pool_stats *stats, int64_t there)
+{
+    return stats->leased <= POOLS && stats->opening == 0 && there == stats->open &&
+           ledger_own(ledger_line_of("pg.held")) == stats->open;
+}
+
 /* When what was given up has been canceled, and what was cut off was noticed. */
 static void assert_balanced(void)
 {
-    pg_pool_stats stats = pg_pool_stats_of(db);
     int64_t there = sessions();
-    for (int tries = 0; tries < 1000; tries++) {
-        if (stats.leased <= 1 && stats.opening == 0 && there == stats.open)
-            break;
+    pg_pool_stats stats = stats_of_all();
+    for (int tries = 0; tries < 1000 && !is_at_rest(&stats, there); tries++) {
         assert_ok(fiber_sleep(10));
-        stats = pg_pool_stats_of(db);
         there = sessions();
+        stats = stats_of_all();
     }
     assert_int_equal(begun, ended);
     assert_int_equal(stats.waiting, 0);
-    assert_in_range(stats.leased, 0, 1); /* the listener's */
+    assert_in_range(stats.leased, 0, POOLS); /* the listeners' */
+    assert_int_equal(stats.acquired - stats.released, stats.leased);
     assert_int_equal(there, stats.open);
+    assert_int_equal(ledger_own(ledger_line_of("pg.held")), stats.open);
+    assert_int_equal(given_out, stats.acquired);
+    assert_int_equal(given_back, stats.released);
+    assert_ended("queries", &queries_seen);
+    assert_ended("batches", &batches_seen);
+    assert_ended("copies", &copies_seen);
+    assert_ended("preparations", &prepares_seen);
+    assert_ended("connecting", &connects_seen);
+    assert_ended("acquiring", &acquires_seen);
 }
 
-/* Returns the heap's size at rest. */
-static size_t run_round(bool restarts)
+typedef struct memory {
+    size_t heap, resident; /* bytes, at rest */
+} memory;
+
+static memory run_round(bool restarts)
 {
     fiber *workers[WORKERS];
     const uint64_t until_ms = loop_now_ms(loop_self()) + ROUND_MS;
     enough = false;
-    for (int i = 0; i < WORKERS; i++)
-        assert_ok(fiber_start(loop_self(), &(fiber_options){ .joinable = true }, work, NULL,
-                              &workers[i]));
+    for (uint64_t i = 0; i < WORKERS; i++)
+        start_worker(workers, i);
     if (restarts)
         restart_server();
     while (loop_now_ms(loop_self()) < until_ms) {
@@ -332,7 +464,36 @@ static size_t run_round(bool restarts)
     }
     assert_balanced();
     arena_reset(fiber_arena());
-    return heap_bytes();
+    return (memory){ heap_bytes(), resident_bytes() };
+}
+
+static void assert_flat(const memory *warm, const memory *now, uint32_t round)
+{
+    if (now->heap > warm->heap + HEAP_BYTES)
+        fail_msg("the heap has grown from %zu to %zu bytes in round %u", warm->heap, now->heap,
+                 round);
+#if !defined(__SANITIZE_ADDRESS__) /* which keeps what was freed for a while */
+    if (now->resident > warm->resident + RESIDENT_BYTES)
+        fail_msg("the process has grown from %zu to %zu bytes in round %u", warm->resident,
+                 now->resident, round);
+#endif
+}
+
+static void print_result(void)
+{
+    uint32_t cut = 0, changed = 0, accepted = 0;
+    for (int i = 0; i < POOLS; i++) {
+        cut += proxies[i].cut;
+        changed += proxies[i].corrupted;
+        accepted += proxies[i].accepted;
+    }
+    print_message("%llu operations, %llu without a fault, %llu rows checked\n",
+                  (unsigned long long)ended, (unsigned long long)succeeded,
+                  (unsigned long long)row_checks);
+    print_message("%u connections, %llu of them sessions; %u cut by the proxies, %u with a changed "
+                  "bit; %llu given out, %llu given back\n",
+                  accepted, (unsigned long long)connected, cut, changed,
+                  (unsigned long long)given_out, (unsigned long long)given_back);
 }
 
 static uint64_t seconds_wanted(void)
@@ -344,70 +505,74 @@ static uint64_t seconds_wanted(void)
 static void test_soak_of_faults_leaves_every_counter_balanced(void **state)
 {
     (void)state;
-    const uint64_t until_ms = clock_real_ms() + seconds_wanted() * 1000;
-    size_t warm = 0, heap = 0;
-    for (uint32_t round = 0; round <= WARM_ROUNDS || clock_real_ms() < until_ms; round++) {
-        heap = run_round(round % 8 == 1);
+    const uint64_t began_ms = clock_real_ms(), wanted_ms = seconds_wanted() * 1000;
+    memory warm = { 0 }, now = { 0 };
+    uint64_t shown = 0;
+    for (uint32_t round = 0; round <= WARM_ROUNDS || clock_real_ms() < began_ms + wanted_ms;
+         round++) {
+        now = run_round(round % 8 == 1);
         if (round == WARM_ROUNDS - 1)
-            warm = heap;
-        if (round >= WARM_ROUNDS && heap > warm + HEAP_BYTES)
-            fail_msg("the heap has grown from %zu to %zu bytes in round %u", warm, heap, round);
+            warm = now;
+        if (round >= WARM_ROUNDS)
+            assert_flat(&warm, &now, round);
+        const uint64_t past_ms = clock_real_ms() - began_ms;
+        if (past_ms * SAMPLES < shown * wanted_ms)
+            continue;
+        shown = past_ms * SAMPLES / wanted_ms + 1;
+        print_message("%4llu s: heap %zu KiB, resident %zu KiB\n",
+                      (unsigned long long)past_ms / 1000, now.heap / 1024, now.resident / 1024);
     }
-    print_message(
-        "%llu operations, %llu rows checked, %llu without a fault; %u connections, %u cut; "
-        "heap %zu, then %zu bytes\n",
-        (unsigned long long)ended, (unsigned long long)row_checks, (unsigned long long)succeeded,
-        proxy.accepted, proxy.cut, warm, heap);
+    print_result();
     assert_true(succeeded > 0 && row_checks > 0);
+    assert_true(proxies[1].corrupted > 0 || wanted_ms <= (uint64_t)SECONDS * 1000);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-static void read_home(const char *name, char *out, size_t bytes)
+static void open_pool(int i, const address *at, const char *password)
 {
-    char path[768], home[512];
-    (void)snprintf(path, sizeof path, "%s/home", server.dir);
-    for (int i = 0; i < 2; i++) {
-        FILE *f = fopen(path, "re");
-        assert_non_null(f);
-        assert_non_null(fgets(i ? out : home, i ? (int)bytes : (int)sizeof home, f));
-        (void)fclose(f);
-        home[strcspn(home, "\n")] = '\0';
-        (void)snprintf(path, sizeof path, "%s/%s", home, name);
-    }
-    out[strcspn(out, "\n")] = '\0';
+    char conninfo[512];
+    chaos_proxy_open(&proxies[i], at);
+    (void)snprintf(conninfo, sizeof conninfo,
+                   "host=127.0.0.1 port=%u user=brio password=%s dbname=brio sslmode=%s "
+                   "application_name=soak",
+                   proxies[i].port, password, i == 0 ? "disable" : "require");
+    const pg_pool_options options = { .conninfo = str_from_c(conninfo),
+                                      .connections_max = CONNECTIONS,
+                                      .trace = &TRACE };
+    assert_ok(pg_pool_open(&options, &pools[i]));
 }
 
 static int open_all(void **state)
 {
     (void)state;
-    char port[16], password[128], conninfo[512], at[64];
-    address server_at;
+    char password[128];
+    address at;
+    assert_true(tls_files_make());
+    assert_int_equal(setenv("PG_CONNECTIONS_MAX", CEILING, 1), 0);
     own_postgres_do(&server, "start");
-    read_home("port", port, sizeof port);
-    read_home("password", password, sizeof password);
-    (void)snprintf(at, sizeof at, "127.0.0.1:%s", port);
-    assert_true(address_parse(str_from_c(at), &server_at));
-    chaos_proxy_open(&proxy, &server_at);
-    dice = proxy.dice;
-    (void)snprintf(conninfo, sizeof conninfo,
-                   "host=127.0.0.1 port=%u user=brio password=%s dbname=brio sslmode=disable "
-                   "application_name=soak",
-                   proxy.port, password);
-    assert_ok(pg_pool_open(
-        &(pg_pool_options){ .conninfo = str_from_c(conninfo), .connections_max = CONNECTIONS },
-        &db));
-    assert_ok(pg_execute(db, NULL, "create unlogged table soak (n bigint)"));
+    secure_postgres(&server);
+    secure_postgres_at(&server, &at, password, sizeof password);
+    for (int i = 0; i < POOLS; i++)
+        open_pool(i, &at, password);
+    dice = proxies[0].dice;
+    assert_ok(pg_execute(pools[0], NULL, "create unlogged table soak (n bigint)"));
     return 0;
 }
 
 static int close_all(void **state)
 {
     (void)state;
-    pg_pool_close(&db);
+    for (int i = 0; i < POOLS; i++)
+        pg_pool_close(&pools[i]);
+    assert_int_equal(given_out, given_back);
+    assert_int_equal(ledger_own(ledger_line_of("pg.held")), 0);
+    assert_int_equal(ledger_own(ledger_line_of("pg.wants")), 0);
     assert_int_equal(sessions(), 0);
-    chaos_proxy_close(&proxy);
+    for (int i = 0; i < POOLS; i++)
+        chaos_proxy_close(&proxies[i]);
     own_postgres_do(&server, "remove");
+    tls_files_remove();
     return 0;
 }
 

@@ -104,36 +104,61 @@ static uint32_t reads[READERS];
 
 static error read_until_over(void *arg)
 {
-    while (!over) {
+    error e = OK;
+    while (!over && !e.kind) {
         uint32_t columns;
-        TRY(read_a(PG_TARGET(db), &columns));
-        TRY(read_a(pg_read_only(db), &columns));
+        arena_reset(fiber_arena());
+        e = read_a(PG_TARGET(db), &columns);
+        if (!e.kind)
+            e = read_a(pg_read_only(db), &columns);
         reads[(uintptr_t)arg]++;
     }
-    return OK;
+    over = true; /* for all */
+    return e;
 }
 
 /* Every reader has begun anew: none can meet two changes at once. */
 static error wait_for_readers(void)
 {
     for (int i = 0; i < READERS; i++) {
-        for (const uint32_t before = reads[i]; reads[i] < before + 2;)
+        for (const uint32_t before = reads[i]; !over && reads[i] < before + 2;)
             TRY(fiber_sleep(1));
     }
     return OK;
 }
 
-static error change_until_over(void *arg)
+static error read_or_find_it_stale(pg_tx *tx)
+{
+    uint32_t columns;
+    const error e = read_a(PG_TARGET(tx), &columns);
+    return error_is(e, &PG_STATEMENT_STALE) ? OK : e;
+}
+
+/* A session that lost its statements is found out by whoever uses it next, which may be long after:
+ * a reader could meet two of them. */
+static error use_every_connection(void)
+{
+    pg_tx *first, *second;
+    TRY(pg_begin(db, &first));
+    TRY(pg_begin(db, &second));
+    TRY(read_or_find_it_stale(first));
+    TRY(read_or_find_it_stale(second));
+    TRY(pg_rollback(&first));
+    return pg_rollback(&second);
+}
+
+static error change_until_over(void)
 {
     static const char *const CHANGES[] = { "alter table aging add b int",
                                            "alter table aging drop b", NULL };
-    (void)arg;
     error e = OK;
-    for (size_t i = 0; i < 4 * ARRAY_LEN(CHANGES) && !e.kind; i++) {
+    for (size_t i = 0; i < 4 * ARRAY_LEN(CHANGES) && !e.kind && !over; i++) {
         const char *sql = CHANGES[i % ARRAY_LEN(CHANGES)];
         e = sql ? pg_execute(admin, NULL, sql) : pg_execute(db, NULL, "deallocate all");
         if (!e.kind)
             e = wait_for_readers();
+        if (!e.kind)
+            e = use_every_connection();
     }
     over = true;
     return e;
@@ -142,13 +167,15 @@ static error change_until_over(void *arg)
 static void test_stale_statements_of_many_fibers_are_not_noticed(void **state)
 {
     (void)state;
-    wait_group group;
-    wait_group_init(&group);
+    fiber *readers[READERS];
     over = false;
     for (uintptr_t i = 0; i < READERS; i++)
-        assert_ok(wait_group_start(&group, read_until_over, (void *)i));
-    assert_ok(wait_group_start(&group, change_until_over, NULL));
-    assert_ok(wait_group_wait(&group));
+        assert_ok(fiber_start(loop_self(), &(fiber_options){ .joinable = true }, read_until_over,
+                              (void *)i, &readers[i]));
+    const error changed = change_until_over();
+    for (int i = 0; i < READERS; i++)
+        assert_ok(fiber_join(&readers[i]));
+    assert_ok(changed);
 }
 
 typedef struct visit {
@@ -170,10 +197,22 @@ static error visit_schema(pg_tx *tx, void *arg)
     return v->is_number ? pg_get(&rows, 0, 0, &v->number) : pg_get(&rows, 0, 0, &v->text);
 }
 
-/* The same text means a table of each schema, of other types. */
+/* Since 18 servers report a search_path. */
+static bool path_is_reported(void)
+{
+    pg_rows rows;
+    int32_t version = 0;
+    assert_ok(pg_query(admin, &rows, "select current_setting('server_version_num')::int"));
+    assert_ok(pg_get(&rows, 0, 0, &version));
+    return version >= 180000;
+}
+
+/* The same text means a table of each schema, of other types. Where the path is reported nothing
+ * has to be found out. */
 static void test_stale_by_a_search_path_is_never_misread(void **state)
 {
     (void)state;
+    const bool once = path_is_reported();
     assert_ok(pg_execute(admin, NULL, "drop schema if exists tenant_a cascade"));
     assert_ok(pg_execute(admin, NULL, "drop schema if exists tenant_b cascade"));
     assert_ok(pg_execute(admin, NULL, "create schema tenant_a"));
@@ -189,7 +228,7 @@ static void test_stale_by_a_search_path_is_never_misread(void **state)
             assert_true(v.number > 1.4 && v.number < 1.6);
         else
             assert_str_equal(v.text, STR("eight b."));
-        assert_true(v.count <= 3); /* each connection may find it out */
+        assert_in_range(v.count, 1, once ? 1 : 3); /* each connection may find it out */
     }
     assert_ok(pg_execute(admin, NULL, "drop schema tenant_a cascade"));
     assert_ok(pg_execute(admin, NULL, "drop schema tenant_b cascade"));

@@ -336,8 +336,7 @@ static int run(void)
     return cmocka_run_group_tests(group, open_pool, close_pool);
 }
 
-/* With "18": against such a server. */
-int main(int argc, char **argv)
+int main(void)
 {
-    return argc > 1 && strcmp(argv[1], "18") == 0 ? run_with_18(run) : run_with_database(run);
+    return run_with_database(run);
 }

@@ -20,7 +20,8 @@ typedef struct crash_report {
     int signo;           /* SIGUSR1: a runaway that was stopped */
     const void *address; /* that could not be accessed, or NULL */
     fiber *fiber;        /* still readable: fiber_name, fiber_arena_of */
-    void *fiber_arg;     /* what it was started with */
+    fiber_fn fiber_fn;   /* what it ran, */
+    void *fiber_arg;     /* with this: who started it knows it by both */
     str invariant;       /* that failed, with its place, or STR_NONE */
     /* Where it struck, then the calls that led there, innermost first. After an abort() that is not
      * an invariant's only what the C library shows: it keeps no frame pointers. */

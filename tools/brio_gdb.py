@@ -85,9 +85,17 @@ def slice_text(value):
     return value["ptr"].string("latin-1", length=int(value["len"])) if value["ptr"] else ""
 
 
+def run_of_requests():
+    """Where the function of the HTTP engine's fibers is; -1 in a program without it."""
+    try:
+        return int(gdb.parse_and_eval("(unsigned long)&http_request_run"))
+    except gdb.error:
+        return -1
+
+
 def request_of(fiber):
     """What a fiber of the HTTP engine works for: its route, request line and id; else nothing."""
-    if fiber["name"].string() != "request":
+    if int(fiber["fn"]) != run_of_requests():
         return ""
     request = fiber["arg"].cast(type_of("struct http_request").pointer())
     route = request["match"]["route"]

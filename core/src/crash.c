@@ -57,6 +57,7 @@ static void signaled(int signo, siginfo_t *info, void *context)
         .signo = signo,
         .address = signo == SIGSEGV || signo == SIGBUS ? info->si_addr : NULL,
         .fiber = f,
+        .fiber_fn = f->fn,
         .fiber_arg = f->arg,
     };
     uintptr_t frame = crash_context_frame(context);

@@ -41,6 +41,7 @@ struct worker_process {
     bool stop_wanted; /* told so while it ran */
     bool ended;       /* the loop has been told to stop */
     timer deadline;   /* of draining; before that, of a start that is no longer wanted */
+    uint32_t rest;    /* of those who wait in the queues when it drains: so many may yet come */
     bool stopping;
     int exit_status;
 };
@@ -122,10 +123,14 @@ static void pause_accepting(http_server *server)
         loop_timer_arm(server->loop, &p->room_timer, ROOM_CHECK_MS);
 }
 
+static void accept_rest(worker_process *p);
+
 static void resume_accepting(http_server *server)
 {
     worker_process *p = process_of(server);
-    if (!timer_armed(&p->room_timer))
+    if (p->rest > 0)
+        accept_rest(p);
+    if (p->rest > 0 || !timer_armed(&p->room_timer))
         return;
     loop_timer_cancel(server->loop, &p->room_timer);
     if (start_accepting(p).kind)
@@ -140,16 +145,6 @@ static void room_timer_fired(timer *t)
         resume_accepting(&p->server);
 }
 
-/* Takes what has already been connected, so that nobody who was accepted by the kernel is lost. */
-static void accept_rest(worker_process *p)
-{
-    for (uint32_t i = 0; i < p->socket_count; i++) {
-        int fd;
-        while ((fd = accept4(p->sockets[i].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
-            http_server_accept(fd, &p->sockets[i].entrance);
-    }
-}
-
 /* The sockets live on where the supervisor still holds them; where it does not, the next client is
  * refused at once instead of waiting in a queue that nobody serves. */
 static void stop_accepting(worker_process *p)
@@ -160,6 +155,44 @@ static void stop_accepting(worker_process *p)
     }
     loop_timer_cancel(p->server.loop, &p->room_timer);
     p->socket_count = 0;
+    p->rest = 0;
+}
+
+/* Takes one who waits at a socket; false when nobody does. */
+static bool accept_one(worker_process *p, worker_socket *s)
+{
+    const int fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return false;
+    p->rest--;
+    http_server_accept(fd, &s->entrance);
+    return true;
+}
+
+/* Takes who is connected already, as far as there is room: nobody whom the kernel accepted is lost.
+ * Who finds none waits in the queue, and is taken when somebody has gone. */
+static void accept_rest(worker_process *p)
+{
+    for (uint32_t i = 0; i < p->socket_count; i++) {
+        do {
+            if (!http_room_is_there(&p->server))
+                return;
+        } while (p->rest > 0 && accept_one(p, &p->sockets[i]));
+    }
+    stop_accepting(p);
+}
+
+/* The queues are served to their end, and no longer: while some still wait for room, others come
+ * after them, so there is a bound. */
+static void begin_rest(worker_process *p)
+{
+    const uint64_t most = (uint64_t)p->server.settings->backlog * p->socket_count;
+    p->rest = most < UINT32_MAX ? (uint32_t)most : UINT32_MAX;
+    for (uint32_t i = 0; i < p->socket_count; i++)
+        listener_stop(&p->sockets[i].listener);
+    accept_rest(p);
+    if (p->rest > 0)
+        loop_timer_arm(p->server.loop, &p->room_timer, ROOM_CHECK_MS);
 }
 
 /* Told to stop, or by SIGUSR2 to make way for the worker of another program, which accepts from the
@@ -175,9 +208,10 @@ static void stop_gracefully(int signo, void *arg)
         return;
     }
     if (!p->server.draining) {
-        if (hurry)
-            accept_rest(p);
-        stop_accepting(p);
+        if (hurry && p->socket_count > 0)
+            begin_rest(p);
+        else
+            stop_accepting(p);
         loop_timer_arm(p->server.loop, &p->deadline,
                        (uint32_t)p->server.settings->drain_timeout_ms);
     } else if (!hurry || p->stopping) {
@@ -233,8 +267,8 @@ static void count_fault(const worker_process *p, const http_request *req)
 static void crashed(const crash_report *report, void *arg)
 {
     worker_process *p = arg;
-    const bool is_request = str_eq(str_from_c(fiber_name(report->fiber)), STR("request"));
-    http_request *req = is_request ? report->fiber_arg : NULL;
+    /* Not by its name: an app may call its own fibers what it likes. */
+    http_request *req = report->fiber_fn == http_request_run ? report->fiber_arg : NULL;
     metrics_add(p->server.metrics, HTTP_METRIC_FAULTS, 1);
     log_fault(req, report);
     if (req && req->match.route)

@@ -386,6 +386,15 @@ static error fault_in_child(http_request *req)
     return fiber_join(&child);
 }
 
+/* A fiber of the program's own, called as the engine calls a request's, with another argument. */
+static error fault_in_namesake(http_request *req)
+{
+    static char not_a_request[] = "x";
+    const fiber_options options = { .name = "request" };
+    TRY(fiber_start(loop_self(), &options, fault_on_fiber, not_a_request, NULL));
+    return fast(req);
+}
+
 /* Work on the loop, outside any fiber, that never ends. */
 static void never_end(loop_task *task)
 {
@@ -456,6 +465,7 @@ static const http_route routes[] = {
     { HTTP_GET, "/fault/alone", fault_alone, http_public },
     { HTTP_GET, "/fault/after-reply", fault_after_reply, http_public },
     { HTTP_GET, "/fault/child", fault_in_child, http_public },
+    { HTTP_GET, "/fault/namesake", fault_in_namesake, http_public },
     { HTTP_GET, "/fault/stall", stall_the_loop, http_public },
     { HTTP_GET, "/fault/guard", fast, fault_in_guard },
 };

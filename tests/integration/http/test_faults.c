@@ -173,6 +173,31 @@ static void test_fault_in_a_child_fiber_fails_its_request(void **state)
     assert_true(server_logged(&server, "\"fiber\":\"child\""));
 }
 
+/* A fiber is a request's by what it runs, and not by a name that others may give theirs. */
+static void test_fault_in_a_fiber_named_as_a_request_is_contained(void **state)
+{
+    (void)state;
+    peer slow;
+    answer a;
+    serve(ENVIRONMENT("WORKERS=1"));
+    const long before = worker_pid();
+    peer_connect(&slow, server.port);
+    peer_sendf(&slow, "GET /slow/500 HTTP/1.1\r\nHost: x\r\n\r\n");
+    check_get("/worker", 200); /* so that the slow one has been accepted, before the fault */
+    check_get("/fault/namesake", 200);
+    peer_read(&slow, false, &a);
+    check_status("slow", &a, 200);
+    answer_free(&a);
+    peer_close(&slow);
+    for (const uint64_t end_ms = test_clock_ms() + PEER_WAIT_MS; worker_pid() == before;) {
+        assert_true(test_clock_ms() < end_ms);
+        test_pause_ms(5);
+    }
+    assert_int_equal((int)http_metric(server.port, "http_faults_total"), 1);
+    assert_false(server_logged(&server, "worker died"));
+    assert_false(server_logged(&server, "worker ended"));
+}
+
 static void test_fault_storm_is_survived(void **state)
 {
     (void)state;
@@ -256,6 +281,7 @@ int main(void)
         fault_test(test_fault_no_workers_costs_one_request),
         fault_test(test_fault_replaces_the_worker),
         fault_test(test_fault_in_a_child_fiber_fails_its_request),
+        fault_test(test_fault_in_a_fiber_named_as_a_request_is_contained),
         fault_test(test_fault_storm_is_survived),
         fault_test(test_fault_after_the_client_has_gone_is_contained),
         fault_test(test_fault_outside_a_fiber_ends_the_worker),

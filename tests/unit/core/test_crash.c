@@ -151,6 +151,7 @@ static void test_crash_by_each_signal_costs_one_fiber(void **state)
         assert_fails(FIBER_CRASHED, fiber_join(&f));
         assert_int_equal(last_crash.signo, signo);
         assert_ptr_equal(last_crash.fiber, started);
+        assert_ptr_equal(last_crash.fiber_fn, raise_it);
         assert_ptr_equal(last_crash.fiber_arg, &signo);
         assert_string_equal(last_name, "test");
         assert_true(last_crash.frame_count > 0);

@@ -597,6 +597,8 @@ static void conn_begin(http_conn *c, const http_entrance *entrance, error made)
     metrics_set(server->metrics, HTTP_METRIC_CONNECTIONS, server->conn_count);
     if (!http_entrance_begin(c, entrance))
         conn_close(c);
+    else if (server->draining) /* it waited in the queue before */
+        stream_set_timeout(c->stream, DRAIN_NEW_MS);
     http_room_taken(server);
 }
 

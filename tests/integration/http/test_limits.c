@@ -123,6 +123,61 @@ static void test_cap_with_none_idle_makes_clients_wait(void **state)
     assert_int_equal((int)http_metric(server.port, "http_connections_refused_total"), 0);
 }
 
+/* Told to stop at its cap: who waits in the queue by then is served as those before them go, and
+ * who comes after them all is refused. */
+static void run_stop_at_the_cap(const char *workers)
+{
+    peer busy[5], waiting[20], late;
+    serve(ENVIRONMENT(workers, "HTTP_CONNECTIONS_MAX=5"));
+    for (int i = 0; i < 5; i++)
+        request(&busy[i], "/slow/1500");
+    test_pause_ms(300);
+    for (int i = 0; i < 20; i++)
+        request(&waiting[i], "/fast");
+    kill(server.pid, SIGTERM);
+    for (int i = 0; i < 5; i++) {
+        expect(&busy[i], "busy", 200);
+        peer_close(&busy[i]);
+    }
+    for (int i = 0; i < 20; i++) {
+        expect(&waiting[i], "waiting", 200);
+        peer_close(&waiting[i]);
+    }
+    assert_int_equal(server_wait(&server), 0);
+    assert_false(peer_try_connect(&late, server.port));
+    assert_false(server_logged(&server, "drain deadline"));
+}
+
+static void test_stop_at_the_cap_serves_those_who_wait(void **state)
+{
+    (void)state;
+    run_stop_at_the_cap("WORKERS=1");
+    run_stop_at_the_cap("WORKERS=0");
+}
+
+/* With a successor on the same sockets they are his. */
+static void test_reload_at_the_cap_serves_those_who_wait(void **state)
+{
+    (void)state;
+    peer busy[5], waiting[20];
+    serve(ENVIRONMENT("WORKERS=1", "HTTP_CONNECTIONS_MAX=5"));
+    for (int i = 0; i < 5; i++)
+        request(&busy[i], "/slow/1500");
+    test_pause_ms(300);
+    kill(server.pid, SIGHUP);
+    for (int i = 0; i < 20; i++)
+        request(&waiting[i], "/fast");
+    for (int i = 0; i < 20; i++) {
+        expect(&waiting[i], "waiting", 200);
+        peer_close(&waiting[i]);
+    }
+    for (int i = 0; i < 5; i++) {
+        expect(&busy[i], "busy", 200);
+        peer_close(&busy[i]);
+    }
+    wait_until(server_logged(&server, "\"reloaded\""));
+}
+
 /* All at once, more than ten times as many as there is room for. */
 static void test_cap_under_a_crowd_serves_everybody(void **state)
 {
@@ -455,6 +510,8 @@ int main(void)
         limits_test(test_cap_reached_lets_the_oldest_idle_give_way),
         limits_test(test_cap_with_none_idle_makes_clients_wait),
         limits_test(test_cap_under_a_crowd_serves_everybody),
+        limits_test(test_stop_at_the_cap_serves_those_who_wait),
+        limits_test(test_reload_at_the_cap_serves_those_who_wait),
         limits_test(test_few_descriptors_lower_the_cap),
         limits_test(test_descriptors_run_out_without_a_spin),
         limits_test(test_worker_killed_again_and_again_loses_only_its_own),

@@ -117,7 +117,8 @@ static size_t take_piece(http_request *req, str bytes)
 
 /* --- on the loop ------------------------------------------------------------------------------ */
 
-/* How long the next bytes may take. */
+/* How long the next bytes may take; 0: they are late already. Then no timer waits for them: in a
+ * loop that lags, the next ones come before any timer fires, again and again. */
 static uint32_t patience_ms(const http_request *req)
 {
     const http_settings *settings = req->conn->server->settings;
@@ -128,8 +129,17 @@ static uint32_t patience_ms(const http_request *req)
     const uint64_t allowed_ms = pause_ms + bytes * 1000 / (uint64_t)settings->body_rate_min;
     const uint64_t waited_ms = req->body_waited_ms + (clock_ms() - req->body_waits_since_ms);
     if (allowed_ms <= waited_ms)
-        return 1;
+        return 0;
     return (uint32_t)(allowed_ms - waited_ms < pause_ms ? allowed_ms - waited_ms : pause_ms);
+}
+
+static void wait_for_more(http_request *req)
+{
+    const uint32_t ms = patience_ms(req);
+    if (ms > 0)
+        stream_set_timeout(req->conn->stream, ms);
+    else
+        http_body_late(req);
 }
 
 size_t http_body_take(http_request *req, str bytes)
@@ -141,7 +151,7 @@ size_t http_body_take(http_request *req, str bytes)
     if (req->body_waiter && stream_at_end(req->conn->stream))
         settled(req, BODY_BROKEN);
     else if (req->body_waiter && whole)
-        stream_set_timeout(req->conn->stream, patience_ms(req));
+        wait_for_more(req);
     return taken;
 }
 
@@ -166,9 +176,14 @@ static error body_wait(http_request *req)
     http_conn *c = req->conn;
     if (!c->stream)
         return error_set(&HTTP_CLIENT_GONE, "before its body was read");
-    req->body_waiter = fiber_self();
     req->body_waits_since_ms = clock_ms();
-    stream_set_timeout(c->stream, patience_ms(req));
+    const uint32_t ms = patience_ms(req);
+    if (ms == 0) {
+        req->body_state = BODY_LATE;
+        return OK;
+    }
+    req->body_waiter = fiber_self();
+    stream_set_timeout(c->stream, ms);
     stream_resume(c->stream);
     const error e = fiber_park("request body", body_forgotten, req);
     req->body_waited_ms += clock_ms() - req->body_waits_since_ms;

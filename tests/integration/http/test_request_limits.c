@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define HOST           "Host: x\r\n"
@@ -260,6 +261,34 @@ static void test_body_that_trickles_is_late(void **state)
     }
 }
 
+/* In a loop that lags, more bytes have come whenever it gets to look: that is not in time. Another
+ * client holds the loop up by pipelined requests, as many as are taken in one turn, again and
+ * again. */
+static void test_body_that_trickles_is_late_in_a_loop_that_lags(void **state)
+{
+    (void)state;
+    enum {
+        HOLDS = 800,
+        ANSWER_BYTES_MIN = 80
+    };
+    peer holder, p;
+    int answered = 0;
+    serve(ENVIRONMENT("WORKERS=1", "HTTP_BODY_TIMEOUT=300ms", "HTTP_BODY_RATE_MIN=1000"));
+    peer_connect(&holder, server.port);
+    peer_connect(&p, server.port);
+    peer_sendf(&p, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5000\r\n\r\n");
+    for (int i = 0; i < HOLDS; i++)
+        peer_sendf(&holder, "GET /hold/10 HTTP/1.1\r\n" HOST "\r\n");
+    for (struct pollfd came = { .fd = p.fd, .events = POLLIN }; poll(&came, 1, 20) == 0;) {
+        peer_send(&p, STR("a"));
+        assert_int_equal(ioctl(holder.fd, FIONREAD, &answered), 0);
+        assert_true(answered < HOLDS * ANSWER_BYTES_MIN); /* it still lags */
+    }
+    check_answer("trickles", &p, 408, true);
+    peer_close(&p);
+    peer_close(&holder);
+}
+
 static void test_body_that_pauses_is_late(void **state)
 {
     (void)state;
@@ -381,6 +410,7 @@ int main(void)
         limits_test(test_head_that_drips_is_late_and_one_in_time_is_not),
         limits_test(test_handler_past_its_time_is_ended_by_status),
         limits_test(test_body_that_trickles_is_late),
+        limits_test(test_body_that_trickles_is_late_in_a_loop_that_lags),
         limits_test(test_body_that_pauses_is_late),
         limits_test(test_body_that_is_slow_and_fast_enough_is_taken),
         limits_test(test_body_that_a_handler_reads_slowly_is_not_late),

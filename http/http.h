@@ -49,7 +49,7 @@ struct http_route {
     http_handler *handler;
     http_handler *guard;
     shape_fn *body;        /* what http_body reads; NULL: no JSON body */
-    shape_fn *reply;       /* what it answers with; for the reader and for OpenAPI */
+    shape_fn *reply;       /* what it answers with, for the reader: nothing looks at it yet */
     size_t body_bytes_max; /* 0: HTTP_BODY_BYTES_MAX of the configuration */
     uint32_t timeout_ms;   /* 0: HTTP_HANDLER_TIMEOUT of the configuration, which is also how long
                               any handler may run without yielding */

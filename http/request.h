@@ -285,9 +285,35 @@ void http_default_header(http_request *req, str name, str value);
  * is said before that begins. */
 void http_reply_uncompressed(http_request *req);
 
-/* --- values between middleware and handler ---------------------------------------------------- */
+/* --- values between layers, guards and handlers ----------------------------------------------- */
 
-/* A key is the address of a static object; what it holds is the owner's business. */
+/* A value of a type of your own, which a request carries from a layer or guard to the handler. At
+ * file scope, in a header or a source:
+ *
+ *   HTTP_VALUE(shop_customer, customer)
+ *
+ * defines two functions, and only a customer passes through them:
+ *
+ *   void shop_customer_set(http_request *req, customer *value);   a second one replaces the first
+ *   customer *shop_customer(const http_request *req);             NULL when nobody has set it
+ *
+ * The value is kept, not copied: it must live as long as the request, as what is in its arena does.
+ * The type may be const. A header may be read by several sources: all mean the same value. */
+#define HTTP_VALUE(name_, type_)                                             \
+    extern const http_key name_##_key;                                       \
+    __attribute__((weak)) const http_key name_##_key = { #name_ };           \
+    UNUSED static inline void name_##_set(http_request *req_, type_ *value_) \
+    {                                                                        \
+        http_set_value(req_, &name_##_key, (void *)(uintptr_t)value_);       \
+    }                                                                        \
+    UNUSED static inline type_ *name_(const http_request *req_)              \
+    {                                                                        \
+        return http_value(req_, &name_##_key);                               \
+    }                                                                        \
+    struct name_##_value /* takes the semicolon */
+
+/* What it is made of. A key is the address of a static object; what it holds is the owner's
+ * business. */
 typedef struct http_key {
     const char *name;
 } http_key;

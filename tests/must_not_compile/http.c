@@ -11,6 +11,9 @@ SHAPE(cat, CAT_FIELDS)
 #define DOG_FIELDS(F) F(name, text)
 SHAPE(dog, DOG_FIELDS)
 
+HTTP_VALUE(the_cat, cat);
+HTTP_VALUE(the_fixed, const cat);
+
 int handler_of_another_kind(http_request *req);
 error right(http_request *req);
 error wrong(http_request *req);
@@ -21,6 +24,11 @@ error right(http_request *req)
     cat c;
     const cat fixed = { .name = STR("Tom"), .lives = 9 };
     cat_page page = { 0 };
+    the_cat_set(req, &c);
+    the_fixed_set(req, &fixed);
+    cat *found = the_cat(req);
+    const cat *found_fixed = the_fixed(req);
+    (void)found, (void)found_fixed;
     TRY(http_body(req, cat, &c));
     TRY(http_reply(req, 200, cat, &fixed));
     TRY(http_reply(req, 200, cat, &c));
@@ -57,6 +65,19 @@ error wrong(http_request *req)
 #endif
 #ifdef WRONG_LITERAL
     TRY(http_reply_text(req, 200, "text"));
+#endif
+#ifdef WRONG_VALUE_SET
+    the_cat_set(req, &d);
+#endif
+#ifdef WRONG_VALUE_SET_BY_VALUE
+    the_cat_set(req, c);
+#endif
+#ifdef WRONG_VALUE_FOUND
+    dog *found = the_cat(req);
+    (void)found;
+#endif
+#ifdef WRONG_VALUE_NAME
+    the_cow_set(req, &c);
 #endif
 #ifdef WRONG_UNREAD
     http_reply(req, 200, cat, &c);

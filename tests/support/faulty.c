@@ -212,19 +212,23 @@ static error fail_with(http_request *req)
     return error_set(&HTTP_NOT_FOUND, "no such class");
 }
 
-static const http_key GUARD_SAYS = { "guard says" };
+typedef struct saying {
+    const char *words;
+} saying;
+HTTP_VALUE(faulty_saying, const saying);
+HTTP_VALUE(faulty_nothing, saying);
 
 static error say_something(http_request *req)
 {
-    static char words[] = "hello from the guard";
-    http_set_value(req, &GUARD_SAYS, words);
+    static const saying wrong = { "not this" }, right = { "hello from the guard" };
+    faulty_saying_set(req, &wrong);
+    faulty_saying_set(req, &right);
     return OK;
 }
 
 /* All that a request says about itself. */
 static error show_request(http_request *req)
 {
-    static const http_key nobody = { "nobody" };
     const page_query page = http_page_query(req);
     TRY(page.invalid);
     char id[64];
@@ -233,8 +237,8 @@ static error show_request(http_request *req)
         str_format(http_request_arena(req), "%.*s|%d|%.*s|%s|%.36s|%s|%d|%u|%.*s|%zu",
                    STR_ARG(http_request_method_name(req)), http_request_method(req) == HTTP_GET,
                    STR_ARG(http_request_path(req)), http_request_route(req)->pattern, id,
-                   (const char *)http_value(req, &GUARD_SAYS), http_value(req, &nobody) != NULL,
-                   page.limit, STR_ARG(page.cursor), http_request_id(req).len);
+                   faulty_saying(req)->words, faulty_nothing(req) != NULL, page.limit,
+                   STR_ARG(page.cursor), http_request_id(req).len);
     return http_reply_text(req, 200, text);
 }
 

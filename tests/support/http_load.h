@@ -1,6 +1,6 @@
-/* Load on a server under test, by processes of its own: each keeps a connection and sends one
- * request after another, and counts those that were not answered as they must be, and notes in
- * whose hands they were. The server has a route /worker that tells its process. */
+/* Load on a server under test, by processes of its own: each keeps a connection, sends one request
+ * after another, counts those that were not answered as they must be, notes in whose hands they
+ * were, and how long the others took. The server has a route /worker that tells its process. */
 #ifndef TESTS_SUPPORT_HTTP_LOAD_H
 #define TESTS_SUPPORT_HTTP_LOAD_H
 
@@ -12,11 +12,13 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LOAD_CLIENTS_MAX  16
 #define LOAD_PER_CONN_MAX 50 /* requests, then a new connection */
 #define LOAD_LOST_MAX     1024
+#define LOAD_TIMED_MAX    (1 << 20)
 
 typedef struct http_load {
     _Atomic bool ends;
@@ -25,6 +27,8 @@ typedef struct http_load {
     _Atomic uint64_t refused; /* connections; they count as failed too */
     _Atomic uint32_t lost;
     _Atomic pid_t lost_by[LOAD_LOST_MAX]; /* the worker of each request that failed; 0: not known */
+    _Atomic uint32_t timed;               /* requests that were answered, as far as there is room */
+    _Atomic uint32_t took_us[LOAD_TIMED_MAX]; /* and 1, so that 0 is one that is being written */
     uint16_t port;
     bool (*connect)(peer *p, uint16_t port);
     int per_conn;
@@ -40,10 +44,48 @@ static void load_failed(http_load *load, pid_t worker)
     atomic_fetch_add(&load->failed, 1);
 }
 
+static uint64_t load_clock_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void load_answered(http_load *load, uint64_t took_us)
+{
+    atomic_fetch_add(&load->answered, 1);
+    if (atomic_load(&load->timed) < LOAD_TIMED_MAX - LOAD_CLIENTS_MAX)
+        atomic_store(&load->took_us[atomic_fetch_add(&load->timed, 1)], (uint32_t)took_us + 1);
+}
+
+static int load_compare(const void *a, const void *b)
+{
+    const uint32_t *one = a, *other = b;
+    return (*one > *other) - (*one < *other);
+}
+
+/* What half of the answered requests number `from` up to `to` took at most, in microseconds; 0:
+ * there are none. */
+UNUSED static uint32_t load_median_us(http_load *load, uint32_t from, uint32_t to)
+{
+    uint32_t *sorted = calloc(to - from + 1, sizeof *sorted);
+    if (!sorted || to <= from) {
+        free(sorted);
+        return 0;
+    }
+    for (uint32_t i = from; i < to; i++)
+        sorted[i - from] = atomic_load(&load->took_us[i]);
+    qsort(sorted, to - from, sizeof *sorted, load_compare);
+    const uint32_t median = sorted[(to - from) / 2];
+    free(sorted);
+    return median;
+}
+
 /* One request; false when the connection is not to be used again. `*worker` is set by "/worker". */
 static bool load_ask(http_load *load, peer *p, const char *path, pid_t *worker)
 {
     answer a;
+    const uint64_t from_us = load_clock_us();
     peer_sendf(p, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
     peer_read(p, false, &a);
     const bool good = a.status == 200;
@@ -51,7 +93,7 @@ static bool load_ask(http_load *load, peer *p, const char *path, pid_t *worker)
     if (!good)
         load_failed(load, *worker);
     else
-        atomic_fetch_add(&load->answered, 1);
+        load_answered(load, load_clock_us() - from_us);
     if (good && strcmp(path, "/worker") == 0)
         *worker = (pid_t)strtol(a.body.ptr + strcspn(a.body.ptr, ":") + 1, NULL, 10);
     answer_free(&a);

@@ -1,6 +1,7 @@
 /* Twenty thousand connections at once, held by one server of several workers: each is answered,
  * then idles while others are served, and is answered again at the end. What one costs in memory is
- * bounded. Both ends are several processes, because each may open some 20,000 files only. */
+ * bounded. Both ends are several processes, because each may open some 20,000 files only. Where a
+ * process may open fewer than its part takes, the test is skipped, and says so. */
 #include "tests/support/http_load.h"
 #include "tests/support/http_test.h"
 
@@ -9,7 +10,7 @@
 #include <sys/resource.h>
 
 #define HOLDERS        4
-#define HELD_EACH      5000 /* less where fewer files may be open */
+#define HELD_EACH      5000
 #define FILES_SPARE    1000
 #define CLIENTS        2
 #define LONG_WAIT_MS   90000
@@ -19,7 +20,6 @@ typedef struct crowd {
     _Atomic int ready; /* connections that were answered, and are held */
     _Atomic bool asks; /* each once more */
     _Atomic int answered;
-    int each;
     uint16_t port;
 } crowd;
 
@@ -48,14 +48,14 @@ NORETURN static void hold(crowd *c)
 {
     static peer held[HELD_EACH];
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (int i = 0; i < c->each; i++) {
+    for (int i = 0; i < HELD_EACH; i++) {
         if (!peer_try_connect(&held[i], c->port) || !is_answered(&held[i]))
             _exit(2);
         atomic_fetch_add(&c->ready, 1);
     }
     while (!atomic_load(&c->asks))
         test_pause_ms(20);
-    for (int i = 0; i < c->each; i++) {
+    for (int i = 0; i < HELD_EACH; i++) {
         if (!is_answered(&held[i]))
             _exit(3);
         atomic_fetch_add(&c->answered, 1);
@@ -94,17 +94,18 @@ static void find_workers(char *pids, size_t bytes)
     (void)fclose(file);
 }
 
-/* How many connections a process may hold here. */
-static int room_for_each(void)
+/* Whether a process may open as many files as one of the holders takes, and some. */
+static bool there_is_room(void)
 {
     struct rlimit files;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
-    files.rlim_cur = files.rlim_max;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0); /* the server inherits it */
-    const rlim_t room =
-        files.rlim_max < HELD_EACH + FILES_SPARE ? files.rlim_max - FILES_SPARE : HELD_EACH;
-    assert_true(files.rlim_max > 2 * (rlim_t)FILES_SPARE);
-    return (int)room;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return false;
+    files.rlim_cur = files.rlim_max; /* the server inherits it */
+    if (files.rlim_max >= HELD_EACH + FILES_SPARE && setrlimit(RLIMIT_NOFILE, &files) == 0)
+        return true;
+    (void)fprintf(stderr, "a process may open %lu files here, and %d are needed (ulimit -Hn)\n",
+                  (unsigned long)files.rlim_max, HELD_EACH + FILES_SPARE);
+    return false;
 }
 
 static void test_idle_crowd_is_held_while_others_are_served(void **state)
@@ -114,7 +115,6 @@ static void test_idle_crowd_is_held_while_others_are_served(void **state)
     pid_t holders[HOLDERS];
     crowd *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(c != MAP_FAILED);
-    c->each = room_for_each();
     serve(ENVIRONMENT("WORKERS=4", "HTTP_IDLE_TIMEOUT=10m",
                       /* What was freed is used again, not kept for the sanitizer's reports. */
                       "ASAN_OPTIONS=quarantine_size_mb=0:thread_local_quarantine_size_kb=0"));
@@ -129,7 +129,7 @@ static void test_idle_crowd_is_held_while_others_are_served(void **state)
             hold(c);
         assert_true(holders[i] > 0);
     }
-    const int all = HOLDERS * c->each;
+    const int all = HOLDERS * HELD_EACH;
     wait_until(c->ready == all);
     assert_true(http_metric(server.port, "http_connections") >= all);
     const uint64_t bytes = (workers_bytes(pids) - before) / (uint64_t)all;
@@ -159,5 +159,5 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_idle_crowd_is_held_while_others_are_served, server_teardown),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return there_is_room() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
 }

@@ -3,6 +3,7 @@
 #include "tests/support/http_test.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -468,6 +469,32 @@ static void test_stop_during_the_start_is_obeyed(void **state)
     run_stop_during_start("WORKERS=0");
 }
 
+/* --- cores ------------------------------------------------------------------------------------ */
+
+/* Each worker has a core of its own, of those that the program may use. */
+static void test_workers_are_pinned_to_different_cores(void **state)
+{
+    (void)state;
+    cpu_set_t allowed, pinned[2];
+    pid_t workers[2];
+    assert_int_equal(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+    if (CPU_COUNT(&allowed) < 2) {
+        print_message("skipped: there is one core, on which all workers are anyway\n");
+        skip();
+    }
+    serve(ENVIRONMENT("WORKERS=2"));
+    workers[0] = some_worker();
+    while ((workers[1] = some_worker()) == workers[0])
+        ;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(sched_getaffinity(workers[i], sizeof pinned[i], &pinned[i]), 0);
+        assert_int_equal(CPU_COUNT(&pinned[i]), 1);
+        CPU_AND(&pinned[i], &pinned[i], &allowed);
+        assert_int_equal(CPU_COUNT(&pinned[i]), 1);
+    }
+    assert_false(CPU_EQUAL(&pinned[0], &pinned[1]));
+}
+
 #define lifecycle_test(name_) cmocka_unit_test_teardown(name_, server_teardown)
 
 int main(void)
@@ -491,6 +518,7 @@ int main(void)
         lifecycle_test(test_start_on_a_taken_port_is_refused),
         lifecycle_test(test_stop_during_the_start_serves_who_waits),
         lifecycle_test(test_stop_during_the_start_is_obeyed),
+        lifecycle_test(test_workers_are_pinned_to_different_cores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

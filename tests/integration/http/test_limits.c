@@ -93,7 +93,7 @@ static void test_cap_reached_lets_the_oldest_idle_give_way(void **state)
     for (int i = 0; i < 3; i++)
         peer_close(&more[i]);
     assert_int_equal((int)http_metric(server.port, "http_connections_refused_total"), 0);
-    assert_true(http_metric(server.port, "http_connections_displaced_total") >= 3);
+    wait_until(http_metric(server.port, "http_connections_displaced_total") >= 3);
 }
 
 static void test_cap_with_none_idle_makes_clients_wait(void **state)

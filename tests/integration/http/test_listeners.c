@@ -225,12 +225,30 @@ static void test_listener_unix_path_of_a_dead_server_is_taken_over(void **state)
     expect_fast(&p);
 }
 
-static void test_listener_deferring_serves(void **state)
+/* How many connections the server has accepted of ten that say nothing, and the one that asks. */
+static int accepted_of_silent(void)
+{
+    peer silent[10];
+    const double before = http_metric(server.port, "http_connections_accepted_total");
+    for (size_t i = 0; i < ARRAY_LEN(silent); i++)
+        peer_connect(&silent[i], server.port);
+    test_pause_ms(200);
+    const double after = http_metric(server.port, "http_connections_accepted_total");
+    for (size_t i = 0; i < ARRAY_LEN(silent); i++)
+        peer_close(&silent[i]);
+    return (int)(after - before);
+}
+
+static void test_listener_deferring_leaves_silent_clients_to_the_kernel(void **state)
 {
     (void)state;
     serve(ENVIRONMENT("WORKERS=2", "HTTP_DEFER_ACCEPT=5s", "HTTP_BACKLOG=16"));
     for (int i = 0; i < CROWD; i++)
         check_get("/fast", 200);
+    assert_int_equal(accepted_of_silent(), 1);
+    server_kill(&server);
+    serve(ENVIRONMENT("WORKERS=2"));
+    assert_int_equal(accepted_of_silent(), 11);
 }
 
 static void test_listener_that_cannot_be_is_refused_with_its_name(void **state)
@@ -297,7 +315,7 @@ int main(void)
         listener_test(test_listener_unix_survives_a_reload),
         listener_test(test_listener_unix_follows_the_configuration),
         listener_test(test_listener_unix_path_of_a_dead_server_is_taken_over),
-        listener_test(test_listener_deferring_serves),
+        listener_test(test_listener_deferring_leaves_silent_clients_to_the_kernel),
         listener_test(test_listener_that_cannot_be_is_refused_with_its_name),
     };
     return cmocka_run_group_tests(tests, begin, end);

@@ -4,8 +4,11 @@
  *   QUEUED --thread takes it--> RUNNING --fn returned--> DONE
  *     +--fuse blew: taken out, the caller returns
  *
- * Invariant: a job lives in its caller's arena, and the caller does not return while it is queued
- * or running. */
+ * Jobs are kept and used again, so that a fiber may call for as long as it lives without its arena
+ * growing. There are never more than the queue and the threads can hold.
+ *
+ * Invariant: a job is its caller's from the call to its return, and the caller does not return
+ * while it is queued or running. */
 #include "core/offload.h"
 
 #include "fiber_private.h"
@@ -24,7 +27,8 @@ typedef enum job_state {
 } job_state;
 
 typedef struct job {
-    list_node node; /* in offload->queue while QUEUED */
+    list_node node;   /* in offload->queue while QUEUED, in offload->spares when nobody's */
+    struct job *next; /* of offload->jobs */
     loop_task done;
     struct offload *offload;
     fiber *caller;
@@ -42,6 +46,8 @@ struct offload {
     pthread_mutex_t lock;
     pthread_cond_t work;
     list queue;
+    list spares; /* the loop's own, like `jobs` */
+    job *jobs;   /* all that there are */
     uint32_t queued;
     bool stopping;
     uint32_t thread_count;
@@ -120,6 +126,7 @@ static error offload_of(loop *l, struct offload **out)
         pthread_mutex_init(&o->lock, NULL);
         pthread_cond_init(&o->work, NULL);
         list_init(&o->queue);
+        list_init(&o->spares);
         l->offload = o;
     }
     if (l->offload->thread_count == 0)
@@ -140,6 +147,10 @@ void offload_free(struct offload **owner)
     pthread_mutex_unlock(&o->lock);
     for (uint32_t i = 0; i < o->thread_count; i++)
         pthread_join(o->threads[i], NULL);
+    for (job *j = o->jobs, *next; j; j = next) {
+        next = j->next;
+        free(j);
+    }
     pthread_cond_destroy(&o->work);
     pthread_mutex_destroy(&o->lock);
     free(o);
@@ -182,25 +193,22 @@ static bool was_taken(const job *j)
     return taken;
 }
 
-error offload(error (*fn)(void *arg), void *arg)
+static error take_job(struct offload *o, job **out)
 {
-    fiber *f = worker_self.fiber;
-    invariant(f != NULL);
-    const error_kind *fuse = fiber_fuse(f);
-    if (fuse)
-        return error_set(fuse, "before an offloaded call");
-    struct offload *o = NULL;
-    TRY(offload_of(f->loop, &o));
-    invariant(o != NULL);
-    job *j = ARENA_NEW(f->arena, job); /* the details are too large for a frame */
-    *j = (job){ .done.run = job_done,
-                .offload = o,
-                .caller = f,
-                .fn = fn,
-                .arg = arg,
-                .request_id = worker_self.log_request_id,
-                .state = JOB_QUEUED,
-                .waiting = true };
+    list_node *spare = list_take_first(&o->spares);
+    *out = spare ? CONTAINER_OF(spare, job, node) : calloc(1, sizeof **out);
+    if (!*out)
+        return error_set(&OUT_OF_MEMORY, "no memory for an offloaded call");
+    if (!spare) {
+        (*out)->next = o->jobs;
+        o->jobs = *out;
+    }
+    return OK;
+}
+
+/* Queues it, and waits until its function has returned or will not be called. */
+static error run_to_its_end(struct offload *o, job *j)
+{
     TRY(enqueue(o, j));
     const error interrupted = fiber_park("offload", job_forgotten, j);
     if (interrupted.kind) {
@@ -215,4 +223,29 @@ error offload(error (*fn)(void *arg), void *arg)
     if (j->result.kind)
         error_slot_copy(error_slot_current(), &j->details);
     return j->result;
+}
+
+error offload(error (*fn)(void *arg), void *arg)
+{
+    fiber *f = worker_self.fiber;
+    invariant(f != NULL);
+    const error_kind *fuse = fiber_fuse(f);
+    if (fuse)
+        return error_set(fuse, "before an offloaded call");
+    struct offload *o = NULL;
+    job *j;
+    TRY(offload_of(f->loop, &o));
+    invariant(o != NULL);
+    TRY(take_job(o, &j));
+    j->done.run = job_done;
+    j->offload = o;
+    j->caller = f;
+    j->fn = fn;
+    j->arg = arg;
+    j->request_id = worker_self.log_request_id;
+    j->state = JOB_QUEUED;
+    j->waiting = true;
+    const error e = run_to_its_end(o, j);
+    list_append(&o->spares, &j->node);
+    return e;
 }

@@ -96,6 +96,27 @@ static void test_offload_runs_on_another_thread(void **state)
     assert_false(pthread_equal(thread, pthread_self()));
 }
 
+static error call_a_thousand_times(void *arg)
+{
+    (void)arg;
+    pthread_t thread;
+    for (int i = 0; i < 1000; i++)
+        TRY(offload(note_thread, &thread));
+    return OK;
+}
+
+static void test_offload_of_many_calls_takes_no_memory_of_the_fiber(void **state)
+{
+    (void)state;
+    arena small;
+    fiber *f;
+    arena_init(&small, 64 << 10);
+    const fiber_options options = { .joinable = true, .arena = &small };
+    assert_ok(fiber_start(loop_self(), &options, call_a_thousand_times, NULL, &f));
+    assert_ok(fiber_join(&f));
+    arena_deinit(&small);
+}
+
 static error fail_with_cause(void *arg)
 {
     const error cause = error_set(&BOOM, "because of %d", *(int *)arg);
@@ -365,6 +386,7 @@ static int run(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_offload_runs_on_another_thread),
+        cmocka_unit_test(test_offload_of_many_calls_takes_no_memory_of_the_fiber),
         cmocka_unit_test(test_offload_hands_over_the_error_with_its_causes),
         cmocka_unit_test(test_offload_error_without_details_has_none_of_an_earlier_one),
         cmocka_unit_test(test_offload_threads_take_no_signals),

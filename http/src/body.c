@@ -204,6 +204,12 @@ static void body_begin(http_request *req, body_state state)
     }
     req->body_state = state;
     req->body_parts.bytes_max = req->body_bytes_max;
+    const http_settings *settings = c->server->settings;
+    const http_chunked_limits limits = {
+        .extension_bytes_max = (uint32_t)settings->chunk_extension_bytes_max,
+        .trailer_bytes_max = (uint32_t)settings->trailer_bytes_max,
+    };
+    http_chunked_init(&req->chunked, &limits);
     if (req->head.expects_continue && c->stream)
         stream_write(c->stream, STR("HTTP/1.1 100 Continue\r\n\r\n"));
 }

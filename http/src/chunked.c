@@ -1,17 +1,31 @@
 /* The chunked decoder, a byte at a time but for data, which is lent in runs.
  *
- *   SIZE -> (EXTENSION) -> SIZE_LF -> DATA -> DATA_CR -> DATA_LF -> SIZE …
+ *   SIZE -> (extensions) -> SIZE_LF -> DATA -> DATA_CR -> DATA_LF -> SIZE …
  *   SIZE 0 -> … SIZE_LF -> TRAILER_START -> TRAILER_NAME -> TRAILER -> TRAILER_LF -> TRAILER_START
  * … TRAILER_START -> TRAILER_LF -> END at the empty line
  *
- * Sizes are hexadecimal digits only, at most 16 of them, so they cannot overflow. */
+ * Extensions (RFC 9112, 7.1.1), with white space where the grammar has BWS:
+ *
+ *   SIZE, EXT --;--> NAME_START -> NAME -> (NAME_END) --=--> VALUE_START
+ *   VALUE_START -> VALUE, or --"--> QUOTED -> (QUOTED_PAIR) --"--> VALUE_END
+ *   NAME, VALUE, VALUE_END --;--> NAME_START   --CR--> SIZE_LF   --white space--> NAME_END or EXT
+ *
+ * Sizes are hexadecimal digits only, at most 15 of them, so they cannot overflow. */
 #include "chunked.h"
 
 #include "scan.h"
 
 enum {
     CHUNK_SIZE = 0,
-    CHUNK_EXTENSION,
+    CHUNK_EXT, /* white space behind a size or an extension: another is next */
+    CHUNK_EXT_NAME_START,
+    CHUNK_EXT_NAME,
+    CHUNK_EXT_NAME_END, /* white space behind a name */
+    CHUNK_EXT_VALUE_START,
+    CHUNK_EXT_VALUE,
+    CHUNK_EXT_QUOTED,
+    CHUNK_EXT_QUOTED_PAIR,
+    CHUNK_EXT_VALUE_END, /* behind the closing quote */
     CHUNK_SIZE_LF,
     CHUNK_DATA,
     CHUNK_DATA_CR,
@@ -30,6 +44,87 @@ static http_chunked_result bad(http_chunked *c)
     return HTTP_CHUNKED_BAD;
 }
 
+void http_chunked_init(http_chunked *c, const http_chunked_limits *limits)
+{
+    *c = (http_chunked){ .state = CHUNK_SIZE,
+                         .extension_bytes_left = limits->extension_bytes_max,
+                         .trailer_bytes_left = limits->trailer_bytes_max };
+}
+
+static bool go(http_chunked *c, uint8_t state)
+{
+    c->state = state;
+    return true;
+}
+
+static bool is_token(char byte)
+{
+    return http_is_token((str){ &byte, 1 });
+}
+
+/* A byte between quotes (RFC 9110, 5.6.4). */
+static bool take_quoted(http_chunked *c, char byte)
+{
+    if (c->state == CHUNK_EXT_QUOTED_PAIR)
+        c->state = CHUNK_EXT_QUOTED;
+    else if (byte == '"')
+        c->state = CHUNK_EXT_VALUE_END;
+    else if (byte == '\\')
+        c->state = CHUNK_EXT_QUOTED_PAIR;
+    return http_is_value((str){ &byte, 1 });
+}
+
+/* A byte behind a name or a value, where white space leads to `then`. */
+static bool take_separator(http_chunked *c, char byte, uint8_t then)
+{
+    if (byte == ' ' || byte == '\t')
+        return go(c, then);
+    return byte == ';' && go(c, CHUNK_EXT_NAME_START);
+}
+
+static bool take_extension_byte(http_chunked *c, char byte)
+{
+    const bool is_blank = byte == ' ' || byte == '\t';
+    switch (c->state) {
+    case CHUNK_EXT_NAME_START:
+        return is_blank || (is_token(byte) && go(c, CHUNK_EXT_NAME));
+    case CHUNK_EXT_NAME:
+        if (is_token(byte))
+            return true;
+        __attribute__((fallthrough));
+    case CHUNK_EXT_NAME_END:
+        if (byte == '=')
+            return go(c, CHUNK_EXT_VALUE_START);
+        return take_separator(c, byte, CHUNK_EXT_NAME_END);
+    case CHUNK_EXT_VALUE_START:
+        if (byte == '"')
+            return go(c, CHUNK_EXT_QUOTED);
+        return is_blank || (is_token(byte) && go(c, CHUNK_EXT_VALUE));
+    case CHUNK_EXT_VALUE:
+        if (is_token(byte))
+            return true;
+        __attribute__((fallthrough));
+    case CHUNK_EXT:
+    case CHUNK_EXT_VALUE_END:
+        return take_separator(c, byte, CHUNK_EXT);
+    default:
+        return take_quoted(c, byte);
+    }
+}
+
+/* They are dropped, but what is none is refused: other parsers may see the line end elsewhere. */
+static bool take_extension(http_chunked *c, char byte)
+{
+    const bool may_end = c->state == CHUNK_EXT_NAME || c->state == CHUNK_EXT_VALUE ||
+                         c->state == CHUNK_EXT_VALUE_END;
+    if (byte == '\r')
+        return may_end && go(c, CHUNK_SIZE_LF);
+    if (c->extension_bytes_left == 0)
+        return false;
+    c->extension_bytes_left--;
+    return take_extension_byte(c, byte);
+}
+
 /* A byte of the size line. */
 static bool take_size(http_chunked *c, char byte)
 {
@@ -40,22 +135,10 @@ static bool take_size(http_chunked *c, char byte)
     }
     if (c->size_digits == 0)
         return false;
-    if (byte == ';')
-        c->state = CHUNK_EXTENSION;
-    else if (byte == '\r')
-        c->state = CHUNK_SIZE_LF;
-    else
-        return false;
-    return true;
-}
-
-static bool take_extension(http_chunked *c, char byte)
-{
-    if (byte == '\r') {
-        c->state = CHUNK_SIZE_LF;
-        return true;
-    }
-    return http_is_value((str){ &byte, 1 }) && ++c->extension_bytes <= CHUNK_EXTENSION_BYTES_MAX;
+    if (byte == '\r')
+        return go(c, CHUNK_SIZE_LF);
+    c->state = CHUNK_EXT;
+    return take_extension(c, byte);
 }
 
 /* A trailer is dropped, but what is no field is refused: other parsers may see another end. */
@@ -66,8 +149,9 @@ static bool take_trailer(http_chunked *c, char byte)
         c->state = CHUNK_TRAILER_LF;
         return true;
     }
-    if (++c->trailer_bytes > CHUNK_TRAILER_BYTES_MAX)
+    if (c->trailer_bytes_left == 0)
         return false;
+    c->trailer_bytes_left--;
     if (c->state == CHUNK_TRAILER)
         return http_is_value((str){ &byte, 1 });
     if (byte == ':' && c->state == CHUNK_TRAILER_NAME) {
@@ -75,7 +159,7 @@ static bool take_trailer(http_chunked *c, char byte)
         return true;
     }
     c->state = CHUNK_TRAILER_NAME;
-    return http_is_token((str){ &byte, 1 });
+    return is_token(byte);
 }
 
 /* One byte outside the data; false when it may not stand there. */
@@ -84,7 +168,15 @@ static bool take(http_chunked *c, char byte)
     switch (c->state) {
     case CHUNK_SIZE:
         return take_size(c, byte);
-    case CHUNK_EXTENSION:
+    case CHUNK_EXT:
+    case CHUNK_EXT_NAME_START:
+    case CHUNK_EXT_NAME:
+    case CHUNK_EXT_NAME_END:
+    case CHUNK_EXT_VALUE_START:
+    case CHUNK_EXT_VALUE:
+    case CHUNK_EXT_QUOTED:
+    case CHUNK_EXT_QUOTED_PAIR:
+    case CHUNK_EXT_VALUE_END:
         return take_extension(c, byte);
     case CHUNK_SIZE_LF:
         c->state = c->left > 0 ? CHUNK_DATA : CHUNK_TRAILER_START;

@@ -4,9 +4,6 @@
 
 #include "core/str.h"
 
-#define CHUNK_EXTENSION_BYTES_MAX 1024 /* a body, all its chunks together */
-#define CHUNK_TRAILER_BYTES_MAX   4096
-
 typedef enum http_chunked_result {
     HTTP_CHUNKED_MORE = 1, /* the input is used up */
     HTTP_CHUNKED_DATA,     /* `*data` is a piece of the body */
@@ -14,17 +11,23 @@ typedef enum http_chunked_result {
     HTTP_CHUNKED_BAD,
 } http_chunked_result;
 
+/* Of all that a body carries beside its data. */
+typedef struct http_chunked_limits {
+    uint32_t extension_bytes_max; /* of all its chunks together; BAD past it */
+    uint32_t trailer_bytes_max;
+} http_chunked_limits;
+
 typedef struct http_chunked {
     uint8_t state;
     uint8_t size_digits;
     uint64_t left; /* bytes of the present chunk */
-    uint32_t extension_bytes;
-    uint32_t trailer_bytes;
+    uint32_t extension_bytes_left;
+    uint32_t trailer_bytes_left;
     bool trailer_line_empty;
 } http_chunked;
 
-/* A zeroed http_chunked is ready. Takes bytes off the front of `*input`. Trailers are checked and
- * dropped. */
+void http_chunked_init(http_chunked *c, const http_chunked_limits *limits);
+/* Takes bytes off the front of `*input`. Extensions and trailers are checked, and dropped. */
 http_chunked_result http_chunked_next(http_chunked *c, str *input, str *data);
 
 #endif

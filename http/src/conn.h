@@ -43,6 +43,9 @@ typedef struct http_settings {
     int64_t header_bytes_max;
     int64_t header_fields_max;
     int64_t body_bytes_max;
+    int64_t chunk_extension_bytes_max;
+    int64_t trailer_bytes_max;
+    str upload_dir;
     int64_t connection_requests_max;
     int64_t handler_timeout_ms;
     int64_t first_byte_timeout_ms;

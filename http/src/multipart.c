@@ -19,27 +19,6 @@ ERROR_KIND(HTTP_MULTIPART_EXPECTED, ERROR_INVALID, "The body must be of type mul
 #define PART_FIELDS_MAX   32
 #define PARTS_MAX_DEFAULT 100
 
-typedef enum multipart_state {
-    STATE_PREAMBLE = 0,
-    STATE_HEAD, /* behind a delimiter */
-    STATE_DATA,
-    STATE_PART_END, /* the delimiter is next */
-    STATE_END,
-} multipart_state;
-
-struct http_multipart {
-    arena *arena;
-    multipart_source source;
-    http_multipart_options options;
-    multipart_state state;
-    str delimiter; /* CRLF "--" boundary */
-    buf window;
-    size_t given; /* bytes of it that were given out and go with the next call */
-    bool at_end;  /* the source has no more */
-    uint32_t part_count;
-    uint64_t part_bytes;
-};
-
 static error malformed(const char *why)
 {
     return error_set(&HTTP_BAD_REQUEST, "multipart: %s", why);
@@ -228,6 +207,8 @@ http_multipart *http_multipart_new(arena *a, multipart_source source, str bounda
         m->options.parts_max = PARTS_MAX_DEFAULT;
     if (m->options.part_bytes_max == 0)
         m->options.part_bytes_max = UINT64_MAX;
+    if (m->options.files_bytes_max == 0)
+        m->options.files_bytes_max = UINT64_MAX;
     m->delimiter = str_format(a, "\r\n--%.*s", STR_ARG(boundary));
     buf_init_arena(&m->window, a, WINDOW_BYTES_MAX);
     /* The first delimiter has no CRLF before it when nothing does: as if one had come. */
@@ -259,7 +240,7 @@ static error take_delimiter(http_multipart *m)
     drop(m, m->delimiter.len);
     TRY(need(m, 2));
     if (str_starts_with(window(m), STR("--"))) {
-        m->state = STATE_END; /* what follows is an epilogue */
+        m->state = MULTIPART_END; /* what follows is an epilogue */
         return OK;
     }
     const str blanks = STR(" \t"); /* RFC 2046 allows them here */
@@ -272,7 +253,7 @@ static error take_delimiter(http_multipart *m)
     if (!str_starts_with(window(m), STR("\r\n")))
         return malformed("a boundary does not end its line");
     drop(m, 2);
-    m->state = STATE_HEAD;
+    m->state = MULTIPART_HEAD;
     return OK;
 }
 
@@ -280,31 +261,31 @@ error http_multipart_next(http_multipart *m, http_part *out)
 {
     *out = (http_part){ 0 };
     str skipped = STR("-");
-    while (m->state == STATE_PREAMBLE || m->state == STATE_DATA) {
+    while (m->state == MULTIPART_PREAMBLE || m->state == MULTIPART_DATA) {
         TRY(take_data(m, &skipped));
         if (skipped.len == 0)
-            m->state = STATE_PART_END;
+            m->state = MULTIPART_PART_END;
     }
-    if (m->state == STATE_PART_END)
+    if (m->state == MULTIPART_PART_END)
         TRY(take_delimiter(m));
-    if (m->state == STATE_END)
+    if (m->state == MULTIPART_END)
         return OK;
     if (++m->part_count > m->options.parts_max)
         return malformed("too many parts");
     TRY(take_head(m, out));
     m->part_bytes = 0;
-    m->state = STATE_DATA;
+    m->state = MULTIPART_DATA;
     return OK;
 }
 
 error http_part_read(http_multipart *m, str *piece)
 {
     *piece = STR("");
-    if (m->state != STATE_DATA)
+    if (m->state != MULTIPART_DATA)
         return OK;
     TRY(take_data(m, piece));
     if (piece->len == 0)
-        m->state = STATE_PART_END;
+        m->state = MULTIPART_PART_END;
     m->part_bytes += piece->len;
     if (m->part_bytes > m->options.part_bytes_max)
         return error_set(&HTTP_BODY_TOO_LARGE, "a part of over %llu bytes",
@@ -347,5 +328,9 @@ error http_multipart_start(http_request *req, const http_multipart_options *opti
         return malformed("no boundary, or a malformed one");
     const multipart_source body = { read_body, req };
     *out = http_multipart_new(&req->conn->arena, body, boundary, options);
+    if (!(*out)->options.directory)
+        (*out)->options.directory =
+            str_format(&req->conn->arena, "%.*s", STR_ARG(req->conn->server->settings->upload_dir))
+                .ptr;
     return OK;
 }

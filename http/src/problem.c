@@ -53,6 +53,8 @@ int http_status_of(error e)
         return 412;
     if (error_is(e, &HTTP_RANGE_UNSATISFIABLE))
         return 416;
+    if (error_is(e, &HTTP_STORAGE_FULL))
+        return 507;
     if (detail && detail->field_count > 0)
         return 422;
     return status_of_class(error_class_of(e));

@@ -4,10 +4,14 @@
  * apart, but for a body whose only end that is. */
 #include "reply_body.h"
 
+static const http_chunked_limits LIMITS = { .extension_bytes_max = 1024,
+                                            .trailer_bytes_max = 4096 };
+
 void http_reply_pieces_init(http_reply_pieces *p, const http_reply_head *head, http_method asked)
 {
     *p = (http_reply_pieces){ .kind = http_reply_body_of(head, asked),
                               .left = head->framing.content_length };
+    http_chunked_init(&p->chunked, &LIMITS);
 }
 
 static http_piece_result cut_or_more(bool at_end)

@@ -4,8 +4,9 @@
 # is also linked (by CC with FLAGs) and run, and must print just that. One that a ```console block follows is a server:
 # it is started by the block's first line, `$ NAME=value ./program &`, on a free port, each `$ command` behind it is run
 # with that port instead of 8080, and must print the lines up to the next one, white space aside; then SIGTERM must end
-# it with status 0. Every program of docs/http.md is run one way or the other. Blocks without a main are not compiled.
-# A library's page must have a program. Programs of pages about the database need DATABASE_URL to run. Links to other
+# it with status 0. Every program of docs/http.md is run one way or the other, and its blocks without a main, parts of
+# programs, compile behind its header; those of other pages are lines out of functions, and not compiled. A library's
+# page must have a program. Programs of pages about the database need DATABASE_URL to run. Links to other
 # files lead to one.
 set -eu
 build=$1 page=$2 cc=$3
@@ -16,10 +17,10 @@ out=$build/manual/$name
 rm -rf "$out"
 mkdir -p "$out"
 
-# Programs as 1.c, 2.c …, what they print as 1.output, what is typed at them as 1.console …
+# Programs as 1.c, 2.c …, what they print as 1.output, what is typed at them as 1.console …; other blocks as 1.part …
 awk -v out="$out" '
     /^```/ && inside { inside = 0; if (block ~ /int main\(/) { file = ++count; printf "%s", block > (out "/" file ".c") }
-                       else file = 0
+                       else { file = 0; printf "%s", block > (out "/" (++parts) ".part") }
                        next }
     inside           { block = block $0 "\n"; next }
     /^```$/ && prints { prints = 0; next }
@@ -91,6 +92,13 @@ bad=0 skipped=0 programs=0
 links=$(grep -o '\](\([^)]*\))' "$page" | sed -n '/:/d; s/^](\([^#)]*\).*/\1/p')
 for link in $links; do
     [ -e "${page%/*}/$link" ] || { echo "$page: there is no $link" >&2; bad=1; }
+done
+for part in "$out"/*.part; do
+    [ -f "$part" ] && [ "$name" = http ] || continue
+    for compiler in gcc clang-14; do
+        compile $compiler -fsyntax-only -Wno-unused-function -Wno-unused-variable -Wno-unused-const-variable \
+            -include brio/http.h -x c "$part" || { echo "$page: $compiler rejects a part of a program" >&2; bad=1; }
+    done
 done
 for program in "$out"/*.c; do
     [ -f "$program" ] || continue

@@ -16,7 +16,8 @@ typedef struct decoded {
 
 static void decode(str bytes, size_t step, decoded *out)
 {
-    http_chunked c = { 0 };
+    http_chunked c;
+    http_chunked_init(&c, &(http_chunked_limits){ 1024, 4096 });
     *out = (decoded){ .result = HTTP_CHUNKED_MORE, .body = malloc(bytes.len + 1) };
     invariant(out->body != NULL);
     for (size_t at = 0; at < bytes.len && out->result == HTTP_CHUNKED_MORE; at += step) {

@@ -127,6 +127,18 @@ static void test_body_past_its_limit_is_refused_by_status(void **state)
     check_body("/count", chunked, "15\r\n012345678901234567890\r\n0\r\n\r\n", 413, true);
 }
 
+static void test_chunks_and_trailers_past_their_limits_are_refused(void **state)
+{
+    (void)state;
+    const char *chunked = "Transfer-Encoding: chunked\r\n";
+    serve(ENVIRONMENT("WORKERS=1", "HTTP_CHUNK_EXTENSION_BYTES_MAX=8", "HTTP_TRAILER_BYTES_MAX=6"));
+    check_body("/echo", chunked, "1;a=b\r\nx\r\n0;c=d\r\nA: 456\r\n\r\n", 200, false);
+    check_body("/echo", chunked, "1;a=b\r\nx\r\n0;c=de\r\n\r\n", 400, true);
+    check_body("/echo", chunked, "1\r\nx\r\n0\r\nA: 4567\r\n\r\n", 400, true);
+    check_body("/count", chunked, "1;a=b\r\nx\r\n0;c=d\r\nA: 456\r\n\r\n", 200, false);
+    check_body("/count", chunked, "1;a=b\r\nx\r\n0;c=de\r\n\r\n", 400, true);
+}
+
 /* --- connections ------------------------------------------------------------------------------ */
 
 static void run_to_the_last_request(const char *path)
@@ -404,6 +416,7 @@ int main(void)
         limits_test(test_head_past_its_limits_is_refused_by_status),
         limits_test(test_head_limits_can_be_raised),
         limits_test(test_body_past_its_limit_is_refused_by_status),
+        limits_test(test_chunks_and_trailers_past_their_limits_are_refused),
         limits_test(test_connection_ends_with_the_last_request_that_it_may_have),
         limits_test(test_connection_that_says_nothing_ends_and_a_used_one_stays),
         limits_test(test_connection_that_was_used_ends_and_a_new_one_stays),

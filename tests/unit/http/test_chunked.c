@@ -8,6 +8,9 @@
 
 #define BODY_BYTES_MAX 4096
 
+static const http_chunked_limits LIMITS = { .extension_bytes_max = 1024,
+                                            .trailer_bytes_max = 4096 };
+
 /* What became of an input that was given in pieces. */
 typedef struct decoded {
     http_chunked_result result; /* the last one: MORE, END or BAD */
@@ -33,7 +36,8 @@ static void feed(http_chunked *c, str piece, decoded *out)
 /* Decodes pieces of at most `step` bytes, the first one of `first`. */
 static void decode(str input, size_t first, size_t step, decoded *out)
 {
-    http_chunked c = { 0 };
+    http_chunked c;
+    http_chunked_init(&c, &LIMITS);
     *out = (decoded){ .result = HTTP_CHUNKED_MORE };
     for (size_t at = 0, part = first; at < input.len && out->result == HTTP_CHUNKED_MORE;
          at += part, part = step) {
@@ -96,6 +100,32 @@ static const chunked_case CASES[] = {
     { BYTES("5\r\nhello\n" END), HTTP_CHUNKED_BAD },
     { BYTES("5\r\nhello\rx" END), HTTP_CHUNKED_BAD },
     { BYTES("5;\x01\r\nhello\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a=b;c=\"d;\\\"\\\\ \t\xFF\r\";e\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a=b;c=\"d;\\\"\\\\ \t\xFF\";e\r\nx\r\n" END), HTTP_CHUNKED_END, "x" },
+    { BYTES("1 \t; a = b\t;c =\"\" ; d\r\nx\r\n" END), HTTP_CHUNKED_END, "x" },
+    { BYTES("1;a;b;c\r\nx\r\n0;d=e\r\n\r\n"), HTTP_CHUNKED_END, "x" },
+    { BYTES("1;\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;;\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;;=\x80\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;=a\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a=\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a=b=c\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a b\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a=b c\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a \r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a=b \r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1 \r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1 a\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;\x80\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a=\x80\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a=\"b\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a=\"b\\\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a=\"b\\\"\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a=\"b\"c\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a=\"\x01\"\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a=b\"c\"\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a[]\r\nx\r\n" END), HTTP_CHUNKED_BAD },
+    { BYTES("1;a\nx\r\n" END), HTTP_CHUNKED_BAD },
     { BYTES("0\r\n\n"), HTTP_CHUNKED_BAD },
     { BYTES("0\r\n A: b\r\n\r\n"), HTTP_CHUNKED_BAD },
     { BYTES("0\r\nA\r\n\r\n"), HTTP_CHUNKED_BAD },
@@ -132,7 +162,8 @@ static void test_chunked_cut_at_every_byte_decodes_the_same(void **state)
 static void test_chunked_stays_bad(void **state)
 {
     (void)state;
-    http_chunked c = { 0 };
+    http_chunked c;
+    http_chunked_init(&c, &LIMITS);
     str bad = STR("x"), good = STR(END), data;
     assert_int_equal(http_chunked_next(&c, &bad, &data), HTTP_CHUNKED_BAD);
     assert_int_equal(http_chunked_next(&c, &good, &data), HTTP_CHUNKED_BAD);
@@ -156,10 +187,12 @@ static http_chunked_result decode_long(const char *prefix, size_t count, const c
 static void test_chunked_overhead_is_limited(void **state)
 {
     (void)state;
-    const size_t extension = CHUNK_EXTENSION_BYTES_MAX, trailer = CHUNK_TRAILER_BYTES_MAX;
-    assert_int_equal(decode_long("0;", extension, "\r\n\r\n"), HTTP_CHUNKED_END);
-    assert_int_equal(decode_long("0;", extension + 1, "\r\n\r\n"), HTTP_CHUNKED_BAD);
-    assert_int_equal(decode_long("1;a\r\nx\r\n0;", extension, "\r\n\r\n"), HTTP_CHUNKED_BAD);
+    const size_t extension = LIMITS.extension_bytes_max, trailer = LIMITS.trailer_bytes_max;
+    assert_int_equal(decode_long("0;", extension - 1, "\r\n\r\n"), HTTP_CHUNKED_END);
+    assert_int_equal(decode_long("0;", extension, "\r\n\r\n"), HTTP_CHUNKED_BAD);
+    assert_int_equal(decode_long("0 ;", extension - 1, "\r\n\r\n"), HTTP_CHUNKED_BAD);
+    assert_int_equal(decode_long("1;a\r\nx\r\n0;", extension - 3, "\r\n\r\n"), HTTP_CHUNKED_END);
+    assert_int_equal(decode_long("1;a\r\nx\r\n0;", extension - 2, "\r\n\r\n"), HTTP_CHUNKED_BAD);
     assert_int_equal(decode_long("0\r\nA:", trailer - 2, "\r\n\r\n"), HTTP_CHUNKED_END);
     assert_int_equal(decode_long("0\r\nA:", trailer - 1, "\r\n\r\n"), HTTP_CHUNKED_BAD);
     assert_int_equal(decode_long("0\r\nA:\r\nB:", trailer - 3, "\r\n\r\n"), HTTP_CHUNKED_BAD);

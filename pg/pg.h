@@ -83,8 +83,8 @@ extern const metrics_table PG_METRICS;
 
 /* Environment variables of pg/: DATABASE_URL, PG_POOL_MAX, PG_POOL_MIN, PG_CONNECTIONS_MAX,
  * PG_READ_ONLY_MAX, PG_ACQUIRE_TIMEOUT, PG_WAITING_MAX, PG_QUEUE_TARGET, PG_QUEUE_INTERVAL,
- * PG_CONNECT_TIMEOUT, PG_PEER_TIMEOUT, PG_IDLE_TIMEOUT, PG_MAX_LIFETIME, PG_STATEMENTS,
- * PG_PIPELINE_MAX, PG_SLOW_QUERY, PG_LOG_PARAMETERS. */
+ * PG_CONNECT_TIMEOUT, PG_PEER_TIMEOUT, PG_SCRAM_ITERATIONS_MIN, PG_IDLE_TIMEOUT, PG_MAX_LIFETIME,
+ * PG_STATEMENTS, PG_PIPELINE_MAX, PG_SLOW_QUERY, PG_LOG_PARAMETERS. */
 extern const config_entry PG_SETTINGS[];
 
 /* --- queries --------------------------------------------------------------------------------- */
@@ -207,6 +207,14 @@ YIELDS error pg_execute_values(pg_target on, pg_sql sql, pg_values values, uint6
  *   fails  as pg_query; PG_INVALID_ARGUMENT when the text itself ended the transaction, whatever
  *          then has happened */
 YIELDS error pg_script(pg_tx *tx, str sql);
+
+/* What the server has said by itself of a setting: pg_reported(db, "server_version"), "TimeZone",
+ * "in_hot_standby", "search_path" (since 18). Of a transaction, as it is in its session now; of a
+ * pool, in a session of its own that is not in use, if there is one. STR_NONE: it has not said, or
+ * nobody is connected.
+ *   owns  lives in the fiber's arena */
+#define pg_reported(on, name) pg_reported_on(PG_TARGET(on), (name))
+str pg_reported_on(pg_target on, const char *name);
 
 /* --- several statements at once --------------------------------------------------------------- */
 

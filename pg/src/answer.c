@@ -257,12 +257,18 @@ static void parameter_status(pg_conn *c, str body)
 {
     pg_reader r = pg_reader_of(body);
     const str name = pg_reader_cstring(&r), value = pg_reader_cstring(&r);
-    if (!pg_reader_done(&r))
+    const bool is_off = str_eq(value, STR("off"));
+    if (!pg_reader_done(&r)) {
         pg_conn_violation(c, "a malformed ParameterStatus");
-    else if (str_eq(name, STR("search_path")))
+        return;
+    }
+    pg_reported_keep(&c->reported, name, value);
+    if (str_eq(name, STR("search_path")))
         c->statements.context = str_hash(value, 0);
     else if (str_eq(name, STR("client_encoding")) && !str_eq(value, STR("UTF8")))
         pg_conn_violation(c, "client_encoding must stay UTF8");
+    else if (!c->lessee && is_off && str_eq(name, STR("standard_conforming_strings")))
+        pg_conn_violation(c, "standard_conforming_strings must stay on");
     else
         pg_health_parameter(c, name, value);
     if (c->lessee && !str_eq(name, STR("in_hot_standby")))

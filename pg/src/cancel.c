@@ -27,6 +27,7 @@
 #define PATIENCE_MS 100  /* for statements that are about to end anyway */
 #define NEXT_MS     5    /* for the one behind a statement that was canceled */
 #define AGAIN_MS    1000 /* for one that was canceled and goes on */
+#define SECOND_MS   1000
 
 #define SSL_REQUEST_BYTES 8
 #define CANCEL_BYTES_MAX  (12 + PG_CANCEL_KEY_BYTES_MAX)
@@ -154,6 +155,7 @@ static bool send_cancel(pg_conn *c)
         stream_connect(c->pool->loop, &to, &CANCEL_STREAM, &options, c, &c->cancel.stream).kind)
         return false;
     pg_conn_keep(c);
+    c->pool->cancels.sent++;
     pg_pool_count(c->pool, PG_METRIC_CANCELS, 1);
     c->cancel.tls = c->stream && stream_is_tls(c->stream);
     if (c->cancel.tls && c->pool->info.ssl.direct && !start_tls(c))
@@ -165,12 +167,30 @@ static bool send_cancel(pg_conn *c)
     return true;
 }
 
+/* For each the server starts a process: a pool whose statements all hang is no reason to start
+ * hundreds. Half of the pool a second is enough; but a connection may have many that hang, one
+ * behind the other, and these take a cancel each. */
+static bool may_send(pg_pool *pool)
+{
+    const uint64_t now_ms = loop_now_ms(pool->loop);
+    const uint32_t half = pool->connections_max / 2;
+    const uint32_t most = half > PG_LOAD_MAX ? half : PG_LOAD_MAX;
+    if (now_ms - pool->cancels.since_ms >= SECOND_MS) {
+        pool->cancels.since_ms = now_ms;
+        pool->cancels.sent = 0;
+    }
+    if (pool->cancels.sent < most)
+        return true;
+    pg_pool_count(pool, PG_METRIC_CANCELS_LATER, 1);
+    return false;
+}
+
 static void patience_ended(timer *t)
 {
     pg_conn *c = CONTAINER_OF(t, pg_conn, cancel.patience);
     const pg_request *r = oldest(c);
     const bool alone = c->load == 0 || c->lessee;
-    if (!r || r->fiber || !alone || !send_cancel(c))
+    if (!r || r->fiber || !alone || !may_send(c->pool) || !send_cancel(c))
         wait_ms(c, PATIENCE_MS);
 }
 

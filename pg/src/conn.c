@@ -20,6 +20,7 @@ pg_conn *pg_conn_new(pg_pool *pool)
     c->state = PG_CONN_OPENING;
     c->references = 1;
     pg_requests_init(c);
+    pg_reported_init(&c->reported);
     pg_statement_cache_init(&c->statements, true);
     pg_cancel_init(c);
     return c;
@@ -36,6 +37,7 @@ void pg_conn_release(pg_conn **owner)
     if (list_linked(&c->dispatch.node))
         list_remove(&c->dispatch.node);
     pg_statement_cache_deinit(&c->statements);
+    pg_reported_clear(&c->reported);
     pg_pool_unref(&c->pool);
     memory_free(c);
 }
@@ -279,6 +281,7 @@ void pg_conn_restart(pg_conn *c)
 {
     c->all_read = c->auth_begun = false;
     c->in_hot_standby = c->begins_read_only = PG_KNOWN_NOT;
+    pg_reported_clear(&c->reported);
     c->cancel.process = c->cancel.key_bytes = 0;
     c->unused_bytes = 0;
 }

@@ -12,6 +12,7 @@
 #define PG_SRC_CONN_H
 
 #include "cancel.h"
+#include "reported.h"
 #include "request.h"
 #include "statement_cache.h"
 #include "wire.h"
@@ -82,6 +83,7 @@ struct pg_conn {
     uint32_t changed;      /* of its session, see session.h */
     bool resetting;        /* and that is being taken back */
     bool read_only;        /* its transactions are, unless they say otherwise */
+    pg_reported_list reported;
     pg_statement_cache statements;
     uint32_t portals; /* made so far, for their names */
     char tx_status;

@@ -114,15 +114,20 @@ static error encrypt(attempt *t)
     }
 }
 
-/* Somebody who says nothing about TLS may not know that there is none. */
-static void tell_clear(const attempt *t)
+/* Somebody who says nothing about TLS may not know that there is none, or that it proves nothing.
+ */
+static void tell_open(const attempt *t)
 {
     pg_pool *pool = t->conn->pool;
-    if (pool->told_clear || !pool->info.ssl.mode_is_default || address_is_local(t->to) ||
-        stream_is_tls(t->conn->stream))
+    const pg_ssl *ssl = &pool->info.ssl;
+    const bool encrypted = stream_is_tls(t->conn->stream);
+    const bool verified =
+        encrypted && (ssl->root_file.len > 0 || ssl->mode >= PG_SSLMODE_VERIFY_CA);
+    if (pool->told_open || !ssl->mode_is_default || verified || address_is_local(t->to))
         return;
-    pool->told_clear = true;
-    log_warn("connections to PostgreSQL are not encrypted: set sslmode",
+    pool->told_open = true;
+    log_warn(encrypted ? "PostgreSQL's certificate is not verified: set sslmode=verify-full"
+                       : "connections to PostgreSQL are not encrypted: set sslmode=verify-full",
              LOG_STR("host", pg_host_text(t->conn->host)));
 }
 
@@ -138,7 +143,7 @@ static error try_once(void *arg)
     TRY(pg_authenticate(c));
     TRY(pg_startup_await_ready(c));
     TRY(pg_startup_check_session(c, t->wanted));
-    tell_clear(t);
+    tell_open(t);
     return OK;
 }
 

@@ -10,8 +10,11 @@
 #include "service_file.h"
 #include "small_file.h"
 
+#include "core/stream.h"
+
 #include <assert.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -277,7 +280,38 @@ static error read_authentication(const pg_parameters *p, pg_conninfo *out)
 
 /* --- TLS -------------------------------------------------------------------------------------- */
 
-static error read_sslmode(const pg_parameters *p, pg_ssl *out)
+/* Whether a connection leaves the machine, as far as names tell. */
+static bool is_elsewhere(const pg_host *host)
+{
+    const str at = host->address.len > 0 ? host->address : host->name;
+    char text[80];
+    address numeric;
+    if (pg_host_is_unix(host) || str_eq_nocase(at, STR("localhost")))
+        return false;
+    const bool is_v6 = str_index(at, ':') < at.len;
+    const int len =
+        snprintf(text, sizeof text, is_v6 ? "[%.*s]:1" : "%.*s:1", STR_ARG(str_slice(at, 0, 64)));
+    return !address_parse((str){ text, (size_t)len }, &numeric) || !address_is_local(&numeric);
+}
+
+static bool has_elsewhere(const pg_conninfo *info)
+{
+    for (uint32_t i = 0; i < info->host_count; i++) {
+        if (is_elsewhere(&info->hosts[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Who names roots wants them used; who has some at the usual place wants so for what leaves the
+ * machine. */
+static bool verifies_by_default(const pg_parameters *p, const pg_conninfo *info)
+{
+    return info->ssl.root_file.len > 0 &&
+           (p->given[PG_PARAM_SSLROOTCERT].value.len > 0 || has_elsewhere(info));
+}
+
+static error read_sslmode(const pg_parameters *p, bool verifies, pg_ssl *out)
 {
     static const char *const MODES[] = {
         [PG_SSLMODE_DISABLE] = "disable",
@@ -289,8 +323,7 @@ static error read_sslmode(const pg_parameters *p, pg_ssl *out)
         NULL,
     };
     static const char *const NEGOTIATIONS[] = { "postgres", "direct", NULL };
-    const bool has_roots = out->root_file.len > 0;
-    int mode = has_roots ? PG_SSLMODE_VERIFY_FULL : PG_SSLMODE_PREFER, negotiation = 0;
+    int mode = verifies ? PG_SSLMODE_VERIFY_FULL : PG_SSLMODE_PREFER, negotiation = 0;
     out->mode_is_default = !p->given[PG_PARAM_SSLMODE].value.ptr;
     TRY(read_word(p, PG_PARAM_SSLMODE, MODES,
                   "it must be one of disable, allow, prefer, require, verify-ca, verify-full",
@@ -353,7 +386,6 @@ static error find_file(const pg_parameters *p, pg_parameter which, const char *u
 
 static error find_files(const pg_parameters *p, arena *a, pg_ssl *out)
 {
-    TRY(find_file(p, PG_PARAM_SSLROOTCERT, ".postgresql/root.crt", a, &out->root_file));
     out->crl_file = pg_parameters_get(p, PG_PARAM_SSLCRL);
     out->crl_directory = pg_parameters_get(p, PG_PARAM_SSLCRLDIR);
     if (out->crl_file.len == 0 && out->crl_directory.len == 0)
@@ -370,18 +402,19 @@ static error find_files(const pg_parameters *p, arena *a, pg_ssl *out)
     return OK;
 }
 
-static error read_ssl(const pg_parameters *p, arena *a, pg_ssl *out)
+static error read_ssl(const pg_parameters *p, arena *a, pg_conninfo *info)
 {
     static const char *const CERT_MODES[] = { "disable", "allow", "require", NULL };
     static const char *const FLAGS[] = { "0", "1", "", NULL };
+    pg_ssl *out = &info->ssl;
     int cert_mode = PG_CERT_ALLOW, sni = 1;
     TRY(read_word(p, PG_PARAM_SSLCERTMODE, CERT_MODES, "it must be one of disable, allow, require",
                   &cert_mode));
     TRY(read_word(p, PG_PARAM_SSLSNI, FLAGS, "it must be 0 or 1", &sni));
     out->cert_mode = (pg_cert_mode)cert_mode;
     out->without_sni = sni == 0;
-    out->root_file = pg_parameters_get(p, PG_PARAM_SSLROOTCERT);
-    TRY(read_sslmode(p, out));
+    TRY(find_file(p, PG_PARAM_SSLROOTCERT, ".postgresql/root.crt", a, &out->root_file));
+    TRY(read_sslmode(p, verifies_by_default(p, info), out));
     TRY(read_tls_versions(p, out));
     if (out->mode == PG_SSLMODE_DISABLE)
         return OK;
@@ -398,8 +431,8 @@ static error read_all(const pg_parameters *p, arena *a, pg_conninfo *out)
     TRY(read_network(p, out));
     TRY(read_choice_of_hosts(p, out));
     TRY(read_authentication(p, out));
-    TRY(read_ssl(p, a, &out->ssl));
-    return pg_hosts_read(p, a, out);
+    TRY(pg_hosts_read(p, a, out));
+    return read_ssl(p, a, out);
 }
 
 error pg_conninfo_parse(arena *a, str text, pg_conninfo *out)

@@ -18,6 +18,7 @@
 #include "scram.h"
 #include "startup.h"
 
+#include "core/log.h"
 #include "core/offload.h"
 #include "core/tls.h"
 
@@ -34,6 +35,8 @@ enum auth_code {
 
 #define SCRAM_PLAIN STR("SCRAM-SHA-256")
 #define SCRAM_PLUS  STR("SCRAM-SHA-256-PLUS")
+
+#define ITERATIONS_USUAL 4096 /* RFC 7677, section 4; PostgreSQL's default */
 
 static void write_password(pg_writer *w, const void *arg)
 {
@@ -136,6 +139,24 @@ static error find_keys(pg_conn *c, pg_scram *scram)
     return OK;
 }
 
+/* What a server asks for is what an attacker in its place has to spend for each password tried. */
+static error check_iterations(pg_conn *c, uint32_t iterations)
+{
+    pg_pool *pool = c->pool;
+    if (iterations < pool->scram_iterations_min)
+        return error_set(&PG_AUTH_FAILED,
+                         "the server asks for %u iterations of SCRAM, PG_SCRAM_ITERATIONS_MIN is "
+                         "%u",
+                         iterations, pool->scram_iterations_min);
+    if (iterations < ITERATIONS_USUAL && !pool->told_iterations) {
+        pool->told_iterations = true;
+        log_warn("the password is kept with few iterations of SCRAM: set it anew",
+                 LOG_STR("host", pg_host_text(c->host)), LOG_UINT("iterations", iterations),
+                 LOG_UINT("usual", ITERATIONS_USUAL));
+    }
+    return OK;
+}
+
 static error exchange(pg_conn *c, const pg_scram_channel *channel, pg_scram *scram)
 {
     static const char SHORT[] = "the server cut the SCRAM exchange short";
@@ -147,6 +168,7 @@ static error exchange(pg_conn *c, const pg_scram_channel *channel, pg_scram *scr
     TRY(pg_conn_write(c, write_initial, &first));
     TRY(await_code(c, AUTH_SASL_CONTINUE, SHORT, &answer));
     TRY(pg_scram_server_first(scram, a, answer));
+    TRY(check_iterations(c, scram->iterations));
     TRY(find_keys(c, scram));
     TRY(pg_scram_final(scram, a, &message));
     TRY(pg_conn_write(c, write_password, &message));

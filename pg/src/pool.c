@@ -26,6 +26,7 @@ typedef struct pg_settings {
     int64_t acquire_timeout_ms;
     int64_t connect_timeout_ms;
     int64_t peer_timeout_ms;
+    int64_t scram_iterations_min;
     int64_t statements;
     int64_t pipeline_max;
     int64_t slow_query_ms;
@@ -77,6 +78,10 @@ const config_entry PG_SETTINGS[] = {
           "after how long a server's host that is silent, and acknowledges nothing, is gone; "
           "0: as the system has it",
       .offset = offsetof(pg_settings, peer_timeout_ms) },
+    { "PG_SCRAM_ITERATIONS_MIN", CONFIG_INT, "1", .min = 1, .max = PG_SCRAM_ITERATIONS_MAX,
+      .meaning = "a server that asks for fewer iterations of SCRAM gets no proof: what listens in "
+                 "its place could try passwords cheaply",
+      .offset = offsetof(pg_settings, scram_iterations_min), .unit = "iterations" },
     { "PG_STATEMENTS", CONFIG_CHOICE, "named",
       .meaning = "how statements are prepared: named, once a connection; behind a pooler in "
                  "transaction mode unnamed, or off, where nothing is remembered of them",
@@ -142,6 +147,9 @@ static const metric METRICS[PG_METRIC_COUNT] = {
                               "Statements whose fiber stopped waiting before the answer." },
     [PG_METRIC_CANCELS] = { "pg_cancels_total", NULL, METRIC_COUNTER,
                             "Requests to servers to cancel a statement." },
+    [PG_METRIC_CANCELS_LATER] = { "pg_cancels_put_off_total", NULL, METRIC_COUNTER,
+                                  "Times that a cancel was put off, because a pool had sent as many "
+                                  "within the second as it may." },
     [PG_METRIC_SLOW_QUERIES] = { "pg_slow_queries_total", NULL, METRIC_COUNTER,
                                  "Statements that took PG_SLOW_QUERY or longer." },
     [PG_METRIC_NOTICES] = { "pg_notices_total", NULL, METRIC_COUNTER,
@@ -260,6 +268,7 @@ static void set_limits(pg_pool *pool, const pg_pool_options *o, const pg_setting
         info->connect_timeout_ms = (uint32_t)settings->connect_timeout_ms;
     if (info->peer_timeout_ms == 0 && !info->without_peer_timeout)
         info->peer_timeout_ms = (uint32_t)settings->peer_timeout_ms;
+    pool->scram_iterations_min = (uint32_t)settings->scram_iterations_min;
     pool->cancel_timeout_ms = (uint32_t)settings->connect_timeout_ms;
     pool->connections_max =
         o->connections_max ? o->connections_max : (uint32_t)settings->connections_max;

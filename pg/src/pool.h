@@ -49,6 +49,7 @@ enum {
     PG_METRIC_DUPLICATES,
     PG_METRIC_ABANDONED,
     PG_METRIC_CANCELS,
+    PG_METRIC_CANCELS_LATER,
     PG_METRIC_SLOW_QUERIES,
     PG_METRIC_NOTICES,
     PG_METRIC_COMMITS,
@@ -75,6 +76,7 @@ struct pg_pool {
     pg_conninfo info;
     tls_config *tls; /* NULL: no connection has TLS */
     pg_scram_cache scram_keys;
+    uint32_t scram_iterations_min;
     uint32_t connections_max;
     uint32_t connections_min;
     uint32_t process_max;     /* of all workers together; 0: any number */
@@ -111,7 +113,8 @@ struct pg_pool {
      * by whose clock_ms nobody is to try again */
     ledger_line held, wants, probes, failing, not_before;
     char last_error[256]; /* why the last attempt failed */
-    bool told_clear;      /* the log says that connections are not encrypted */
+    bool told_open;       /* the log says that connections are not encrypted, or not verified */
+    bool told_iterations; /* the log says that the server asks for few iterations of SCRAM */
     bool closed;
     fiber *closer;                   /* in pg_pool_close */
     struct pg_hub *hub;              /* NULL: nobody has listened yet */
@@ -128,6 +131,10 @@ struct pg_pool {
         pg_pace pace;
     } slow;
     pg_pace notices;
+    struct {
+        uint64_t since_ms; /* of the second that runs */
+        uint32_t sent;     /* in it */
+    } cancels;
     const pg_trace *trace; /* NULL: nobody follows */
 };
 

@@ -110,6 +110,7 @@ static error read_parameter(pg_conn *c, const pg_message *m)
     } needed[] = {
         { { "client_encoding", 15 }, { "UTF8", 4 } },
         { { "integer_datetimes", 17 }, { "on", 2 } },
+        { { "standard_conforming_strings", 27 }, { "on", 2 } },
     };
     pg_reader r = pg_reader_of(m->body);
     const str name = pg_reader_cstring(&r), value = pg_reader_cstring(&r);
@@ -120,6 +121,7 @@ static error read_parameter(pg_conn *c, const pg_message *m)
             return error_set(&PG_CONNECT_FAILED, "the server's %.*s is %.*s, it must be %.*s",
                              STR_ARG(name), STR_ARG(value), STR_ARG(needed[i].value));
     }
+    pg_reported_keep(&c->reported, name, value);
     if (str_eq(name, STR("search_path")))
         c->statements.context = str_hash(value, 0);
     const pg_known known = str_eq(value, STR("on")) ? PG_KNOWN_ON : PG_KNOWN_OFF;

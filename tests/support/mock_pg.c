@@ -230,7 +230,11 @@ static bool begin_tls(mock_pg *m)
     SSL_CTX_free(c);
     if (!m->ssl || !SSL_set_fd(m->ssl, atomic_load(&m->client)))
         return problem(m, "no TLS session can be made");
-    return SSL_accept(m->ssl) == 1 || problem(m, "the TLS handshake failed");
+    if (SSL_accept(m->ssl) != 1)
+        return problem(m, "the TLS handshake failed");
+    const char *name = SSL_get_servername(m->ssl, TLSEXT_NAMETYPE_host_name);
+    (void)snprintf(m->server_name, sizeof m->server_name, "%s", name ? name : "");
+    return true;
 }
 
 static bool accept_client(mock_pg *m, mock_pg_action how)
@@ -365,7 +369,8 @@ static bool read_client_first(mock_pg *m, scram_server *s)
 
 static bool send_challenge(mock_pg *m, scram_server *s)
 {
-    int iterations = ITERATIONS;
+    const int asked = m->options.iterations ? (int)m->options.iterations : ITERATIONS;
+    int iterations = asked;
     if (s->fault == MOCK_SCRAM_NO_ITERATIONS)
         iterations = 0;
     if (s->fault == MOCK_SCRAM_TOO_MANY_ITERATIONS)
@@ -375,8 +380,7 @@ static bool send_challenge(mock_pg *m, scram_server *s)
     const char *password = s->fault == MOCK_SCRAM_SIGNATURE_OF_OTHER ? "other" : PASSWORD;
     (void)EVP_EncodeBlock(salt, SALT, sizeof SALT);
     (void)PKCS5_PBKDF2_HMAC(password, (int)strlen(password), SALT, sizeof SALT,
-                            iterations > 0 ? ITERATIONS : 1, EVP_sha256(), sizeof s->salted,
-                            s->salted);
+                            iterations > 0 ? asked : 1, EVP_sha256(), sizeof s->salted, s->salted);
     (void)snprintf(s->first, sizeof s->first, "r=%s,s=%s,i=%d", s->nonce, (char *)salt, iterations);
     return send_auth(m, 11, s->first);
 }

@@ -159,6 +159,7 @@ typedef struct mock_pg_options {
     size_t flip_at;          /* changes that byte, counted from 1; 0: none */
     unsigned char flips;     /* the bits to change in it */
     uint32_t patience_ms;    /* of every wait for the client; 0: half a minute */
+    uint32_t iterations;     /* of SCRAM; 0: few */
     const char *certificate; /* PEM file with its key, for MOCK_TLS */
     const char *alpn;        /* the protocol that it agrees on; NULL: none */
 } mock_pg_options;
@@ -178,8 +179,9 @@ typedef struct mock_pg {
     size_t accepts_left;
     bool is_ready; /* a ReadyForQuery was sent */
     char problem[256];
-    struct ssl_st *ssl; /* of the client, or NULL */
-    char body[4096];    /* of the message expected last, NUL-terminated */
+    struct ssl_st *ssl;   /* of the client, or NULL */
+    char server_name[64]; /* that it was told with TLS last; "" : none */
+    char body[4096];      /* of the message expected last, NUL-terminated */
     size_t body_len;
 } mock_pg;
 

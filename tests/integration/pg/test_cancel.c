@@ -1,5 +1,8 @@
 /* Cancels and what is sent beside them: a server that plays a script holds the cancel's stream open
  * as long as it likes. */
+#include "pool.h"
+
+#include "core/clock.h"
 #include "core/scope.h"
 #include "pg/pg.h"
 #include "tests/support/in_fiber.h"
@@ -147,6 +150,114 @@ static void test_connection_lost_under_a_cancel_ends_the_wait(void **state)
     assert_fails(PG_CONNECTION_LOST, e);
 }
 
+/* --- how many --------------------------------------------------------------------------------- */
+
+#define WAIT_MS 30000 /* a hang, and not a time that is measured */
+
+#define await(condition_)                                                      \
+    for (const uint64_t end_ms_ = clock_real_ms() + WAIT_MS; !(condition_);) { \
+        assert_true(clock_real_ms() < end_ms_);                                \
+        assert_ok(fiber_yield());                                              \
+    }
+
+static void let_pass(uint32_t ms)
+{
+    clock_fake_advance((uint64_t)ms * 1000);
+    for (int i = 0; i < 20; i++)
+        assert_ok(fiber_yield());
+}
+
+static uint64_t total_of(const char *name)
+{
+    for (uint32_t i = 0; i < PG_METRICS.count; i++) {
+        if (strcmp(PG_METRICS.items[i].name, name) == 0)
+            return metrics_total(&PG_METRICS, i);
+    }
+    fail_msg("no metric %s", name);
+    return 0;
+}
+
+static error ask(void *arg)
+{
+    (void)arg;
+    return pg_execute(db, NULL, "a");
+}
+
+#define CANCELED_ONCE OTHER, MOCK_BACK, MOCK_SEND(CANCELED_ MOCK_READY)
+
+/* The one connection has as many that hang as it can, and then one more. */
+static size_t script_of_many(mock_pg_step *to)
+{
+    static const mock_pg_step BEGINS[] = { MOCK_ACCEPT, MOCK_SEND(MOCK_WELCOME),
+                                           PREPARES(MOCK_READY), RUNS(BOUND DONE MOCK_READY) };
+    static const mock_pg_step ASKED[] = { MOCK_EXPECT("BES") };
+    static const mock_pg_step CANCELS[] = { CANCELED_ONCE };
+    size_t count = 0;
+#define ADD(some)                               \
+    do {                                        \
+        memcpy(&to[count], some, sizeof(some)); \
+        count += ARRAY_LEN(some);               \
+    } while (0)
+    ADD(BEGINS);
+    for (int i = 0; i < PG_LOAD_MAX; i++)
+        ADD(ASKED);
+    for (int i = 0; i < PG_LOAD_MAX; i++)
+        ADD(CANCELS);
+    ADD(ASKED);
+    ADD(CANCELS);
+    return count;
+}
+
+static void give_up_together(fiber **asking, size_t count)
+{
+    const fiber_options options = { .joinable = true, .deadline_ms = 20 };
+    for (size_t i = 0; i < count; i++)
+        assert_ok(fiber_start(loop_self(), &options, ask, NULL, &asking[i]));
+    for (int i = 0; i < 20; i++)
+        assert_ok(fiber_yield()); /* all have asked */
+    let_pass(21);
+    for (size_t i = 0; i < count; i++)
+        assert_fails(TIMED_OUT, fiber_join(&asking[i]));
+}
+
+static void test_cancels_past_the_limit_wait_for_the_next_second(void **state)
+{
+    (void)state;
+    static mock_pg_step steps[PG_LOAD_MAX * 8];
+    fiber *asking[PG_LOAD_MAX];
+    const uint64_t sent = total_of("pg_cancels_total");
+    const uint64_t put_off = total_of("pg_cancels_put_off_total");
+    play(steps, script_of_many(steps));
+    await(pg_pool_stats_of(db).open == 1);
+    const pg_conn *c = CONTAINER_OF(db->conns.head.next, pg_conn, node);
+    assert_ok(ask(NULL));
+    give_up_together(asking, PG_LOAD_MAX);
+    assert_int_equal(c->abandoned, PG_LOAD_MAX);
+    let_pass(100);
+    for (uint32_t left = PG_LOAD_MAX; left-- > 0;) {
+        await(c->abandoned == left && !c->cancel.stream);
+        let_pass(5);
+    }
+    assert_int_equal(total_of("pg_cancels_total") - sent, PG_LOAD_MAX);
+    assert_int_equal(total_of("pg_cancels_put_off_total"), put_off);
+    give_up_together(asking, 1);
+    let_pass(100);
+    assert_int_equal(total_of("pg_cancels_total") - sent, PG_LOAD_MAX);
+    assert_int_equal(total_of("pg_cancels_put_off_total"), put_off + 1);
+    let_pass(1000);
+    await(c->abandoned == 0 && !c->cancel.stream);
+    assert_int_equal(total_of("pg_cancels_total") - sent, PG_LOAD_MAX + 1);
+    stop();
+}
+
+static int run_by_clock(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cancels_past_the_limit_wait_for_the_next_second),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,5 +271,7 @@ static int run(void)
 
 int main(void)
 {
-    return run_in_fiber(run);
+    const int failed = run_in_fiber(run);
+    clock_fake_begin(-1);
+    return run_in_fiber(run_by_clock) | failed;
 }

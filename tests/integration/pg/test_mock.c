@@ -27,6 +27,7 @@
 #define DUPLICATE  "E\0\0\0\44SERROR\0VERROR\0C23505\0Mdup\0nkey\0\0"
 #define SHUTDOWN   "E\0\0\0\37SFATAL\0VFATAL\0C57P01\0Mbye\0\0"
 
+#define ESCAPES      "S\0\0\0\44standard_conforming_strings\0off\0"
 #define WAIT_TIMEOUT "E\0\0\0\41SFATAL\0C08P01\0Mwait_timeout\0\0"
 
 #define CONNECTED MOCK_ACCEPT, MOCK_SEND(MOCK_WELCOME)
@@ -252,6 +253,8 @@ static const mock_row HANDSHAKES[] = {
     { "dates as floats",
       STEPS(MOCK_ACCEPT, MOCK_SEND(MOCK_AUTH_OK "S\0\0\0\32integer_datetimes\0off\0" READY)),
       &PG_CONNECT_FAILED, "integer_datetimes" },
+    { "strings with escapes", STEPS(MOCK_ACCEPT, MOCK_SEND(MOCK_AUTH_OK ESCAPES READY)),
+      &PG_CONNECT_FAILED, "standard_conforming_strings" },
     { "too many clients",
       STEPS(MOCK_ACCEPT, MOCK_SEND("E\0\0\0\40SFATAL\0VFATAL\0C53300\0Mfull\0\0"), MOCK_CLOSE),
       &PG_CONNECT_FAILED, "53300" },
@@ -418,6 +421,8 @@ static const mock_row ANSWERS[] = {
                BOUND "E\0\0\0\13SERROR\0" READY),
     ANSWER_ROW("an empty error", PG_PROTOCOL_VIOLATION, "malformed error", "E\0\0\0\4" READY),
     ANSWER_ROW("a shutdown", PG_CONNECTION_LOST, "57P01", BOUND ROW_7 SHUTDOWN),
+    ANSWER_ROW("strings with escapes", PG_PROTOCOL_VIOLATION, "standard_conforming_strings",
+               ESCAPES ANSWER_7),
     ANSWER_ROW("a pooler's last words, without V", PG_CONNECTION_LOST, "FATAL 08P01: wait_timeout",
                WAIT_TIMEOUT),
     ANSWER_ROW("two fatal errors", PG_CONNECTION_LOST, "57P01", SHUTDOWN SHUTDOWN),

@@ -43,6 +43,27 @@ static void test_query_without_parameters_returns_rows(void **state)
     assert_fails(PG_TYPE_MISMATCH, pg_get(&rows, 0, 0, &text));
 }
 
+static void test_query_settings_are_those_that_the_server_reports(void **state)
+{
+    (void)state;
+    pg_tx *tx;
+    int64_t major = 0;
+    assert_ok(pg_execute(db, NULL, "select 1")); /* somebody is connected */
+    const str version = pg_reported(db, "server_version");
+    assert_true(str_to_int64(str_slice(version, 0, str_index(version, '.')), &major));
+    assert_true(major >= 12);
+    assert_str_equal(pg_reported(db, "standard_conforming_strings"), STR("on"));
+    assert_null(pg_reported(db, "work_mem").ptr); /* it is not told of */
+    const str zone = pg_reported(db, "TimeZone");
+    assert_true(zone.len > 0 && !str_eq(zone, STR("Asia/Tokyo")));
+    assert_ok(pg_begin(db, &tx));
+    assert_ok(pg_execute(tx, NULL, "set local timezone = 'Asia/Tokyo'"));
+    assert_str_equal(pg_reported(tx, "TimeZone"), STR("Asia/Tokyo"));
+    assert_ok(pg_rollback(&tx));
+    assert_ok(pg_execute(db, NULL, "select 1")); /* behind the reset */
+    assert_str_equal(pg_reported(db, "TimeZone"), zone);
+}
+
 static void test_query_every_type_comes_back_as_it_went(void **state)
 {
     (void)state;
@@ -365,6 +386,7 @@ static int run(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_query_without_parameters_returns_rows),
+        cmocka_unit_test(test_query_settings_are_those_that_the_server_reports),
         cmocka_unit_test(test_query_every_type_comes_back_as_it_went),
         cmocka_unit_test(test_query_null_of_every_type),
         cmocka_unit_test(test_query_list_parameter_selects_many),

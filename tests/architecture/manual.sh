@@ -36,7 +36,10 @@ warnings='-Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototy
     -Wformat=2 -Wwrite-strings -Wcast-qual -Wpointer-arith -Wswitch-enum -Wdouble-promotion -Wimplicit-fallthrough
     -Wframe-larger-than=2048 -Wno-missing-field-initializers -Werror'
 archives=
-for library in auth orm http pg core; do archives="$archives $build/$library/libbrio_$library.a"; done
+libraries='auth orm http pg core' others='-lssl -lcrypto -largon2 -lzstd -lbrotlienc -lz -lm'
+# The client is used alone there: it needs nothing else of ours, and nothing of theirs but libssl.
+[ "$name" != pg ] || libraries='pg core' others='-lssl -lcrypto -lm'
+for library in $libraries; do archives="$archives $build/$library/libbrio_$library.a"; done
 
 # compile COMPILER FLAG...
 # shellcheck disable=SC2086  # a list of flags
@@ -113,7 +116,7 @@ for program in "$out"/*.c; do
         continue
     fi
     # shellcheck disable=SC2086  # a list of files
-    compile "$cc" "$@" -g -Wno-frame-larger-than -o "$binary" "$program" $archives -lssl -lcrypto -largon2 -lzstd -lbrotlienc -lz -lm -pthread ||
+    compile "$cc" "$@" -g -Wno-frame-larger-than -o "$binary" "$program" $archives $others -pthread ||
         { echo "$page: a program does not link" >&2; bad=1; continue; }
     case $name in pg | orm)
         if [ -z "${DATABASE_URL:-}" ]; then

@@ -1,6 +1,6 @@
 /* A proxy that stands between a client and its server, on the test's own loop, and does to the
  * bytes what networks do: holds them up, cuts them into small pieces, lets through few at a time or
- * none, changes one, or breaks off.
+ * none, changes one, ends a direction, breaks off, or takes no new connection.
  *
  *   chaos_proxy p;
  *   chaos_proxy_open(&p, &server_address);
@@ -8,7 +8,7 @@
  *   p.faults = (chaos_faults){ .delay_ms = 5, .piece_bytes = 7 };
  *   chaos_proxy_close(&p);
  *
- * Faults hold for what passes from then on, in both directions. */
+ * Faults hold for what passes from then on, in both directions or in one. */
 #ifndef TESTS_SUPPORT_CHAOS_PROXY_H
 #define TESTS_SUPPORT_CHAOS_PROXY_H
 
@@ -16,6 +16,7 @@
 #include "tests/support/in_fiber.h"
 #include "tests/support/random.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define CHAOS_PAIRS_MAX   64
@@ -23,12 +24,24 @@
 #define CHAOS_LINGER_MS   200
 #define CHAOS_ROUND_BYTES 65536
 
+/* Where faults are done. */
+typedef enum chaos_where {
+    CHAOS_BOTH_WAYS = 0,
+    CHAOS_TO_CLIENT,
+    CHAOS_TO_SERVER,
+} chaos_where;
+
 typedef struct chaos_faults {
+    chaos_where where;
     uint32_t delay_ms;       /* before bytes go on */
     uint32_t piece_bytes;    /* at most so many at once, each time a ms later; 0: all */
     bool stalls;             /* nothing goes on */
     uint32_t cut_one_in;     /* of so many pieces one ends its connection; 0: none */
     uint32_t corrupt_one_in; /* of so many pieces one has a bit changed; 0: none */
+    uint32_t cut_after;      /* a connection ends when so many bytes have passed; 0: never */
+    uint32_t end_after;      /* its direction ends then, and the other one goes on; 0: never */
+    bool orderly;            /* connections end by FIN; otherwise by RST */
+    bool refuses;            /* new connections are reset at once */
 } chaos_faults;
 
 typedef struct chaos_proxy chaos_proxy;
@@ -39,7 +52,8 @@ typedef struct chaos_way {
     stream *to; /* NULL: closed */
     buf held;
     timer timer;
-    bool ended; /* nothing more comes */
+    bool ended;      /* nothing more comes */
+    uint32_t passed; /* bytes, since faults were set that count them */
 } chaos_way;
 
 typedef struct chaos_pair {
@@ -53,7 +67,7 @@ struct chaos_proxy {
     uint16_t port;
     address server;
     random_state dice;
-    uint32_t accepted, cut, corrupted;
+    uint32_t accepted, refused, cut, corrupted;
     int fd;
     listener *listener;
     chaos_pair pairs[CHAOS_PAIRS_MAX];
@@ -67,9 +81,53 @@ static inline bool chaos_one_in(chaos_proxy *p, uint32_t many)
 static inline void chaos_break(chaos_pair *pair)
 {
     for (int i = 0; i < 2; i++) {
-        if (pair->ends[i])
+        if (!pair->ends[i])
+            continue;
+        if (pair->proxy->faults.orderly)
+            stream_close(pair->ends[i], CHAOS_LINGER_MS);
+        else
             stream_reset(pair->ends[i]);
     }
+}
+
+/* What is done in a direction. */
+static inline chaos_faults chaos_faults_of(const chaos_way *w)
+{
+    const chaos_pair *pair = w->pair;
+    const chaos_where here = w == &pair->ways[0] ? CHAOS_TO_CLIENT : CHAOS_TO_SERVER;
+    const chaos_faults f = pair->proxy->faults;
+    return !f.where || f.where == here ? f : (chaos_faults){ .orderly = f.orderly };
+}
+
+/* Whether the connection, or this direction of it, ends instead of going on. */
+static inline bool chaos_ends(chaos_way *w, const chaos_faults *f)
+{
+    chaos_proxy *p = w->pair->proxy;
+    if (w->held.len == 0)
+        return false;
+    if (chaos_one_in(p, f->cut_one_in) || (f->cut_after && w->passed >= f->cut_after)) {
+        p->cut++;
+        chaos_break(w->pair);
+        return true;
+    }
+    if (f->end_after && w->passed >= f->end_after) {
+        p->cut++;
+        buf_reset(&w->held);
+        stream_end(w->to);
+        w->to = NULL;
+        return true;
+    }
+    return false;
+}
+
+/* How much of what is held goes on together. */
+static inline size_t chaos_piece(const chaos_way *w, const chaos_faults *f)
+{
+    size_t most = f->piece_bytes ? f->piece_bytes : CHAOS_ROUND_BYTES;
+    const size_t limit = f->cut_after ? f->cut_after : f->end_after;
+    if (limit > 0 && most > limit - w->passed)
+        most = limit - w->passed;
+    return w->held.len < most ? w->held.len : most;
 }
 
 /* The next piece goes on. */
@@ -77,25 +135,24 @@ static inline void chaos_pass(timer *t)
 {
     chaos_way *w = CONTAINER_OF(t, chaos_way, timer);
     chaos_proxy *p = w->pair->proxy;
-    const chaos_faults *f = &p->faults;
-    if (!w->to || f->stalls) {
+    const chaos_faults f = chaos_faults_of(w);
+    if (!w->to || f.stalls) {
         if (w->to)
             loop_timer_arm(loop_self(), t, 5);
         return;
     }
-    const size_t most = f->piece_bytes ? f->piece_bytes : CHAOS_ROUND_BYTES;
-    const size_t len = w->held.len < most ? w->held.len : most;
-    if (len > 0 && chaos_one_in(p, f->cut_one_in)) {
-        p->cut++;
-        chaos_break(w->pair);
+    if (f.cut_after == 0 && f.end_after == 0)
+        w->passed = 0;
+    if (chaos_ends(w, &f))
         return;
-    }
-    if (len > 0 && chaos_one_in(p, f->corrupt_one_in)) {
+    const size_t len = chaos_piece(w, &f);
+    if (len > 0 && chaos_one_in(p, f.corrupt_one_in)) {
         p->corrupted++;
         w->held.data[random_below(&p->dice, len)] ^= (char)(1 << random_below(&p->dice, 8));
     }
     stream_write(w->to, str_slice(buf_str(&w->held), 0, len));
     buf_consume(&w->held, len);
+    w->passed += (uint32_t)len;
     if (w->held.len > 0)
         loop_timer_arm(loop_self(), t, 1);
     else if (w->ended)
@@ -106,10 +163,11 @@ static inline size_t chaos_came(stream *s, str bytes)
 {
     chaos_pair *pair = stream_owner(s);
     chaos_way *w = &pair->ways[s == pair->ends[0]];
-    buf_append(&w->held, bytes);
+    if (w->to)
+        buf_append(&w->held, bytes);
     w->ended = stream_at_end(s);
     if (w->to && !timer_armed(&w->timer))
-        loop_timer_arm(loop_self(), &w->timer, pair->proxy->faults.delay_ms);
+        loop_timer_arm(loop_self(), &w->timer, chaos_faults_of(w).delay_ms);
     return bytes.len;
 }
 
@@ -135,7 +193,7 @@ static const stream_handler CHAOS_END = { .data = chaos_came, .closed = chaos_cl
 static inline void chaos_accepted(int fd, void *arg)
 {
     chaos_proxy *p = arg;
-    for (size_t i = 0; i < CHAOS_PAIRS_MAX; i++) {
+    for (size_t i = 0; i < CHAOS_PAIRS_MAX && !p->faults.refuses; i++) {
         chaos_pair *pair = &p->pairs[i];
         if (pair->proxy)
             continue;
@@ -153,7 +211,10 @@ static inline void chaos_accepted(int fd, void *arg)
         p->accepted++;
         return;
     }
+    const struct linger none = { .l_onoff = 1 };
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
     close(fd);
+    p->refused++;
 }
 
 static inline void chaos_proxy_open(chaos_proxy *p, const address *server)

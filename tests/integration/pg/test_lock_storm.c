@@ -19,6 +19,7 @@ static int open_all(void **state)
     (void)state;
     dice = random_start();
     committed = undone = unknown = runs = 0;
+    assert_int_equal(setenv("PG_QUEUE_TARGET", "0", 1), 0); /* all are to be served */
     assert_ok(pg_pool_open(
         &(pg_pool_options){ .connections_max = CONNECTIONS, .acquire_timeout_ms = 120000 }, &db));
     assert_ok(pg_execute(db, NULL, "drop table if exists storm"));

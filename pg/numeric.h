@@ -47,6 +47,10 @@ pg_numeric pg_numeric_of_int8(int64_t value, unsigned scale);
 /* The number times 10^scale, exactly. `scale` is at most PG_NUMERIC_SCALE_MAX; 0: an integer.
  *   fails  PG_DATA_EXCEPTION: NaN, an infinity, past int64, or digits left after the point */
 error pg_numeric_to_int8(const pg_numeric *n, unsigned scale, int64_t *out);
+/* The same of 38 digits and a few more: sums of money in units of 10^-18, say. `scale` is at most
+ * PG_NUMERIC_SCALE_MAX both ways; digits that do not fit into the value live in `a`. */
+pg_numeric pg_numeric_of_int128(arena *a, __int128 value, unsigned scale);
+error pg_numeric_to_int128(const pg_numeric *n, unsigned scale, __int128 *out);
 
 /* As the server writes it: "-1.50", "NaN", "Infinity", "-Infinity". Lives in `a`. */
 str pg_numeric_format(arena *a, const pg_numeric *n);

@@ -32,7 +32,7 @@ typedef struct pg_span {
     uint64_t us;        /* how long it took, by the loop's clock */
     uint64_t waited_us; /* of that for a connection */
     uint64_t rows;      /* returned or changed; of a batch all together */
-    uint64_t bytes;     /* of those returned */
+    uint64_t bytes;     /* of those returned; of a COPY its data */
     str host;           /* of the connection; STR_NONE: there was none */
     uint32_t process;   /* its server's, as in pg_stat_activity */
 } pg_span;

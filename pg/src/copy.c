@@ -8,8 +8,8 @@
  * it at once, and is what the next call says. A copy whose scope ends before it is finished is
  * refused to the server (CopyFail), or dropped: it leaves no trace, and its connection is good. */
 #include "query.h"
+#include "slow.h"
 #include "value.h"
-#include "watch.h"
 
 #include "core/loop.h"
 
@@ -24,8 +24,10 @@ struct pg_copy {
     pg_tx *own; /* the same, begun for it; NULL: somebody else's */
     fiber *waiter;
     pg_pool *pool;
+    str sql;          /* its beginning, for the log */
     const char *name; /* of the statement; NULL: none */
     uint64_t began_us;
+    uint64_t waited_us;      /* for the server, or a connection */
     const pg_tracer *tracer; /* NULL: nobody follows it, or it has ended */
     pg_span span;
     pg_result result;
@@ -65,6 +67,7 @@ static void on_data(void *arg, str bytes)
 {
     pg_copy *c = arg;
     buf_append(&c->came, bytes);
+    c->result.bytes += bytes.len;
     if (c->came.len > READ_BYTES_HIGH)
         stream_pause(c->tx->conn->stream);
     wake(c);
@@ -102,8 +105,11 @@ static void forget(void *arg)
 
 static error wait_for_server(pg_copy *c)
 {
+    const uint64_t from_us = loop_now_us(c->pool->loop);
     c->waiter = fiber_self();
-    return fiber_park("pg copy", forget, c);
+    const error e = fiber_park("pg copy", forget, c);
+    c->waited_us += loop_now_us(c->pool->loop) - from_us;
+    return e;
 }
 
 static error wait_for_end(pg_copy *c)
@@ -138,13 +144,27 @@ static void end_span(pg_copy *c, error e)
     if (LIKELY(!tracer))
         return;
     c->span.rows = c->result.affected;
+    c->span.bytes = c->result.bytes;
     pg_span_end(c->pool, tracer, &c->span, c->tx ? c->tx->conn : NULL, c->began_us, e);
+}
+
+/* Judged by the time that its caller has waited: how long it takes to make a row, or to use one, is
+ * not the server's doing. */
+static void tell_slow(const pg_copy *c, const pg_call *call, error e)
+{
+    pg_watch w = { .pool = c->pool, .began_us = c->began_us };
+    if (c->waited_us < c->pool->slow.from_us)
+        return;
+    if (c->tx && c->tx->conn)
+        pg_watch_conn(&w, c->tx->conn);
+    pg_slow_tell(&w, call, 1, c->waited_us, e);
 }
 
 static void count(pg_copy *c, error e)
 {
-    const pg_call call = { .name = c->name, .result = c->result };
+    const pg_call call = { .sql = c->sql, .name = c->name, .result = c->result };
     pg_watch_count(c->pool, &call, c->began_us, e);
+    tell_slow(c, &call, e);
     end_span(c, e);
 }
 
@@ -180,7 +200,11 @@ static void give_up(pg_copy *c)
 
 static error copy_left(void *arg)
 {
-    end_span(arg, (error){ &CANCELED }); /* without a detail: the scope has its own error */
+    const error why = { &CANCELED }; /* without a detail: the scope has its own error */
+    const pg_copy *c = arg;
+    const pg_call call = { .sql = c->sql, .name = c->name, .result = c->result };
+    tell_slow(c, &call, why);
+    end_span(arg, why);
     give_up(arg);
     return OK;
 }
@@ -229,6 +253,7 @@ static error open_copy(pg_target on, pg_sql sql, bool takes_data, pg_copy **out)
     c->tx = on.tx;
     c->pool = on.pool;
     c->name = sql.name;
+    c->sql = str_copy(fiber_arena(), str_slice(sql.text, 0, PG_SLOW_SQL_BYTES));
     c->began_us = loop_now_us(loop_self());
     if (UNLIKELY(c->pool->trace))
         start_span(c, sql.text);
@@ -237,6 +262,7 @@ static error open_copy(pg_target on, pg_sql sql, bool takes_data, pg_copy **out)
     buf_init(&c->came, READ_BYTES_MAX);
     buf_init(&c->given, READ_BYTES_MAX);
     error e = start(c, on, sql.text);
+    c->waited_us = loop_now_us(c->pool->loop) - c->began_us;
     if (!e.kind && c->takes_data != takes_data)
         e = error_set(&PG_INVALID_ARGUMENT, "a COPY in the other direction");
     if (!e.kind) {
@@ -292,6 +318,7 @@ error pg_copy_write(pg_copy *c, str bytes)
         const str part = str_slice(bytes, 0, len);
         bytes = str_slice(bytes, len, bytes.len);
         TRY(pg_conn_write(c->tx->conn, write_data, &part));
+        c->result.bytes += len;
         TRY(wait_until_drained(c));
     }
     return OK;
@@ -322,6 +349,7 @@ static error send_rows(pg_copy *c)
 {
     const str rows = buf_str(&c->given);
     TRY(pg_conn_write(c->tx->conn, write_data, &rows));
+    c->result.bytes += rows.len;
     buf_reset(&c->given);
     return OK;
 }

@@ -68,64 +68,109 @@ static bool settle(arena *a, const digit_source *source, pg_numeric *out)
 
 /* --- integers --------------------------------------------------------------------------------- */
 
-pg_numeric pg_numeric_of_int8(int64_t value, unsigned scale)
+#define INT128_DIGITS 11 /* 39 decimal ones, beginning anywhere in the first */
+
+/* Of value / 10^scale kind, scale, weight and count; its digits, and zeros behind them, come lowest
+ * first. Returns how many zeros there are. */
+static size_t split(unsigned __int128 left, bool negative, unsigned scale, pg_numeric *n,
+                    uint16_t lowest_first[INT128_DIGITS])
 {
-    invariant(scale <= 18);
-    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    pg_numeric n = { .kind = value < 0, .scale = (uint16_t)scale };
-    if (left == 0)
-        return n;
-    uint16_t lowest_first[PG_NUMERIC_FEW_DIGITS];
-    size_t count = 0;
-    int weight = -(int)((scale + BASE_DIGITS - 1) / BASE_DIGITS); /* of the last digit */
+    *n = (pg_numeric){ .kind = left > 0 && negative, .scale = (uint16_t)scale };
+    size_t count = 0, zeros = 0;
+    const int weight = -(int)((scale + BASE_DIGITS - 1) / BASE_DIGITS); /* of the last digit */
     const unsigned part = scale % BASE_DIGITS;
+    if (left == 0)
+        return 0;
     if (part > 0) { /* the last digit has fewer places than four */
         lowest_first[count++] = (uint16_t)(left % POWERS[part] * POWERS[BASE_DIGITS - part]);
         left /= POWERS[part];
     }
     for (; left > 0; left /= BASE)
         lowest_first[count++] = (uint16_t)(left % BASE);
-    size_t zeros = 0;
     while (lowest_first[zeros] == 0)
         zeros++;
-    n.weight = (int16_t)(weight + (int)count - 1);
-    n.count = (uint16_t)(count - zeros);
+    n->weight = (int16_t)(weight + (int)count - 1);
+    n->count = (uint16_t)(count - zeros);
+    return zeros;
+}
+
+pg_numeric pg_numeric_of_int8(int64_t value, unsigned scale)
+{
+    pg_numeric n;
+    uint16_t lowest_first[INT128_DIGITS];
+    invariant(scale <= 18);
+    const uint64_t size = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    const size_t zeros = split(size, value < 0, scale, &n, lowest_first);
     for (size_t i = 0; i < n.count; i++)
-        n.digits.few[i] = lowest_first[count - 1 - i];
+        n.digits.few[i] = lowest_first[zeros + n.count - 1 - i];
     return n;
 }
 
-COLD static error not_int8(const char *why)
+pg_numeric pg_numeric_of_int128(arena *a, __int128 value, unsigned scale)
+{
+    pg_numeric n;
+    uint16_t lowest_first[INT128_DIGITS];
+    invariant(scale <= PG_NUMERIC_SCALE_MAX);
+    const unsigned __int128 size =
+        value < 0 ? 0 - (unsigned __int128)value : (unsigned __int128)value;
+    const size_t zeros = split(size, value < 0, scale, &n, lowest_first);
+    uint16_t *digits = n.digits.few;
+    if (n.count > PG_NUMERIC_FEW_DIGITS)
+        n.digits.many = digits = arena_alloc(a, n.count * sizeof *digits, _Alignof(uint16_t));
+    for (size_t i = 0; i < n.count; i++)
+        digits[i] = lowest_first[zeros + n.count - 1 - i];
+    return n;
+}
+
+COLD static error not_integer(const char *why)
 {
     return error_set(&PG_DATA_EXCEPTION, "a numeric that is %s as an integer", why);
 }
 
-error pg_numeric_to_int8(const pg_numeric *n, unsigned scale, int64_t *out)
+/* The number times 10^scale, without its sign; `most`: of those above zero the largest. */
+static error scaled(const pg_numeric *n, unsigned scale, unsigned __int128 most,
+                    unsigned __int128 *out)
 {
     invariant(scale <= PG_NUMERIC_SCALE_MAX);
     if (n->kind > PG_NUMERIC_NEGATIVE)
-        return not_int8("not finite");
+        return not_integer("not finite");
     const uint16_t *digits = pg_numeric_digits(n);
-    uint64_t total = 0;
+    unsigned __int128 total = 0;
     int exponent = BASE_DIGITS * n->weight + (int)scale; /* ten's, of the digit at hand */
     for (size_t i = 0; i < n->count; i++, exponent -= BASE_DIGITS) {
         if (exponent <= -BASE_DIGITS)
-            return not_int8("too precise");
+            return not_integer("too precise");
         const unsigned dropped = exponent < 0 ? (unsigned)-exponent : 0;
         if (digits[i] % POWERS[dropped] != 0)
-            return not_int8("too precise");
+            return not_integer("too precise");
         if (__builtin_mul_overflow(total, POWERS[BASE_DIGITS - dropped], &total) ||
             __builtin_add_overflow(total, digits[i] / POWERS[dropped], &total))
-            return not_int8("too large");
+            return not_integer("too large");
     }
     for (exponent += BASE_DIGITS; exponent > 0 && total > 0; exponent--) {
         if (__builtin_mul_overflow(total, 10, &total))
-            return not_int8("too large");
+            return not_integer("too large");
     }
-    const bool negative = n->kind == PG_NUMERIC_NEGATIVE;
-    if (total > (uint64_t)INT64_MAX + negative)
-        return not_int8("too large");
-    *out = (int64_t)(negative ? 0 - total : total);
+    if (total > most + (n->kind == PG_NUMERIC_NEGATIVE))
+        return not_integer("too large");
+    *out = total;
+    return OK;
+}
+
+error pg_numeric_to_int8(const pg_numeric *n, unsigned scale, int64_t *out)
+{
+    unsigned __int128 size = 0;
+    TRY(scaled(n, scale, INT64_MAX, &size));
+    const uint64_t low = (uint64_t)size;
+    *out = (int64_t)(n->kind == PG_NUMERIC_NEGATIVE ? 0 - low : low);
+    return OK;
+}
+
+error pg_numeric_to_int128(const pg_numeric *n, unsigned scale, __int128 *out)
+{
+    unsigned __int128 size = 0;
+    TRY(scaled(n, scale, ~(unsigned __int128)0 >> 1, &size));
+    *out = (__int128)(n->kind == PG_NUMERIC_NEGATIVE ? 0 - size : size);
     return OK;
 }
 

@@ -329,6 +329,58 @@ static void test_slow_query_that_failed_says_so(void **state)
     assert_non_null(strstr(text, "\"failed\":\"TIMED_OUT\""));
 }
 
+static void test_slow_copy_is_logged(void **state)
+{
+    (void)state;
+    pg_copy *c;
+    logged_begin(&seen, LOG_WARN);
+    assert_ok(pg_copy_out(db, &c, "copy (select 'row' from pg_sleep(0.1)) to stdout"));
+    assert_ok(pg_copy_finish(&c, NULL));
+    const char *text = logged_end(&seen);
+    assert_non_null(strstr(text, "\"sql\":\"copy (select 'row' from pg_sleep(0.1)) to stdout\""));
+    assert_non_null(strstr(text, "\"rows\":1,\"bytes\":4,"));
+    assert_non_null(strstr(text, "\"process\":"));
+}
+
+static error copy_slowly(void *arg)
+{
+    pg_copy *c;
+    str bytes;
+    (void)arg;
+    TRY(pg_copy_out(db, &c,
+                    PG_NAMED("test.copied",
+                             "copy (select repeat('x', 1000), pg_sleep(n / 50 * 60) from "
+                             "generate_series(1, 50) n) to stdout")));
+    do
+        TRY(pg_copy_read(c, &bytes));
+    while (bytes.len > 0);
+    return OK;
+}
+
+static void test_slow_copy_that_was_left_is_logged(void **state)
+{
+    (void)state;
+    logged_begin(&seen, LOG_WARN);
+    assert_fails(TIMED_OUT, scope_call(&(scope_options){ .deadline_ms = 100 }, copy_slowly, NULL));
+    const char *text = logged_end(&seen);
+    assert_non_null(strstr(text, "\"statement\":\"test.copied\""));
+    assert_non_null(strstr(text, "\"failed\":\"CANCELED\""));
+}
+
+static void test_slow_use_of_a_copy_is_no_slow_copy(void **state)
+{
+    (void)state;
+    pg_copy *c;
+    str bytes;
+    logged_begin(&seen, LOG_WARN);
+    assert_ok(pg_copy_out(db, &c, "copy (select 1) to stdout"));
+    assert_ok(fiber_sleep(100));
+    assert_ok(pg_copy_read(c, &bytes));
+    assert_ok(fiber_sleep(100));
+    assert_ok(pg_copy_finish(&c, NULL));
+    assert_null(strstr(logged_end(&seen), "slow query"));
+}
+
 static error hold(void *arg)
 {
     pg_pool *one = arg;
@@ -467,6 +519,9 @@ static int run(void)
         cmocka_unit_test(test_slow_query_that_is_long_is_cut),
         cmocka_unit_test(test_slow_query_in_a_batch_is_the_one_that_was_slow),
         cmocka_unit_test(test_slow_query_that_failed_says_so),
+        cmocka_unit_test(test_slow_copy_is_logged),
+        cmocka_unit_test(test_slow_copy_that_was_left_is_logged),
+        cmocka_unit_test(test_slow_use_of_a_copy_is_no_slow_copy),
         cmocka_unit_test(test_slow_query_that_waited_for_a_connection_says_so),
         cmocka_unit_test(test_slow_queries_are_logged_at_a_pace),
         cmocka_unit_test(test_slow_query_shows_parameters_when_told_to),

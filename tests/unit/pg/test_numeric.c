@@ -4,6 +4,7 @@
 #include "pg/type.h"
 #include "tests/support/exact_copy.h"
 #include "tests/support/in_fiber.h"
+#include "tests/support/random.h"
 
 static arena memory;
 
@@ -174,6 +175,73 @@ static void test_numeric_of_int8_has_the_scale(void **state)
     assert_str_equal(pg_numeric_format(&memory, &price), STR("-0.05"));
 }
 
+/* 2^127, which is one more than fits. */
+#define PAST_INT128 "170141183460469231731687303715884105728"
+#define TEN_TO_19   ((__int128)10 * INT64_C(1000000000000000000))
+#define INT128_MOST ((__int128)(~(unsigned __int128)0 >> 1))
+
+static void test_numeric_to_int128_is_exact_or_an_error(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        unsigned scale;
+        bool fits;
+        __int128 value;
+    } ROWS[] = {
+        { "170141183460469231731687303715884105727", 0, true, INT128_MOST },
+        { PAST_INT128, 0, false, 0 },
+        { "-" PAST_INT128, 0, true, -INT128_MOST - 1 },
+        { "-170141183460469231731687303715884105729", 0, false, 0 },
+        { "-1701411834604692317316.87303715884105728", 17, true, -INT128_MOST - 1 },
+        { "1701411834604692317316.87303715884105728", 17, false, 0 },
+        { "1", 38, true, TEN_TO_19 * TEN_TO_19 },
+        { "1", 39, false, 0 },
+        { "9223372036854775808", 0, true, (__int128)INT64_MAX + 1 },
+        { "0.000000000000000001", 18, true, 1 },
+        { "0.000000000000000001", 17, false, 0 },
+        { "0", 16383, true, 0 },
+        { "NaN", 0, false, 0 },
+        { "-Infinity", 0, false, 0 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
+        const pg_numeric n = parsed(str_from_c(ROWS[i].text));
+        __int128 value = 42;
+        const error e = pg_numeric_to_int128(&n, ROWS[i].scale, &value);
+        if (error_is_ok(e) != ROWS[i].fits || value != (ROWS[i].fits ? ROWS[i].value : 42))
+            fail_msg("%s at scale %u", ROWS[i].text, ROWS[i].scale);
+        if (!ROWS[i].fits)
+            assert_true(error_is(e, &PG_DATA_EXCEPTION));
+    }
+}
+
+static void test_numeric_of_int128_goes_there_and_back(void **state)
+{
+    (void)state;
+    random_state r = random_start();
+    for (int i = 0; i < 20000; i++) {
+        const unsigned scale = (unsigned)random_below(&r, 60);
+        const unsigned __int128 bits =
+            ((unsigned __int128)random_next(&r) << 64 | random_next(&r)) >> random_below(&r, 128);
+        const __int128 value = random_below(&r, 2) ? (__int128)bits : (__int128)(0 - bits);
+        const pg_numeric n = pg_numeric_of_int128(&memory, value, scale);
+        const pg_numeric again = parsed(pg_numeric_format(&memory, &n));
+        __int128 back = 0;
+        assert_int_equal(n.scale, scale);
+        assert_str_equal(encoded(&n), encoded(&again));
+        assert_ok(pg_numeric_to_int128(&n, scale, &back));
+        assert_true(back == value);
+        if (value == (int64_t)value && scale <= 18) {
+            const pg_numeric small = pg_numeric_of_int8((int64_t)value, scale);
+            assert_str_equal(encoded(&n), encoded(&small));
+        }
+        arena_reset(&memory);
+    }
+    const pg_numeric least = pg_numeric_of_int128(&memory, -INT128_MOST - 1, 2);
+    assert_str_equal(pg_numeric_format(&memory, &least),
+                     STR("-1701411834604692317316873037158841057.28"));
+}
+
 static void test_numeric_bytes_that_are_none_are_refused(void **state)
 {
     (void)state;
@@ -263,6 +331,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_numeric_text_and_bytes_agree, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_numeric_of_many_digits_is_exact, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_numeric_text_that_is_none_is_refused, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_numeric_to_int128_is_exact_or_an_error, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_numeric_of_int128_goes_there_and_back, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_numeric_to_int8_is_exact_or_an_error, set_up,
                                         tear_down),

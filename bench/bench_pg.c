@@ -5,6 +5,7 @@
  *   shared      64 such fibers on one connection, a Sync a query
  *   pool        the same on a pool of eight connections
  *   read_only   the same on one connection of the read-only lane
+ *   write       four fibers that insert a row again and again, on the pool of eight
  *   sequence    twenty of these queries one after the other; pipeline, batch: together
  *   decode      a hundred rows of ten columns, by pg_get into structs; decode_orm: by orm_list
  *   copy_in     rows into an empty table; copy_out: a table's rows, as text and dropped
@@ -76,6 +77,33 @@ static error fetch_by_many(pg_target on)
         TRY(fiber_start(loop_self(), &options, fetch_again_and_again, &on, &handles[i]));
     error first = OK;
     for (size_t i = 0; i < LOAD_DEPTH; i++) {
+        const error e = fiber_join(&handles[i]);
+        if (!first.kind)
+            first = e;
+    }
+    return first;
+}
+
+/* A few that write one row each, again and again. */
+static error write_again_and_again(void *arg)
+{
+    (void)arg;
+    do {
+        arena_reset(fiber_arena());
+        TRY(pg_execute(db, NULL, "insert into points values ($1, $2, 'a point')", load_note_id(),
+                       (int32_t)1));
+    } while (load_goes_on(&run_load, 1));
+    return OK;
+}
+
+static error run_writers(void)
+{
+    fiber *handles[LOAD_WRITERS];
+    const fiber_options options = { .name = "write", .joinable = true };
+    for (size_t i = 0; i < LOAD_WRITERS; i++)
+        TRY(fiber_start(loop_self(), &options, write_again_and_again, NULL, &handles[i]));
+    error first = OK;
+    for (size_t i = 0; i < LOAD_WRITERS; i++) {
         const error e = fiber_join(&handles[i]);
         if (!first.kind)
             first = e;
@@ -261,6 +289,7 @@ static const struct pg_case {
     { "shared", run_shared, 1 },
     { "pool", run_shared, LOAD_CONNECTIONS },
     { "read_only", run_read_only, 1 },
+    { "write", run_writers, LOAD_CONNECTIONS },
     { "sequence", run_sequence, 1 },
     { "pipeline", run_pipeline, 1 },
     { "batch", run_batch, 1 },

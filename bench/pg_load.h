@@ -16,9 +16,10 @@
 #define LOAD_NOTES       1000 /* ids 1 to this */
 #define LOAD_DEPTH       64   /* queries under way where many are */
 #define LOAD_CONNECTIONS 8    /* where there is more than one */
-#define LOAD_GROUP       32   /* reads that share a Sync */
-#define LOAD_REQUEST     20   /* queries of one request */
-#define LOAD_ROWS        100  /* of a decoded answer */
+#define LOAD_WRITERS     4
+#define LOAD_GROUP       32  /* reads that share a Sync */
+#define LOAD_REQUEST     20  /* queries of one request */
+#define LOAD_ROWS        100 /* of a decoded answer */
 #define LOAD_COPY_ROWS   1000000
 
 /* One note by its id. */

@@ -6,6 +6,7 @@
 LOAD_ROUNDS=9
 LOAD_SECONDS=1
 COPY_ROWS=1000000
+PER_SYNC=32 # statements of a batch of the read-only lane, when as many are asked for
 
 # on_core N COMMAND...   there, if there are two
 on_core() {
@@ -43,7 +44,7 @@ contend() {
     case $1 in
         brio_*) set -- "$1" "$2" "$BIN/bench/bench_pg" ;;
         newer_*) set -- "$1" "$2" env LD_LIBRARY_PATH="$(newer_libpq)" "$BIN/bench/bench_libpq" ;;
-        pgbench_*) pgbench_alone "$1"; return ;;
+        pgbench_*) pgbench_alone "$1" "$2"; return ;;
         psql_*) psql_copy "$1" "$2"; return ;;
         *) set -- "$1" "$2" "$BIN/bench/bench_libpq" ;;
     esac
@@ -113,11 +114,18 @@ row_pool() {
     sed 's/^/      /' "$dir/note.sql"
 }
 
-# pgbench_alone NAME   on one connection
+# pgbench_alone NAME one|N   on one connection: a query after the other, or N of them in a pipeline with one Sync
 pgbench_alone() {
-    on_core 1 timeout 60 pgbench -n -M prepared -f "$dir/note.sql" -c 1 -T $LOAD_SECONDS "$DATABASE_URL" \
+    together=1
+    cp "$dir/note.sql" "$dir/alone.sql"
+    if [ "$2" != one ]; then
+        together=$2
+        { echo '\startpipeline'; for _ in $(seq "$2"); do sed 's/$/ /; $s/$/;/' "$dir/note.sql"; done
+          echo '\endpipeline'; } >"$dir/alone.sql"
+    fi
+    on_core 1 timeout 60 pgbench -n -M prepared -f "$dir/alone.sql" -c 1 -T $LOAD_SECONDS "$DATABASE_URL" \
         >"$dir/pgbench" 2>&1 || { cat "$dir/pgbench" >&2; die "pgbench failed"; }
-    awk '/^tps/ { print $3 }' "$dir/pgbench" >>"$dir/$1.rate"
+    awk -v n="$together" '/^tps/ { print $3 * n }' "$dir/pgbench" >>"$dir/$1.rate"
 }
 
 # other_row WHAT NAME BRIO   a contestant that only has a rate
@@ -179,7 +187,10 @@ row_pg() {
     other_row 'pgbench -M prepared -c1' pgbench_one brio_one
     beside_libpq '64 fibers, one connection, a Sync each' shared 5000 ''
     beside_libpq 'the same on a pool of eight' pool 20000 ''
-    beside_libpq 'the same on the read-only lane' read_only 5000 ''
+    beside_libpq 'the same on the read-only lane' read_only 5000 "pgbench_group:$PER_SYNC"
+    other_row "pgbench -M prepared, $PER_SYNC in \\startpipeline" pgbench_group brio_read_only
+    group=$(ratio_of brio_read_only pgbench_group)
+    row "    to pgbench's pipeline, a Sync in $PER_SYNC" "$group" "at least 1.7: $(met "$group >= 1.7")"
     row_lanes
     beside_libpq '20 queries in sequence, requests/s' sequence 100 ''
     beside_libpq '20 in one pipeline' pipeline 200 ''

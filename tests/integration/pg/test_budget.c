@@ -1,12 +1,14 @@
 /* What a query costs in heap calls once everything is warm: none. Statements are prepared, requests
- * and stacks are kept, rows go to the fiber's arena, which keeps its blocks. The program is linked
- * with --wrap, so that every call of ours is counted, with sanitizers as without. (Instructions
- * have a budget too: budget.sh.) */
+ * and stacks are kept, rows go to the fiber's arena, which keeps its blocks. And what a turn of the
+ * loop costs in writes to a socket: one. The program is linked with --wrap, so that each such call
+ * of ours is counted, with sanitizers as without. (Instructions: bench/budget.sh.) */
 #include "core/scope.h"
 #include "tests/support/database.h"
 
-#define WARM   300
-#define ROUNDS 1000
+#include <sys/socket.h>
+
+#define WARM   INT64_C(300)
+#define ROUNDS INT64_C(1000)
 #define FIBERS 32
 
 /* NOLINTBEGIN(readability-identifier-naming,bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp):
@@ -23,6 +25,25 @@ void *__wrap_calloc(size_t count, size_t bytes);
 void *__wrap_realloc(void *old, size_t bytes);
 void *__wrap_aligned_alloc(size_t align, size_t bytes);
 int __wrap_posix_memalign(void **out, size_t align, size_t bytes);
+
+static uint32_t writes; /* to sockets */
+
+ssize_t __real_send(int fd, const void *bytes, size_t len, int flags);
+ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_send(int fd, const void *bytes, size_t len, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
+
+ssize_t __wrap_send(int fd, const void *bytes, size_t len, int flags)
+{
+    writes++;
+    return __real_send(fd, bytes, len, flags);
+}
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    writes++;
+    return __real_sendmsg(fd, message, flags);
+}
 
 void *__wrap_malloc(size_t bytes)
 {
@@ -183,9 +204,9 @@ static void test_budget_of_heap_calls_is_none(void **state)
         const uint64_t before = heap_calls;
         one.times = ROUNDS;
         assert_ok(run_often(&one));
-        if (heap_calls - before > ROUNDS * CASES[i].calls)
+        if (heap_calls - before > (uint64_t)ROUNDS * CASES[i].calls)
             fail_msg("%s: %llu heap calls in %d", CASES[i].name,
-                     (unsigned long long)(heap_calls - before), ROUNDS);
+                     (unsigned long long)(heap_calls - before), (int)ROUNDS);
     }
 }
 
@@ -206,6 +227,62 @@ static void test_budget_of_many_fibers_is_that_of_the_fibers(void **state)
             fail_msg("%s: %llu heap calls, then %llu for twice as many", CASES[i].name,
                      (unsigned long long)calls[0], (unsigned long long)calls[1]);
     }
+}
+
+/* --- writes ----------------------------------------------------------------------------------- */
+
+static pg_pool *single; /* of one connection */
+
+static error ask_single(void *arg)
+{
+    return ask(pg_target_pool(single), (int64_t)(uintptr_t)arg);
+}
+
+static error write_in_a_transaction(void *arg)
+{
+    pg_tx *tx;
+    (void)arg;
+    TRY(pg_begin(single, &tx));
+    return pg_commit_execute(&tx, NULL, "select 1");
+}
+
+static error ask_in_a_batch(void *arg)
+{
+    (void)arg;
+    pg_rows rows[20];
+    pg_batch *b = pg_batch_new();
+    for (int i = 0; i < 20; i++)
+        pg_batch_query(b, &rows[i], "select $1, 'of some length', null", (int64_t)i);
+    return pg_batch_run(single, b);
+}
+
+/* What fibers ask for in one turn of the loop leaves in one write, each with its own Sync; so does
+ * what one of them asks for together. */
+static void test_budget_of_a_turn_is_one_write(void **state)
+{
+    (void)state;
+    assert_ok(pg_pool_open(&(pg_pool_options){ .connections_max = 1 }, &single));
+    for (int round = 0; round < 3; round++) {
+        fiber *fibers[20];
+        uint32_t before = writes;
+        for (uintptr_t i = 0; i < ARRAY_LEN(fibers); i++)
+            assert_ok(fiber_start(loop_self(), &(fiber_options){ .joinable = true }, ask_single,
+                                  (void *)i, &fibers[i]));
+        for (size_t i = 0; i < ARRAY_LEN(fibers); i++)
+            assert_ok(fiber_join(&fibers[i]));
+        const uint32_t by_many = writes - before;
+        before = writes;
+        assert_ok(scope_call(NULL, ask_in_a_batch, NULL));
+        const uint32_t by_batch = writes - before;
+        before = writes;
+        assert_ok(scope_call(NULL, write_in_a_transaction, NULL));
+        if (round == 0)
+            continue; /* connects, and prepares */
+        assert_int_equal(by_many, 1);
+        assert_int_equal(by_batch, 1);
+        assert_int_equal(writes - before, 1);
+    }
+    pg_pool_close(&single);
 }
 
 /* The counter counts. */
@@ -240,6 +317,7 @@ static int run(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_budget_would_see_a_heap_call),
         cmocka_unit_test(test_budget_of_heap_calls_is_none),
+        cmocka_unit_test(test_budget_of_a_turn_is_one_write),
         cmocka_unit_test(test_budget_of_many_fibers_is_that_of_the_fibers),
     };
     return cmocka_run_group_tests_name("pg budget", tests, open_pool, close_pool);

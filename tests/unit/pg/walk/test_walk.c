@@ -31,6 +31,10 @@
  *   choice.c   a leased connection is given to others                 149
  *   tx.c       a COMMIT that was not answered is a lost connection  2,662
  *              a pipeline takes BEGIN with it                      54,800
+ *   prepare.c  what failed when it had begun to run is run again      1,200
+ *   request.c  the server is told again to forget a statement           800
+ *   choice.c   a connection that retires is given out                35,228
+ *   cancel.c   a cancel that may have been lost is forgotten         58,705
  *
  * BRIO_TEST_SEED repeats a walk, BRIO_TEST_STEPS says how long it is, BRIO_TEST_TRACE from which
  * step on it tells what happens. */
@@ -45,6 +49,8 @@
 #define STEPS          1000000
 #define STEPS_TOGETHER 400 /* between two ends */
 #define DRAIN_ROUNDS   20000
+#define LIFETIME       "20s"
+#define IDLE_TIMEOUT   "3s"
 
 static pg_pool *db;
 static random_state dice;
@@ -118,6 +124,15 @@ static void compare_lease(const walk_backend *b, const pg_conn *c)
     }
 }
 
+/* Who uses one that retires may do so until they are done; nobody else begins. */
+static void compare_retirement(walk_backend *b, const pg_conn *c)
+{
+    if (b->retires && c->load > b->retiring_load)
+        walk_problem("connection %u retires, and is given out", b->process);
+    b->retires = c->retiring;
+    b->retiring_load = c->load;
+}
+
 static void compare_backend(walk_backend *b)
 {
     const pg_conn *c = b->conn;
@@ -130,6 +145,7 @@ static void compare_backend(walk_backend *b)
     }
     compare_requests(b, c);
     compare_lease(b, c);
+    compare_retirement(b, c);
     if (c->tx_status != b->client_status)
         walk_problem("connection %u: the transaction is %c, the client takes it for %c", b->process,
                      b->client_status, c->tx_status);
@@ -263,6 +279,8 @@ static void forget_statements(void)
 
 static void cancel_comes(void)
 {
+    if (the_server->late_cancel && random_below(&dice, 3) == 0)
+        walk_cancel_late();
     walk_cancel *c = &the_server->cancels[random_below(&dice, WALK_CANCELS)];
     if (!c->process || c->stage == WALK_CANCEL_FREE)
         return;
@@ -460,6 +478,8 @@ static error open_db(void *arg)
         .connections_max = 4,
         .acquire_timeout_ms = WALK_ACQUIRE_MS,
     };
+    (void)setenv("PG_MAX_LIFETIME", LIFETIME, 1);
+    (void)setenv("PG_IDLE_TIMEOUT", IDLE_TIMEOUT, 1);
     return pg_pool_open(&options, &db);
 }
 

@@ -238,6 +238,8 @@ static void run_statement(walk_backend *b, uint64_t id, walk_portal *p, uint32_t
         failed(b, id, "23505");
     else if (p->fate == WALK_FAILS_TO_SERIALIZE)
         failed(b, id, "40001");
+    else if (p->fate == WALK_FAILS_INSIDE)
+        failed(b, id, "26000");
     else if (starts(p->sql, "rows"))
         run_rows(b, id, p, rows_max);
     else if (starts(p->sql, "update"))
@@ -288,6 +290,7 @@ static void work_parse(walk_backend *b, const walk_message *m)
         walk_problem("statement %s is prepared twice", s->name);
     } else {
         s->live = true;
+        s->closed = false;
         say_empty(b, '1');
     }
 }
@@ -342,8 +345,12 @@ static void work_close(walk_backend *b, const walk_message *m)
     const str name = pg_reader_cstring(&r);
     walk_statement *s = of_statement ? walk_backend_statement(b, name) : NULL;
     walk_portal *p = of_statement ? NULL : walk_backend_portal(b, name);
-    if (s)
+    if (s && s->closed)
+        walk_problem("statement %s is closed twice", s->name);
+    if (s) {
         s->live = false;
+        s->closed = true;
+    }
     if (p)
         p->live = false;
     say_empty(b, '3');

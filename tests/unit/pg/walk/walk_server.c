@@ -642,19 +642,32 @@ void walk_backend_settle(walk_backend *b)
 
 /* --- cancel requests -------------------------------------------------------------------------- */
 
-void walk_cancel_signal(walk_cancel *c)
+static void interrupt(uint32_t process)
 {
-    c->stage = WALK_CANCEL_DONE;
-    walk_note("  %u is interrupted\n", c->process);
+    walk_note("  %u is interrupted\n", process);
     for (size_t i = 0; i < WALK_BACKENDS; i++) {
         walk_backend *b = &the_server->backends[i];
-        if (b->stage == WALK_SERVING && b->process == c->process && walk_backend_busy(b))
+        if (b->stage == WALK_SERVING && b->process == process && walk_backend_busy(b))
             b->interrupted = true; /* an idle backend takes no notice */
     }
 }
 
+void walk_cancel_signal(walk_cancel *c)
+{
+    c->stage = WALK_CANCEL_DONE;
+    interrupt(c->process);
+}
+
+void walk_cancel_late(void)
+{
+    interrupt(the_server->late_cancel);
+    the_server->late_cancel = 0;
+}
+
 void walk_cancel_end(walk_cancel *c, bool well)
 {
+    if (!well && c->stage == WALK_CANCEL_ASKED)
+        the_server->late_cancel = c->process;
     c->stage = WALK_CANCEL_FREE;
     if (!c->far)
         return;

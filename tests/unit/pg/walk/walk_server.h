@@ -35,6 +35,7 @@ typedef enum walk_fate {
     WALK_FAILS_AT_ONCE,      /* 23505 */
     WALK_FAILS_WITH_ROWS,    /* 22012, behind half of its rows */
     WALK_FAILS_TO_SERIALIZE, /* 40001 */
+    WALK_FAILS_INSIDE,       /* 26000, of what it has run itself */
     WALK_FATES,
 } walk_fate;
 
@@ -74,7 +75,8 @@ typedef struct walk_message {
 typedef struct walk_statement {
     char name[28]; /* "": a free place */
     char sql[WALK_SQL_BYTES];
-    bool live; /* the server knows it */
+    bool live;   /* the server knows it */
+    bool closed; /* and was told to forget it */
 } walk_statement;
 
 typedef struct walk_portal {
@@ -108,6 +110,8 @@ typedef struct walk_backend {
     const stream_handler *handler;
     pg_conn *conn;
     bool read_only;
+    bool retires;           /* the client takes no more work for it */
+    uint32_t retiring_load; /* fibers that have used it since */
     buf in;
     buf out;
     uint64_t said, delivered; /* bytes since it is ready */
@@ -160,7 +164,8 @@ typedef struct walk_server {
     walk_cancel cancels[WALK_CANCELS];
     loop_task connect; /* those that have been asked for */
     uint32_t next_process;
-    bool refuses; /* nobody gets in */
+    bool refuses;         /* nobody gets in */
+    uint32_t late_cancel; /* the process of a request that may have been lost; 0: none */
     uint64_t jitter;
     bool traces;
     bool goodbyes[WALK_PROCESSES]; /* processes that have said FATAL */
@@ -206,6 +211,8 @@ void walk_backend_settle(walk_backend *b);
 /* A cancel request: the signal reaches the backend; then the connection ends, `well` or not. */
 void walk_cancel_signal(walk_cancel *c);
 void walk_cancel_end(walk_cancel *c, bool well);
+/* The signal of one that has ended badly, after all. */
+void walk_cancel_late(void);
 
 /* For the work: what a Bind says, and what it is about. */
 bool walk_read_bind(walk_backend *b, const walk_message *m, walk_portal *out);

@@ -6,7 +6,7 @@
 # and goes. Servers listen on free loopback ports and are ended by their process ids.
 set -eu
 cd "$(dirname "$0")/.."
-ROWS='json pipeline http files file upload mallocs compress idle memory pg note json_document head router client timer fiber build'
+ROWS='json pipeline http files file upload mallocs compress idle memory pg note json_document head reply router client timer fiber build'
 BIN=build/release
 CONNECTIONS=64
 ROUNDS=5
@@ -565,6 +565,7 @@ instructions_of() {
 
 row_json_document() { micro json counted; }
 row_head() { micro head counted; }
+row_reply() { micro reply counted; }
 row_router() { micro router counted; }
 row_client() { micro client; }
 row_timer() { micro timer; }

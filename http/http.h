@@ -18,6 +18,7 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "http/client.h"    // IWYU pragma: export
+#include "http/constant.h"  // IWYU pragma: export
 #include "http/multipart.h" // IWYU pragma: export
 #include "http/request.h"
 

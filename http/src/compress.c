@@ -13,11 +13,11 @@
 #include "accept.h"
 #include "coded_tag.h"
 #include "conditional.h"
-#include "conn.h"
 #include "encoder.h"
 #include "head_fields.h"
 #include "layer.h"
 #include "mime.h"
+#include "prebuilt.h"
 #include "scan.h"
 
 #include "core/offload.h"
@@ -302,7 +302,8 @@ static YIELDS void compress_staged(http_request *req)
         (void)add_vary(req);
         name_variant(req, c);
     }
-    if (!is_worth_it(req, c, req->reply.len) || !add_vary(req) || c->coding == HTTP_CODING_IDENTITY)
+    if (!is_worth_it(req, c, req->reply.len) || http_constant_melt(req).kind || !add_vary(req) ||
+        c->coding == HTTP_CODING_IDENTITY)
         return;
     const str coded = encode_staged(req, c);
     if (coded.ptr && say_coded(req, c->coding))

@@ -6,6 +6,7 @@
 #include "departure.h"
 #include "entrance.h"
 #include "file.h"
+#include "prebuilt.h"
 #include "room.h"
 #include "route_metrics.h"
 #include "status.h"
@@ -195,6 +196,14 @@ static void respond(http_conn *c, int status, str content_type, str body, str he
         conn_close(c);
 }
 
+static void respond_constant(const http_request *req, bool close)
+{
+    http_conn *c = req->conn;
+    http_constant_send(req, date_field(c->server), close);
+    if (close)
+        conn_close(c);
+}
+
 void http_conn_start_reply(http_request *req)
 {
     http_conn *c = req->conn;
@@ -311,8 +320,11 @@ static void request_ended(fiber *f, error result, void *arg)
         return;
     }
     const bool reuse = may_be_reused(c, req);
-    respond(c, req->status, req->content_type, req->reply, buf_str(&req->headers),
-            req->head.method == HTTP_HEAD, !reuse);
+    if (req->constant)
+        respond_constant(req, !reuse);
+    else
+        respond(c, req->status, req->content_type, req->reply, buf_str(&req->headers),
+                req->head.method == HTTP_HEAD, !reuse);
     const uint64_t now_us = response_left(req);
     request_free(c);
     if (reuse)

@@ -137,7 +137,8 @@ typedef struct http_server {
     void (*on_drained)(struct http_server *server); /* when draining and no connection is left */
     char date_field[HTTP_DATE_FIELD_BYTES];         /* as of date_at_ms; "" before the first */
     uint64_t date_at_ms;
-    struct http_encoders *encoders; /* of http_compress; NULL before its first */
+    struct http_encoders *encoders;  /* of http_compress; NULL before its first */
+    struct http_prebuilt *constants; /* that were sent: see constant.c */
 } http_server;
 
 /* How connections of an address begin. */
@@ -241,9 +242,10 @@ struct http_request {
     str own_type; /* Content-Type as it was set, which goes before what is staged; STR_NONE: it was
                      not */
     str reply;
-    buf headers;     /* "Name: value\r\n"…, all but Content-Type */
-    bool challenges; /* WWW-Authenticate is among them */
-    bool says_when;  /* Retry-After is */
+    const struct http_prebuilt *constant; /* it is what is staged; NULL: it is not one */
+    buf headers;                          /* "Name: value\r\n"…, all but Content-Type */
+    bool challenges;                      /* WWW-Authenticate is among them */
+    bool says_when;                       /* Retry-After is */
     /* a response that is written in pieces: see reply_stream.c */
     bool streaming;
     uint64_t length;      /* of its body; HTTP_LENGTH_UNKNOWN: as long as it gets */
@@ -274,6 +276,11 @@ void http_server_drain(http_server *server, bool hurry);
 /* Turns defaults into header fields: the head is about to leave.
  *   fails  as http_set_header */
 error http_reply_seal(http_request *req);
+/* What all http_reply… end with. The content type is good. */
+error http_reply_stage(http_request *req, int status, str content_type, str body);
+/* Whether it may be one.
+ *   fails  as http_reply_bytes */
+error http_content_type_check(str content_type);
 /* Whether a handler may set that field.
  *   fails  as http_set_header */
 error http_field_check(str name, str value);

@@ -6,12 +6,16 @@
  * sets ETag itself, and that is compared.
  *
  * Invariant: a 304 goes only to a client that named the tag of the very bytes it would have got. */
+#include "etag.h"
+
 #include "conditional.h"
-#include "conn.h"
 #include "head_fields.h"
 #include "layer.h"
+#include "prebuilt.h"
 
 #include "core/digest.h"
+
+#include <assert.h>
 
 #define BODY_BYTES_DEFAULT ((size_t)1 << 20)
 #define TAG_BYTES          16
@@ -27,21 +31,20 @@ error http_etag_prepare(arena *a, const void *given, const void **out)
     return OK;
 }
 
-static error tag_of(const http_request *req, str *out)
+error http_body_tag(char out[HTTP_BODY_TAG_LEN], str content_type, str body)
 {
     static const char hex[] = "0123456789abcdef";
     uint8_t digest[DIGEST_SHA256_BYTES];
     const str nul = { "", 1 }; /* no type has one */
-    const str pieces[] = { req->content_type, nul, req->reply };
+    const str pieces[] = { content_type, nul, body };
+    static_assert(HTTP_BODY_TAG_LEN == 2 * TAG_BYTES + 2, "digits and quotes");
     TRY(digest_sha256(pieces, ARRAY_LEN(pieces), digest));
-    char *tag = arena_alloc(&req->conn->arena, 2 * TAG_BYTES + 2, 1);
-    tag[0] = '"';
+    out[0] = '"';
     for (size_t i = 0; i < TAG_BYTES; i++) {
-        tag[1 + 2 * i] = hex[digest[i] >> 4];
-        tag[2 + 2 * i] = hex[digest[i] & 15];
+        out[1 + 2 * i] = hex[digest[i] >> 4];
+        out[2 + 2 * i] = hex[digest[i] & 15];
     }
-    tag[2 * TAG_BYTES + 1] = '"';
-    *out = (str){ tag, 2 * TAG_BYTES + 2 };
+    out[HTTP_BODY_TAG_LEN - 1] = '"';
     return OK;
 }
 
@@ -61,7 +64,9 @@ error http_etag(http_request *req, const http_next *next)
         return OK;
     str tag = http_reply_header(req, STR("ETag"));
     if (!tag.ptr) {
-        TRY(tag_of(req, &tag));
+        char *made = arena_alloc(&req->conn->arena, HTTP_BODY_TAG_LEN, 1);
+        TRY(http_body_tag(made, req->content_type, req->reply));
+        tag = (str){ made, HTTP_BODY_TAG_LEN };
         TRY(http_set_header(req, STR("ETag"), tag));
     }
     /* RFC 9110, 13.2.2; there is no date to compare. */
@@ -69,7 +74,8 @@ error http_etag(http_request *req, const http_next *next)
     if (match.ptr && !http_etags_have(match, tag, true))
         return error_set(&HTTP_PRECONDITION_FAILED, "If-Match names another state");
     const str none_match = http_head_list(&req->conn->arena, &req->head, STR("If-None-Match"));
-    if (none_match.ptr && http_etags_have(none_match, tag, false))
-        return http_reply_empty(req, 304);
-    return OK;
+    if (!none_match.ptr || !http_etags_have(none_match, tag, false))
+        return OK;
+    TRY(http_constant_melt(req)); /* a 304 has the fields of the 200 */
+    return http_reply_empty(req, 304);
 }

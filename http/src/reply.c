@@ -1,5 +1,5 @@
 /* Answers as handlers stage them: nothing is sent here. */
-#include "conn.h"
+#include "prebuilt.h"
 #include "status.h"
 
 #define REPLY_BYTES_MAX ((size_t)64 << 20)
@@ -8,8 +8,7 @@ ERROR_KIND(HTTP_BAD_STATUS, ERROR_INTERNAL, "The server could not complete the r
 static ERROR_KIND(HTTP_REPLY_TOO_LARGE, ERROR_INTERNAL,
                   "The server could not complete the request.");
 
-/* The content type is good. */
-static error stage(http_request *req, int status, str content_type, str body)
+error http_reply_stage(http_request *req, int status, str content_type, str body)
 {
     if (UNLIKELY(!http_status_is_final(status)))
         return error_set(&HTTP_BAD_STATUS, "%d is no answer", status);
@@ -18,10 +17,11 @@ static error stage(http_request *req, int status, str content_type, str body)
     req->content_type = req->own_type.ptr ? req->own_type : content_type;
     req->reply = resets ? STR("") : body;
     req->sends_file = false;
+    req->constant = NULL;
     return OK;
 }
 
-static error check_type(str content_type)
+error http_content_type_check(str content_type)
 {
     return content_type.len <= HTTP_CONTENT_TYPE_BYTES_MAX && http_is_value(content_type)
                ? OK
@@ -30,18 +30,18 @@ static error check_type(str content_type)
 
 error http_reply_bytes(http_request *req, int status, str content_type, str body)
 {
-    TRY(check_type(content_type));
-    return stage(req, status, content_type, body);
+    TRY(http_content_type_check(content_type));
+    return http_reply_stage(req, status, content_type, body);
 }
 
 error http_reply_text(http_request *req, int status, str text)
 {
-    return stage(req, status, STR("text/plain; charset=utf-8"), text);
+    return http_reply_stage(req, status, STR("text/plain; charset=utf-8"), text);
 }
 
 error http_reply_empty(http_request *req, int status)
 {
-    return stage(req, status, STR_NONE, STR(""));
+    return http_reply_stage(req, status, STR_NONE, STR(""));
 }
 
 error http_reply_shape(http_request *req, int status, shape_fn *of, const void *value)
@@ -52,7 +52,7 @@ error http_reply_shape(http_request *req, int status, shape_fn *of, const void *
     const error e = buf_status(&out);
     if (e.kind)
         return error_wrap(e, &HTTP_REPLY_TOO_LARGE, "reply of over %zu bytes", REPLY_BYTES_MAX);
-    return stage(req, status, STR("application/json"), buf_str(&out));
+    return http_reply_stage(req, status, STR("application/json"), buf_str(&out));
 }
 
 /* What every client and proxy takes for a name, which is less than a token may be. */
@@ -97,7 +97,8 @@ error http_field_check(str name, str value)
 /* The type stands beside the fields: an answer has one, staged before or after. */
 static error set_type(http_request *req, str content_type)
 {
-    TRY(check_type(content_type));
+    TRY(http_content_type_check(content_type));
+    TRY(http_constant_melt(req));
     req->own_type = str_copy(&req->conn->arena, content_type.ptr ? content_type : STR(""));
     req->content_type = req->own_type;
     return OK;

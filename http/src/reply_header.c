@@ -6,7 +6,7 @@
  * a default is noted and becomes a line when the head is about to leave.
  *
  * Invariant: `req->headers` is whole lines, each "Name: value\r\n". */
-#include "conn.h"
+#include "prebuilt.h"
 
 #include <string.h>
 
@@ -33,12 +33,18 @@ static str cut_line(str *rest, str *name, str *value)
     return whole;
 }
 
+/* The next field of those that were set, then of a constant's. */
+static bool cut_next(str *set, str *of_constant, str *name, str *value)
+{
+    return cut_line(set, name, value).ptr || cut_line(of_constant, name, value).ptr;
+}
+
 str http_reply_header(const http_request *req, str name)
 {
     if (str_eq_nocase(name, STR("Content-Type")))
         return req->content_type.len ? req->content_type : STR_NONE;
-    str rest = buf_str(&req->headers), at, value;
-    while (cut_line(&rest, &at, &value).ptr) {
+    str set = buf_str(&req->headers), of_constant = http_constant_fields(req), at, value;
+    while (cut_next(&set, &of_constant, &at, &value)) {
         if (str_eq_nocase(at, name))
             return value;
     }
@@ -49,8 +55,9 @@ str http_reply_list(const http_request *req, str name)
 {
     buf all;
     buf_init_arena(&all, &req->conn->arena, HTTP_HEADERS_BYTES_MAX);
-    str rest = buf_str(&req->headers), at, value, first = STR_NONE;
-    while (cut_line(&rest, &at, &value).ptr) {
+    str set = buf_str(&req->headers), of_constant = http_constant_fields(req);
+    str at, value, first = STR_NONE;
+    while (cut_next(&set, &of_constant, &at, &value)) {
         if (!str_eq_nocase(at, name))
             continue;
         if (!first.ptr) {
@@ -101,6 +108,7 @@ static size_t drop_lines(char *lines, size_t bytes, const str *names, size_t cou
 error http_replace_header(http_request *req, str name, str value)
 {
     buf *headers = &req->headers;
+    TRY(http_constant_melt(req));
     /* The old lines go only when the new one stands. */
     const size_t before = headers->len;
     TRY(http_set_header(req, name, value));
@@ -182,6 +190,7 @@ void http_reply_disown(http_request *req, int status)
     if (headers->len)
         headers->len = drop_lines(headers->data, headers->len, ABOUT_A_BODY, count);
     req->own_type = STR_NONE;
+    req->constant = NULL;
     /* Without the field an error may be kept too: RFC 9111, 4.2.2. */
     if (cached)
         buf_append(headers, STR("Cache-Control: no-store\r\n"));

@@ -6,6 +6,7 @@
 #include "worker.h"
 
 #include "encoder.h"
+#include "prebuilt.h"
 #include "quarantine.h"
 #include "room.h"
 #include "shed.h"
@@ -433,6 +434,7 @@ int http_worker_close(worker_process **owner)
     if ((status == 0 || p->start->by_hand) && p->server.conn_count == 0)
         loop_free(&p->server.loop); /* else it goes with the process */
     http_encoders_free(&p->server.encoders);
+    http_constants_free(&p->server);
     memory_free(p->sockets);
     memory_free(p);
     return status;

@@ -19,8 +19,12 @@ error right(http_request *req);
 error wrong(http_request *req);
 int start(int argc, char **argv);
 
+HTTP_CONSTANT(tom, .content_type = "text/plain", .fields = { { "X-Lives", "9" } }, .tagged = true,
+              .body = STR("Tom"));
+
 error right(http_request *req)
 {
+    HTTP_CONSTANT(nobody, .status = 404, .body = STR("nobody"));
     cat c;
     const cat fixed = { .name = STR("Tom"), .lives = 9 };
     cat_page page = { 0 };
@@ -32,6 +36,7 @@ error right(http_request *req)
     TRY(http_body(req, cat, &c));
     TRY(http_reply(req, 200, cat, &fixed));
     TRY(http_reply(req, 200, cat, &c));
+    TRY(http_reply_constant(req, c.lives ? &tom : &nobody));
     return http_reply_page(req, cat, &page);
 }
 
@@ -78,6 +83,17 @@ error wrong(http_request *req)
 #endif
 #ifdef WRONG_VALUE_NAME
     the_cow_set(req, &c);
+#endif
+#ifdef WRONG_CONSTANT_OF_A_REQUEST
+    HTTP_CONSTANT(echo, .body = http_request_path(req));
+    TRY(http_reply_constant(req, &echo));
+#endif
+#ifdef WRONG_CONSTANT_OF_A_VALUE
+    HTTP_CONSTANT(lives, .status = c.lives, .body = STR("lives"));
+    TRY(http_reply_constant(req, &lives));
+#endif
+#ifdef WRONG_CONSTANT_IS_ANOTHER
+    TRY(http_reply_constant(req, &c));
 #endif
 #ifdef WRONG_UNREAD
     http_reply(req, 200, cat, &c);

@@ -33,10 +33,11 @@ typedef struct fiber_options {
     const char *name;       /* for logs and debuggers; a literal */
     uint32_t deadline_ms;   /* from now; 0: none */
     size_t arena_bytes_max; /* 0: FIBER_ARENA_BYTES_MAX */
-    arena *arena;  /* NULL: one of its own; else the caller's, which must outlive the fiber */
-    bool joinable; /* keeps the result until fiber_join, which then must be called */
-    bool at_once;  /* started on the loop, it runs until it waits before fiber_start returns: it may
-                      have ended then */
+    arena *arena;      /* NULL: one of its own; else the caller's, which must outlive the fiber */
+    bool joinable;     /* keeps the result until fiber_join, which then must be called */
+    bool may_be_spare; /* it may be one of the last, which loop_options.fibers_spare keeps back */
+    bool at_once; /* started on the loop, it runs until it waits before fiber_start returns: it may
+                     have ended then */
     void (*ended)(fiber *f, error result,
                   void *arg); /* on the loop, after a detached fiber's end */
     void *ended_arg;
@@ -128,6 +129,7 @@ typedef struct fiber_stats {
     uint32_t running; /* started and not ended */
     uint32_t pooled;  /* stacks kept for reuse */
     uint64_t started;
+    bool only_spare_left;        /* a fiber that may not be spare would fail to start */
     uint32_t guards_by_mprotect; /* 1 when the kernel has no MADV_GUARD_INSTALL */
 } fiber_stats;
 /* A copy of them, as of now. */

@@ -26,6 +26,7 @@ typedef struct loop_heartbeat {
 
 typedef struct loop_options {
     uint32_t fibers_max;       /* running at once; 0: 100,000 */
+    uint32_t fibers_spare;     /* of these, for fiber_options.may_be_spare only */
     loop_heartbeat *heartbeat; /* NULL: none */
 } loop_options;
 
@@ -84,7 +85,7 @@ void loop_at_turn_end(loop *loop, loop_task *task);
 void loop_post_from_thread(loop *loop, loop_task *task);
 
 /* Runs `on_signal(signo, arg)` on the loop when the process gets the signal; NULL gives the default
- * back. Signals in SIGHUP SIGINT SIGTERM SIGUSR1 SIGUSR2 SIGCHLD only.
+ * back. Signals in SIGHUP SIGINT SIGTERM SIGUSR1 SIGUSR2 SIGCHLD SIGURG only.
  *   fails  SYSTEM_FAILED */
 error loop_on_signal(loop *loop, int signo, void (*on_signal)(int signo, void *arg), void *arg);
 

@@ -81,10 +81,18 @@ const char *fiber_waits_for(const fiber *f)
     return f->state == FIBER_PARKED ? f->waits_for : NULL;
 }
 
+/* Whether there is no fiber left but `spare`. */
+static bool too_many(const loop *l, uint32_t spare)
+{
+    return l->fiber_stats.running + (uint64_t)spare >= l->fibers_max ||
+           stack_pool_is_full(l->stacks, spare);
+}
+
 fiber_stats fiber_stats_of(const loop *l)
 {
     fiber_stats stats = l->fiber_stats;
     stats.pooled = stack_pool_count(l->stacks);
+    stats.only_spare_left = too_many(l, l->fibers_spare);
     stats.guards_by_mprotect = stack_pool_uses_mprotect(l->stacks);
     return stats;
 }
@@ -165,10 +173,8 @@ error fiber_start(loop *l, const fiber_options *options, fiber_fn fn, void *arg,
     static const fiber_options defaults = { 0 };
     const fiber_options *o = options ? options : &defaults;
     invariant(!o->joinable || (out && !o->ended));
-    if (l->fiber_stats.running >= l->fibers_max)
+    if (too_many(l, o->may_be_spare ? 0 : l->fibers_spare))
         return error_set(&FIBER_TOO_MANY, "%u fibers are running", l->fiber_stats.running);
-    if (stack_pool_is_full(l->stacks))
-        return error_set(&FIBER_TOO_MANY, "%u fibers use up the mappings", l->fiber_stats.running);
     stack *s = stack_acquire(l->stacks);
     if (!s)
         return error_set(&OUT_OF_MEMORY, "no stack for fiber %u", l->fiber_stats.running + 1);

@@ -200,6 +200,7 @@ error loop_new(const loop_options *options, loop **out)
     l->wake.fd = l->signals.fd = -1;
     if (options) {
         l->fibers_max = options->fibers_max;
+        l->fibers_spare = options->fibers_spare;
         l->heartbeat = options->heartbeat;
     }
     l->now_us = clock_us();

@@ -43,6 +43,7 @@ struct loop {
     list yielded; /* fiber, to be resumed in the next */
     list fibers;  /* fiber, all that have not ended, for debuggers and shutdown */
     uint32_t fibers_max;
+    uint32_t fibers_spare;
     fiber_stats fiber_stats;
     struct stack_pool *stacks;
     block *lost;   /* memory of crashed fibers, not to be used before the loop has ended */

@@ -104,14 +104,15 @@ static bool guard(stack_pool *pool, char *low)
     return mprotect(low, pool->guard_bytes, PROT_NONE) == 0;
 }
 
-bool stack_pool_is_full(const stack_pool *pool)
+bool stack_pool_is_full(const stack_pool *pool, uint32_t spare)
 {
-    return pool->pooled == 0 && pool->mprotect && pool->total + SLAB_STACKS > MPROTECT_STACKS_MAX;
+    return pool->pooled <= spare && pool->mprotect &&
+           pool->total + SLAB_STACKS > MPROTECT_STACKS_MAX;
 }
 
 static bool slab_add(stack_pool *pool)
 {
-    if (stack_pool_is_full(pool))
+    if (stack_pool_is_full(pool, 0))
         return false;
     slab *s = calloc(1, sizeof *s);
     if (!s)

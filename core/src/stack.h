@@ -21,8 +21,9 @@ void stack_pool_free(stack_pool **owner);
 stack *stack_acquire(stack_pool *pool);
 void stack_release(stack_pool *pool, stack *s);
 uint32_t stack_pool_count(const stack_pool *pool);
-/* Whether no more stacks may be made: those of mprotect are capped. */
-bool stack_pool_is_full(const stack_pool *pool);
+/* Whether there are at most `spare` stacks to be had, and no more may be made: those of mprotect
+ * are capped. */
+bool stack_pool_is_full(const stack_pool *pool, uint32_t spare);
 /* Whether guards are made by mprotect, one mapping each, for want of MADV_GUARD_INSTALL. */
 bool stack_pool_uses_mprotect(const stack_pool *pool);
 

@@ -40,7 +40,7 @@ static const config_entry SETTINGS[] = {
     { "LISTEN", CONFIG_TEXT, .min = 1, .max = 4096,
       .meaning = "addresses to listen on instead of HOST and PORT, with spaces between: "
                  "127.0.0.1:80 tls:[::1]:443 unix:/run/app.sock?mode=660; proxy: and proxy+tls: "
-                 "begin with a PROXY header",
+                 "begin with a PROXY header; probe: serves routes of high priority only",
       .offset = AT(listen) },
     { "HOST", CONFIG_TEXT, "127.0.0.1", .min = 1, .max = 64, .meaning = "IP address to listen on",
       .offset = AT(host) },
@@ -112,6 +112,10 @@ static const config_entry SETTINGS[] = {
     { "HTTP_REQUESTS_MAX", CONFIG_INT, "10000", .min = 1, .max = 1000000,
       .meaning = "requests in flight in a worker; past it 503, but for routes of high priority",
       .offset = AT(requests_max), .unit = "requests" },
+    { "HTTP_FIBERS_MAX", CONFIG_INT, "100000", .min = 2 * HTTP_FIBERS_SPARE, .max = 1000000,
+      .meaning = "fibers of a worker: requests in flight, and what their handlers start; the last "
+                 "64 are for routes of high priority",
+      .offset = AT(fibers_max), .unit = "fibers" },
     { "HTTP_SHED_REQUESTS", CONFIG_INT, "1000", .min = 0, .max = 1000000,
       .meaning = "requests in flight past which routes of low priority are answered with 503; "
                  "0: any number",
@@ -127,7 +131,7 @@ static const config_entry SETTINGS[] = {
       .meaning = "time in which a route's faults count together",
       .offset = AT(quarantine_window_ms) },
     { "HTTP_DEBUG_PATH", CONFIG_TEXT, .min = 1, .max = 1024,
-      .meaning = "path that lists a worker's requests in flight; needs HTTP_DEBUG_TOKEN",
+      .meaning = "path that lists the requests in flight; needs HTTP_DEBUG_TOKEN",
       .offset = AT(debug_path) },
     { "HTTP_DEBUG_TOKEN", CONFIG_SECRET, .min = 16, .max = 1024,
       .meaning = "bearer token of those who may read HTTP_DEBUG_PATH", .offset = AT(debug_token) },

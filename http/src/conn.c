@@ -113,7 +113,7 @@ static size_t put(char *out, size_t at, str s)
 /* Of those that a connection may have. */
 static bool is_last_request(const http_conn *c)
 {
-    return c->request_count >= c->server->settings->connection_requests_max;
+    return c->probe || c->request_count >= c->server->settings->connection_requests_max;
 }
 
 /* Writes the response head to `out`, which has HEAD_BYTES_MAX and the size of `headers`. */
@@ -425,6 +425,7 @@ static size_t request_start(http_conn *c, http_request *req, str bytes)
     const fiber_options options = {
         .name = "request",
         .arena = &c->arena,
+        .may_be_spare = true, /* http_shed_admit gives it back, but for routes of high priority */
         .at_once = true,
         .ended = request_ended,
         .ended_arg = req,
@@ -586,10 +587,11 @@ static stream_options options_of(const http_server *server)
 /* NULL: there is no room for it. */
 static http_conn *conn_make(http_server *server, const http_entrance *entrance)
 {
-    http_conn *c = http_room_make(server) ? http_entrance_conn(entrance) : NULL;
-    if (c)
+    http_conn *c = http_room_make(server, entrance->probe) ? http_entrance_conn(entrance) : NULL;
+    if (c) {
         c->server = server;
-    else
+        c->probe = entrance->probe;
+    } else
         metrics_add(server->metrics, HTTP_METRIC_CONNECTIONS_REFUSED, 1);
     return c;
 }
@@ -605,6 +607,7 @@ static void conn_begin(http_conn *c, const http_entrance *entrance, error made)
     }
     list_append(&server->conns, &c->node);
     server->conn_count++;
+    server->probe_count += c->probe;
     metrics_add(server->metrics, HTTP_METRIC_CONNECTIONS_ACCEPTED, 1);
     metrics_set(server->metrics, HTTP_METRIC_CONNECTIONS, server->conn_count);
     if (!http_entrance_begin(c, entrance))

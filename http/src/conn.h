@@ -29,6 +29,8 @@
 #define HTTP_CONTENT_TYPE_BYTES_MAX 1024
 #define HTTP_LENGTH_UNKNOWN         UINT64_MAX
 #define HTTP_DATE_FIELD_BYTES       (8 + HTTP_DATE_LEN) /* "\r\nDate: " */
+#define HTTP_FIBERS_SPARE           64 /* for requests; only what is never shed may keep one */
+#define HTTP_PROBES_MAX             16 /* connections of probes, a worker */
 #define HTTP_OUTPUT_BYTES_HIGH      ((size_t)256 << 10) /* queued, past which writers wait */
 
 typedef struct http_settings {
@@ -63,6 +65,7 @@ typedef struct http_settings {
     int64_t shed_lag_ms;   /* 0: none */
     int64_t shed_requests; /* 0: none */
     int64_t requests_max;
+    int64_t fibers_max;
     str debug_path;
     str debug_token;
     int64_t arena_bytes_max;
@@ -121,11 +124,14 @@ typedef struct http_server {
     uint32_t conn_count;
     list idle_conns; /* see room.c */
     uint32_t connections_max;
-    uint32_t displaced;                          /* to make room, and not yet gone */
+    uint32_t probe_count; /* connections of probes, for which there is room */
+    uint32_t displaced;   /* to make room, and not yet gone */
     void (*on_full)(struct http_server *server); /* no connection can come */
     void (*on_room)(struct http_server *server); /* one can */
     struct http_quarantine *quarantine;
     struct http_shed *shed;
+    struct http_roster *roster;   /* NULL: this worker is the only one, or nobody may ask */
+    uint32_t place;               /* of this worker in it */
     struct http_tickets *tickets; /* NULL: no listener has TLS */
     bool rotates_tickets;         /* there is no supervisor who does */
     bool draining;                /* no connection outlives its request */
@@ -146,6 +152,7 @@ typedef struct http_entrance {
     http_server *server;
     bool proxy; /* with the header of a proxy */
     bool tls;   /* then with a handshake */
+    bool probe; /* they are probes': see room.c */
 } http_entrance;
 
 /* What a connection waits for: see entrance.c. */
@@ -171,6 +178,7 @@ typedef struct http_conn {
     bool closing;
     bool proxied; /* it came with the header of a proxy */
     bool tls;
+    bool probe;
     http_stage stage;
 } http_conn;
 

@@ -20,6 +20,8 @@
 #include "core/clock.h"
 #include "core/tls.h"
 
+#define PROBE_SILENCE_MS 1000 /* of the few that there may be */
+
 /* A connection of a listener behind proxies is so much larger. */
 typedef struct proxied_conn {
     http_conn conn; /* first: it is what is freed */
@@ -44,12 +46,18 @@ const http_proxy_header *http_entrance_header(http_conn *c)
     return header_of(c);
 }
 
+static uint32_t first_byte_timeout_ms(const http_conn *c)
+{
+    const uint32_t ms = (uint32_t)c->server->settings->first_byte_timeout_ms;
+    return c->probe && ms > PROBE_SILENCE_MS ? PROBE_SILENCE_MS : ms;
+}
+
 /* Waits for a request. A drain has set its own, shorter time. */
 static void let_in(http_conn *c)
 {
     c->stage = HTTP_STAGE_REQUESTS;
     if (!c->server->draining)
-        stream_set_timeout(c->stream, (uint32_t)c->server->settings->first_byte_timeout_ms);
+        stream_set_timeout(c->stream, first_byte_timeout_ms(c));
     http_room_idle(c);
 }
 

@@ -50,17 +50,19 @@ static str parse_scheme(str text, http_address *out)
 {
     static const struct {
         str name;
-        bool proxy, tls;
+        bool proxy, tls, probe;
     } schemes[] = {
-        { { "tls:", 4 }, false, true },
-        { { "proxy:", 6 }, true, false },
-        { { "proxy+tls:", 10 }, true, true },
+        { { "tls:", 4 }, false, true, false },
+        { { "proxy:", 6 }, true, false, false },
+        { { "proxy+tls:", 10 }, true, true, false },
+        { { "probe:", 6 }, false, false, true },
     };
     for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
         if (!str_starts_with(text, schemes[i].name))
             continue;
         out->proxy = schemes[i].proxy;
         out->tls = schemes[i].tls;
+        out->probe = schemes[i].probe;
         return str_slice(text, schemes[i].name.len, text.len);
     }
     return text;
@@ -101,7 +103,7 @@ static error add(http_listening *l, str text)
     if (!parse_one(text, new))
         return error_set(&CONFIG_INVALID,
                          "LISTEN: \"%.*s\" must be an IP address with a port, or unix:/path; "
-                         "before it may stand tls:, proxy: or proxy+tls:",
+                         "before it may stand tls:, proxy:, proxy+tls: or probe:",
                          STR_ARG(text));
     for (uint32_t i = 0; i < l->address_count; i++) {
         if (is_same_address(&l->addresses[i], new))
@@ -141,8 +143,9 @@ str http_socket_text(arena *a, const http_listening *l, const http_socket *s)
     const http_address *of = &l->addresses[s->address];
     const address at = listener_address(s->fd);
     const str text = address_text(a, &at);
-    return str_format(a, "%s%s%.*s", of->proxy ? of->tls ? "proxy+" : "proxy:" : "",
-                      of->tls ? "tls:" : "", STR_ARG(text));
+    return str_format(a, "%s%s%s%.*s", of->probe ? "probe:" : "",
+                      of->proxy ? of->tls ? "proxy+" : "proxy:" : "", of->tls ? "tls:" : "",
+                      STR_ARG(text));
 }
 
 error http_listening_open(http_listening *l, uint32_t workers, uint32_t inherited)

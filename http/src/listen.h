@@ -11,6 +11,7 @@ typedef struct http_address {
     address at;
     bool proxy; /* connections begin with a PROXY header, */
     bool tls;   /* and then with TLS */
+    bool probe; /* for probes */
     bool is_unix;
     int mode; /* of a Unix socket's file; -1: what the umask leaves */
 } http_address;

@@ -98,7 +98,9 @@ static error route_and_handle(http_request *req)
         req->body_bytes_max = e->limits.body_bytes_max;
     if (e && e->limits.timeout_ms)
         options.deadline_ms = e->limits.timeout_ms;
-    if (e && !http_shed_admit(req))
+    if (req->conn->probe && !(e && e->route->priority == HTTP_PRIORITY_HIGH))
+        return error_set(&HTTP_NOT_FOUND, "not for probes");
+    if (!http_shed_admit(req))
         return OK;
     return scope_call(&options, handle, req);
 }

@@ -5,15 +5,21 @@
  * probably on its way on it, and a crowd of new clients would only displace each other. Nor does
  * one whose request has come, and only waits until the loop gets to it.
  *
+ * What asks a server for its health must not wait with its clients. So probes may have an address
+ * of their own, with a queue and a little room of their own: accepting from it does not pause,
+ * routes of high priority are all that there is, and a connection is closed with its answer.
+ *
  * Invariant: idle_conns holds, the oldest first, open connections that wait for a request, and all
- * of them but those whose request was seen to have come; conn_count - displaced <= connections_max.
- */
+ * of them but probes' and those whose request was seen to have come;
+ * conn_count - probe_count - displaced <= connections_max. */
 #include "room.h"
 
 #define IDLE_GIVES_WAY_MS 100
 
 void http_room_idle(http_conn *c)
 {
+    if (c->probe)
+        return;
     c->idle_since_ms = loop_now_ms(c->server->loop);
     list_remove(&c->idle);
     list_append(&c->server->idle_conns, &c->idle);
@@ -26,7 +32,7 @@ void http_room_busy(http_conn *c)
 
 static bool is_full(const http_server *server)
 {
-    return server->conn_count - server->displaced >= server->connections_max;
+    return server->conn_count - server->probe_count - server->displaced >= server->connections_max;
 }
 
 /* The one that may give way, or NULL. */
@@ -47,8 +53,10 @@ bool http_room_is_there(http_server *server)
     return !is_full(server) || oldest_idle(server);
 }
 
-bool http_room_make(http_server *server)
+bool http_room_make(http_server *server, bool probe)
 {
+    if (probe)
+        return server->probe_count < HTTP_PROBES_MAX;
     if (!is_full(server))
         return true;
     http_conn *c = oldest_idle(server);
@@ -74,6 +82,7 @@ void http_room_left(http_conn *c)
     http_server *server = c->server;
     http_room_busy(c);
     server->displaced -= c->displaced;
+    server->probe_count -= c->probe;
     if (!is_full(server) && server->on_room)
         server->on_room(server);
 }

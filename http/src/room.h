@@ -7,10 +7,10 @@
 /* The connection waits for a request from now on, or has one, or is about to close. */
 void http_room_idle(http_conn *c);
 void http_room_busy(http_conn *c);
-/* Whether one more connection may come. At the cap the one that has been idle for longest is closed
- * for it. */
-bool http_room_make(http_server *server);
-/* Whether http_room_make would succeed. */
+/* Whether one more connection may come, of a probe or of others. At the cap of these the one that
+ * has been idle for longest is closed for it. */
+bool http_room_make(http_server *server, bool probe);
+/* Whether http_room_make would succeed, but for a probe. */
 bool http_room_is_there(http_server *server);
 /* A connection has come: without room for another, accepting pauses (on_full). */
 void http_room_taken(http_server *server);

@@ -9,6 +9,9 @@
  *   NORMAL   past HTTP_REQUESTS_MAX
  *   HIGH     never: /health and /metrics are
  *
+ * All but HIGH are when only spare fibers are left, and so are requests that no route wants: a
+ * layer may keep their fiber. That is the place for spare ones to be given back at once.
+ *
  * Here too stands the door of what is in quarantine. */
 #include "shed.h"
 
@@ -57,14 +60,15 @@ static uint64_t lag_now_us(const http_shed *shed)
 static bool is_overloaded(const http_server *server, http_priority priority)
 {
     const http_settings *settings = server->settings;
-    const uint32_t running = fiber_stats_of(server->loop).running;
+    const fiber_stats fibers = fiber_stats_of(server->loop);
+    const uint32_t running = fibers.running;
     switch (priority) {
     case HTTP_PRIORITY_HIGH:
         return false;
     case HTTP_PRIORITY_NORMAL:
-        return running > settings->requests_max;
+        return running > settings->requests_max || fibers.only_spare_left;
     case HTTP_PRIORITY_LOW:
-        return running > settings->requests_max ||
+        return running > settings->requests_max || fibers.only_spare_left ||
                (settings->shed_requests > 0 && running > settings->shed_requests) ||
                (settings->shed_lag_ms > 0 &&
                 lag_now_us(server->shed) > (uint64_t)settings->shed_lag_ms * 1000);
@@ -83,16 +87,23 @@ static bool refuse(http_request *req, uint32_t counter, const char *why)
     return false;
 }
 
+static bool refuse_busy(http_request *req)
+{
+    const error e = http_set_header(req, STR("Retry-After"), STR("1"));
+    invariant(error_is_ok(e));
+    return refuse(req, HTTP_METRIC_SHED, "The server is busy. Try again in a moment.");
+}
+
 bool http_shed_admit(http_request *req)
 {
     const http_server *server = req->conn->server;
     const http_route *route = req->match.route;
+    if (UNLIKELY(!route))
+        return !fiber_stats_of(server->loop).only_spare_left || refuse_busy(req);
     measure(server->shed);
     if (UNLIKELY(http_quarantine_holds(server->quarantine, route)))
         return refuse(req, HTTP_METRIC_QUARANTINED, "This resource is out of order.");
     if (LIKELY(!is_overloaded(server, route->priority)))
         return true;
-    const error e = http_set_header(req, STR("Retry-After"), STR("1"));
-    invariant(error_is_ok(e));
-    return refuse(req, HTTP_METRIC_SHED, "The server is busy. Try again in a moment.");
+    return refuse_busy(req);
 }

@@ -13,8 +13,8 @@ typedef struct http_shed {
 } http_shed;
 
 void http_shed_init(http_shed *shed, http_server *server);
-/* Whether the request may go to its route: on its fiber, before layers, guard and body. When not,
- * its answer is staged: 503. */
+/* Whether the request may go to its route, or to none: on its fiber, before layers, guard and body.
+ * When not, its answer is staged: 503. */
 bool http_shed_admit(http_request *req);
 
 #endif

@@ -19,6 +19,7 @@
 #include "app.h"
 #include "quarantine.h"
 #include "reload.h"
+#include "roster.h"
 #include "tickets.h"
 #include "worker.h"
 
@@ -67,6 +68,7 @@ typedef struct supervisor {
     uint32_t child_count;
     http_listening listening;
     http_quarantine *quarantine;         /* shared */
+    http_roster *roster;                 /* shared; NULL: nobody may ask */
     http_tickets *tickets;               /* shared; NULL: there is no certificate */
     uint64_t respawn_at_ms[WORKERS_MAX]; /* 0: none is due */
     uint32_t workers;
@@ -114,7 +116,7 @@ static worker_door *take_sockets(supervisor *s, uint32_t place, uint32_t *count)
         const http_socket *one = &s->listening.sockets[i];
         const http_address *at = &s->listening.addresses[one->address];
         if (http_socket_is_of(&s->listening, one, place, s->workers))
-            doors[(*count)++] = (worker_door){ one->fd, at->proxy, at->tls };
+            doors[(*count)++] = (worker_door){ one->fd, at->proxy, at->tls, at->probe };
         else
             close(one->fd);
     }
@@ -135,6 +137,8 @@ NORETURN static void become_worker(supervisor *s, uint32_t at)
                            .router = s->router,
                            .slot = &s->slots[at],
                            .quarantine = s->quarantine,
+                           .roster = s->roster,
+                           .place = at,
                            .tickets = s->tickets,
                            .index = s->children[at].place,
                            .supervisor = s->pid };
@@ -390,6 +394,8 @@ static void child_ended(supervisor *s, pid_t pid, int status)
             continue;
         c->pid = 0;
         use_slot(i); /* what it held is gone */
+        if (s->roster)
+            http_roster_leave(s->roster, i);
         const bool could_not_start = atomic_load(&s->slots[i].state) == WORKER_STARTING;
         note_served(s, i);
         tell_end(s, pid, status);
@@ -518,6 +524,8 @@ static error supervisor_open(supervisor *s)
     const metrics_table *tables[HTTP_TABLES_MAX];
     const uint32_t count = http_app_metrics(s->app, s->router, tables);
     TRY(http_quarantine_new(&s->quarantine));
+    if (s->settings->workers != 0 && s->settings->debug_path.len > 0)
+        TRY(http_roster_new(s->child_count, &s->roster));
     TRY(open_tickets(s));
     TRY(metrics_open(tables, count, s->child_count));
     TRY(ledger_open(s->child_count));
@@ -647,6 +655,7 @@ int http_supervisor_run(const supervisor_start *start)
     const int status = run(s);
     http_listening_close(&s->listening);
     http_listening_unlink(&s->listening);
+    http_roster_free(&s->roster);
     http_tickets_free(&s->tickets);
     memory_free(s->listening.sockets);
     memory_free(s->children);

@@ -5,10 +5,12 @@
  *                                    SERVING --fault----> RETIRING --drained or 2 s-----> exit 3 */
 #include "worker.h"
 
+#include "debug.h"
 #include "encoder.h"
 #include "prebuilt.h"
 #include "quarantine.h"
 #include "room.h"
+#include "roster.h"
 #include "shed.h"
 
 #include <errno.h>
@@ -114,12 +116,20 @@ static error start_accepting(worker_process *p)
     return OK;
 }
 
-/* Clients wait in the queues until a connection has gone, or one has been idle for long enough. */
+static void stop_listening(worker_process *p)
+{
+    for (uint32_t i = 0; i < p->socket_count; i++) {
+        if (!p->sockets[i].entrance.probe)
+            listener_stop(&p->sockets[i].listener);
+    }
+}
+
+/* Clients wait in the queues until a connection has gone, or one has been idle for long enough; but
+ * not probes. */
 static void pause_accepting(http_server *server)
 {
     worker_process *p = process_of(server);
-    for (uint32_t i = 0; i < p->socket_count; i++)
-        listener_stop(&p->sockets[i].listener);
+    stop_listening(p);
     if (p->socket_count > 0)
         loop_timer_arm(server->loop, &p->room_timer, ROOM_CHECK_MS);
 }
@@ -176,7 +186,7 @@ static void accept_rest(worker_process *p)
 {
     for (uint32_t i = 0; i < p->socket_count; i++) {
         do {
-            if (!http_room_is_there(&p->server))
+            if (!p->sockets[i].entrance.probe && !http_room_is_there(&p->server))
                 return;
         } while (p->rest > 0 && accept_one(p, &p->sockets[i]));
     }
@@ -189,8 +199,7 @@ static void begin_rest(worker_process *p)
 {
     const uint64_t most = (uint64_t)p->server.settings->backlog * p->socket_count;
     p->rest = most < UINT32_MAX ? (uint32_t)most : UINT32_MAX;
-    for (uint32_t i = 0; i < p->socket_count; i++)
-        listener_stop(&p->sockets[i].listener);
+    stop_listening(p);
     accept_rest(p);
     if (p->rest > 0)
         loop_timer_arm(p->server.loop, &p->room_timer, ROOM_CHECK_MS);
@@ -349,13 +358,23 @@ static error hear_signals(worker_process *p)
 {
     TRY(loop_on_signal(p->server.loop, SIGTERM, stop_gracefully, p));
     TRY(loop_on_signal(p->server.loop, SIGINT, stop_gracefully, p));
-    return p->start->supervisor ? loop_on_signal(p->server.loop, SIGUSR2, stop_gracefully, p) : OK;
+    if (p->start->supervisor)
+        TRY(loop_on_signal(p->server.loop, SIGUSR2, stop_gracefully, p));
+    if (!p->start->roster)
+        return OK;
+    p->server.roster = p->start->roster;
+    p->server.place = p->start->place;
+    TRY(loop_on_signal(p->server.loop, HTTP_ROSTER_SIGNAL, http_debug_tell, &p->server));
+    http_roster_enter(p->server.roster, p->server.place);
+    return OK;
 }
 
 static error worker_open(worker_process *p)
 {
     http_server *server = &p->server;
-    const loop_options options = { .heartbeat = &p->start->slot->heartbeat };
+    const loop_options options = { .fibers_max = (uint32_t)server->settings->fibers_max,
+                                   .fibers_spare = HTTP_FIBERS_SPARE,
+                                   .heartbeat = &p->start->slot->heartbeat };
     TRY(loop_new(&options, &server->loop));
     list_init(&server->conns);
     list_init(&server->idle_conns);
@@ -374,7 +393,8 @@ static error worker_open(worker_process *p)
     for (; p->socket_count < p->start->door_count; p->socket_count++) {
         const worker_door *door = &p->start->doors[p->socket_count];
         p->sockets[p->socket_count] =
-            (worker_socket){ .fd = door->fd, .entrance = { server, door->proxy, door->tls } };
+            (worker_socket){ .fd = door->fd,
+                             .entrance = { server, door->proxy, door->tls, door->probe } };
     }
     server->metrics = metrics_cells_of(&HTTP_METRICS);
     server->route_metrics = metrics_cells_of(http_router_metrics(server->router));

@@ -30,6 +30,7 @@ typedef struct worker_door {
     int fd;
     bool proxy;
     bool tls;
+    bool probe;
 } worker_door;
 
 typedef struct worker_start {
@@ -38,6 +39,8 @@ typedef struct worker_start {
     const router *router;
     worker_slot *slot;
     struct http_quarantine *quarantine;
+    struct http_roster *roster; /* NULL: none */
+    uint32_t place;             /* of the worker in it */
     uint32_t index;
     struct http_tickets *tickets; /* NULL: no listener has TLS */
     worker_door *doors;           /* the sockets become the worker's */

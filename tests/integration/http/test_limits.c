@@ -123,6 +123,86 @@ static void test_cap_with_none_idle_makes_clients_wait(void **state)
     assert_int_equal((int)http_metric(server.port, "http_connections_refused_total"), 0);
 }
 
+/* Where the address behind `prefix` was said to be. */
+static uint16_t logged_port(const char *prefix)
+{
+    static char log[65536];
+    const ssize_t got = pread(server.log_fd, log, sizeof log - 1, 0);
+    log[got > 0 ? got : 0] = '\0';
+    const char *at = strstr(log, prefix);
+    assert_non_null(at);
+    return (uint16_t)strtoul(at + strlen(prefix), NULL, 10);
+}
+
+static int status_at(uint16_t port, const char *path)
+{
+    answer a;
+    http_get(port, path, &a);
+    const int status = a.status;
+    answer_free(&a);
+    return status;
+}
+
+/* Clients hold all connections, and more of them wait: probes have an address where they do not. */
+static void test_cap_with_none_idle_answers_probes(void **state)
+{
+    (void)state;
+    peer busy[5], waiting[20];
+    serve(
+        ENVIRONMENT("WORKERS=1", "HTTP_CONNECTIONS_MAX=5", "LISTEN=127.0.0.1:0 probe:127.0.0.1:0"));
+    const uint16_t probes = logged_port("probe:127.0.0.1:");
+    for (int i = 0; i < 5; i++)
+        request(&busy[i], "/long/3000");
+    test_pause_ms(200);
+    for (int i = 0; i < 20; i++)
+        request(&waiting[i], "/fast");
+    for (int i = 0; i < 30; i++) {
+        assert_int_equal(status_at(probes, "/health"), 200);
+        assert_int_equal(status_at(probes, "/metrics"), 200);
+        assert_int_equal(status_at(probes, "/high"), 200);
+        assert_int_equal(status_at(probes, "/fast"), 404);
+        assert_int_equal(status_at(probes, "/nothing/here"), 404);
+    }
+    assert_int_equal((int)http_metric(probes, "http_connections"), 6);
+    for (int i = 0; i < 5; i++) {
+        expect(&busy[i], "busy", 200);
+        peer_close(&busy[i]);
+    }
+    for (int i = 0; i < 20; i++) {
+        expect(&waiting[i], "waiting", 200);
+        peer_close(&waiting[i]);
+    }
+}
+
+/* They are few, and those that say nothing do not stay. */
+static void test_probes_past_their_cap_are_refused(void **state)
+{
+    (void)state;
+    peer silent[16], p;
+    answer a;
+    serve(ENVIRONMENT("WORKERS=1", "LISTEN=127.0.0.1:0 probe:127.0.0.1:0"));
+    const uint16_t probes = logged_port("probe:127.0.0.1:");
+    for (size_t i = 0; i < ARRAY_LEN(silent); i++)
+        peer_connect(&silent[i], probes);
+    assert_int_equal(status_at(probes, "/health"), 0);
+    check_get("/health", 200); /* as on any other address */
+    wait_until(status_at(probes, "/health") == 200);
+    for (size_t i = 0; i < ARRAY_LEN(silent); i++) {
+        assert_true(peer_sees_end(&silent[i]));
+        peer_close(&silent[i]);
+    }
+    assert_true(http_metric(server.port, "http_connections_refused_total") >= 1);
+    request(&p, "/fast");
+    peer_close(&p);
+    peer_connect(&p, probes);
+    peer_sendf(&p, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    peer_read(&p, false, &a);
+    check_status("probe", &a, 200);
+    assert_true(a.closes);
+    answer_free(&a);
+    peer_close(&p);
+}
+
 /* Told to stop at its cap: who waits in the queue by then is served as those before them go, and
  * who comes after them all is refused. */
 static void run_stop_at_the_cap(const char *workers)
@@ -406,6 +486,37 @@ static void test_load_past_the_last_threshold_sheds_all_but_high_priority(void *
     check_get("/fast", 200);
 }
 
+/* All fibers are taken, but for those that are kept for what must be answered. */
+static void test_fibers_run_out_for_all_but_high_priority(void **state)
+{
+    (void)state;
+    peer busy[100];
+    int served = 0;
+    serve(ENVIRONMENT("WORKERS=1", "HTTP_FIBERS_MAX=128"));
+    for (size_t i = 0; i < ARRAY_LEN(busy); i++)
+        request(&busy[i], "/slow/1500");
+    test_pause_ms(300);
+    check_get("/fast", 503);
+    check_get("/low", 503);
+    check_get("/nothing/here", 503);
+    for (int i = 0; i < 100; i++) {
+        check_get("/high", 200);
+        check_get("/health", 200);
+        check_get("/metrics", 200);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(busy); i++) {
+        answer a;
+        peer_read(&busy[i], false, &a);
+        assert_true(a.status == 200 || a.status == 503);
+        served += a.status == 200;
+        answer_free(&a);
+        peer_close(&busy[i]);
+    }
+    assert_in_range(served, 60, 64);
+    check_get("/fast", 200);
+    check_get("/nothing/here", 404);
+}
+
 /* A handler holds the loop up; what came in meanwhile is judged by that. */
 static void test_lag_of_the_loop_sheds_low_priority(void **state)
 {
@@ -457,13 +568,51 @@ static bool body_has(const answer *a, const char *text)
     return memmem(a->body.ptr, a->body.len, text, strlen(text)) != NULL;
 }
 
+/* Copies what is listed of the request with that target; false without one. */
+static bool find_listed(const answer *a, const char *target, char *out, size_t bytes)
+{
+    char wanted[64];
+    (void)snprintf(wanted, sizeof wanted, "\"target\":\"%s\"", target);
+    const char *at = memmem(a->body.ptr, a->body.len, wanted, strlen(wanted));
+    if (!at)
+        return false;
+    const size_t left = (size_t)(a->body.ptr + a->body.len - at);
+    const char *end = memchr(at, '}', left);
+    assert_non_null(end);
+    (void)snprintf(out, bytes, "%.*s", (int)(end - at), at);
+    return true;
+}
+
+static long listed_age_ms(const char *listed)
+{
+    const char *at = strstr(listed, "\"age_ms\":");
+    assert_non_null(at);
+    return strtol(at + strlen("\"age_ms\":"), NULL, 10);
+}
+
+/* A connection to a worker other than `not_to`; returns which. */
+static pid_t connect_to_another(peer *p, pid_t not_to)
+{
+    for (;;) {
+        answer a;
+        request(p, "/worker");
+        peer_read(p, false, &a);
+        check_status("/worker", &a, 200);
+        const pid_t pid = (pid_t)strtol(a.body.ptr + strcspn(a.body.ptr, ":") + 1, NULL, 10);
+        answer_free(&a);
+        if (pid != not_to)
+            return pid;
+        peer_close(p);
+    }
+}
+
 static void test_requests_in_flight_are_listed_for_those_who_may(void **state)
 {
     (void)state;
     peer slow, body;
     answer a;
     serve(ENVIRONMENT("WORKERS=1", "HTTP_DEBUG_PATH=/-/requests", "HTTP_DEBUG_TOKEN=" TOKEN));
-    request(&slow, "/slow/1000");
+    request(&slow, "/slow/2000");
     peer_connect(&body, server.port);
     peer_sendf(&body, "POST /echo?x=%%22 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n");
     test_pause_ms(100);
@@ -476,16 +625,95 @@ static void test_requests_in_flight_are_listed_for_those_who_may(void **state)
     answer_free(&a);
     assert_int_equal(debug_status("Authorization: Bearer " TOKEN "\r\n", &a), 200);
     print_message("%.*s\n", STR_ARG(a.body));
-    assert_true(body_has(&a, "\"target\":\"/slow/1000\",\"route\":\"/slow/:ms<int8>\""));
+    assert_true(body_has(&a, "\"target\":\"/slow/2000\",\"route\":\"/slow/:ms<int8>\""));
     assert_true(body_has(&a, "\"target\":\"/echo?x=%22\",\"route\":\"/echo\""));
     assert_true(body_has(&a, "\"body\":\"reading\""));
     assert_true(body_has(&a, "\"waits_for\":null")); /* the one that asks */
+    char listed[512];
+    assert_true(find_listed(&a, "/slow/2000", listed, sizeof listed));
+    assert_non_null(strstr(listed, "\"waits_for\":\"sleep\""));
+    const long age_ms = listed_age_ms(listed);
+    assert_true(find_listed(&a, "/-/requests", listed, sizeof listed));
+    assert_true(listed_age_ms(listed) <= age_ms);
+    assert_true(find_listed(&a, "/echo?x=%22", listed, sizeof listed));
+    assert_non_null(strstr(listed, "\"waits_for\":\"request body\""));
+    answer_free(&a);
+    test_pause_ms(50);
+    assert_int_equal(debug_status("Authorization: Bearer " TOKEN "\r\n", &a), 200);
+    assert_true(find_listed(&a, "/slow/2000", listed, sizeof listed));
+    assert_true(listed_age_ms(listed) >= age_ms + 50);
     answer_free(&a);
     peer_send(&body, STR("12345"));
     expect(&body, "body", 200);
     expect(&slow, "slow", 200);
     peer_close(&body);
     peer_close(&slow);
+}
+
+static bool is_listed(const char *target)
+{
+    char listed[512];
+    answer a;
+    assert_int_equal(debug_status("Authorization: Bearer " TOKEN "\r\n", &a), 200);
+    const bool found = find_listed(&a, target, listed, sizeof listed);
+    answer_free(&a);
+    return found;
+}
+
+/* Whichever worker is asked, the others say what they have; until one is killed. */
+static void test_requests_in_flight_in_all_workers_are_listed(void **state)
+{
+    (void)state;
+    peer one, other;
+    char listed[512];
+    answer a;
+    serve(ENVIRONMENT("WORKERS=2", "HTTP_DEBUG_PATH=/-/requests", "HTTP_DEBUG_TOKEN=" TOKEN));
+    const pid_t first = connect_to_another(&one, 0), second = connect_to_another(&other, first);
+    peer_sendf(&one, "GET /slow/60001 HTTP/1.1\r\nHost: x\r\n\r\n");
+    peer_sendf(&other, "GET /slow/60002 HTTP/1.1\r\nHost: x\r\n\r\n");
+    wait_until(is_listed("/slow/60001") && is_listed("/slow/60002"));
+    for (int i = 0; i < 20; i++) { /* whoever is asked */
+        assert_int_equal(debug_status("Authorization: Bearer " TOKEN "\r\n", &a), 200);
+        assert_true(find_listed(&a, "/slow/60001", listed, sizeof listed));
+        assert_non_null(strstr(listed, "\"waits_for\":\"sleep\""));
+        assert_true(find_listed(&a, "/slow/60002", listed, sizeof listed));
+        answer_free(&a);
+    }
+    kill(second, SIGKILL);
+    wait_until(server_logged(&server, "worker died"));
+    assert_true(is_listed("/slow/60001"));
+    assert_false(is_listed("/slow/60002"));
+    peer_close(&one);
+    peer_close(&other);
+}
+
+static bool debug_says(peer *p, const char *text)
+{
+    answer a;
+    peer_sendf(p, "GET /-/requests HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " TOKEN "\r\n\r\n");
+    peer_read(p, false, &a);
+    check_status("debug", &a, 200);
+    const bool says = body_has(&a, text);
+    answer_free(&a);
+    return says;
+}
+
+/* A worker that is stuck is listed as one that says nothing. */
+static void test_worker_that_is_stuck_is_listed_as_silent(void **state)
+{
+    (void)state;
+    peer stuck, p;
+    char silent[64];
+    serve(ENVIRONMENT("WORKERS=2", "HTTP_DEBUG_PATH=/-/requests", "HTTP_DEBUG_TOKEN=" TOKEN));
+    const pid_t first = connect_to_another(&stuck, 0);
+    connect_to_another(&p, first);
+    peer_sendf(&stuck, "GET /hold/5000 HTTP/1.1\r\nHost: x\r\n\r\n");
+    (void)snprintf(silent, sizeof silent, "{\"pid\":%d,\"silent\":true}", (int)first);
+    wait_until(debug_says(&p, silent));
+    expect(&stuck, "stuck", 200);
+    assert_false(debug_says(&p, "silent"));
+    peer_close(&stuck);
+    peer_close(&p);
 }
 
 static void test_requests_in_flight_are_nobodys_business_by_default(void **state)
@@ -509,6 +737,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         limits_test(test_cap_reached_lets_the_oldest_idle_give_way),
         limits_test(test_cap_with_none_idle_makes_clients_wait),
+        limits_test(test_cap_with_none_idle_answers_probes),
+        limits_test(test_probes_past_their_cap_are_refused),
         limits_test(test_cap_under_a_crowd_serves_everybody),
         limits_test(test_stop_at_the_cap_serves_those_who_wait),
         limits_test(test_reload_at_the_cap_serves_those_who_wait),
@@ -519,8 +749,11 @@ int main(void)
         limits_test(test_route_that_faults_seldom_is_not_quarantined),
         limits_test(test_load_past_the_threshold_sheds_low_priority),
         limits_test(test_load_past_the_last_threshold_sheds_all_but_high_priority),
+        limits_test(test_fibers_run_out_for_all_but_high_priority),
         limits_test(test_lag_of_the_loop_sheds_low_priority),
         limits_test(test_requests_in_flight_are_listed_for_those_who_may),
+        limits_test(test_requests_in_flight_in_all_workers_are_listed),
+        limits_test(test_worker_that_is_stuck_is_listed_as_silent),
         limits_test(test_requests_in_flight_are_nobodys_business_by_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

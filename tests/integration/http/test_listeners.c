@@ -272,6 +272,8 @@ static void test_listener_that_cannot_be_is_refused_with_its_name(void **state)
         { "LISTEN=127.0.0.1:0 127.0.0.1:0", { "127.0.0.1:0", "twice" } },
         { "LISTEN=127.0.0.1:9 proxy:127.0.0.1:9", { "proxy:127.0.0.1:9", "twice" } },
         { "LISTEN=unix:/tmp/x unix:/tmp/x?mode=600", { "mode=600", "twice" } },
+        { "LISTEN=127.0.0.1:9 probe:127.0.0.1:9", { "probe:127.0.0.1:9", "twice" } },
+        { "LISTEN=probe:tls:127.0.0.1:0", { "LISTEN", "probe:tls:" } },
         { "LISTEN=tls:", { "LISTEN", "tls:" } },
         { "LISTEN=proxy:", { "LISTEN", "proxy:" } },
         { "LISTEN=tls:tls:127.0.0.1:0", { "LISTEN", "tls:tls:" } },

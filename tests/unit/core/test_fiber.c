@@ -317,6 +317,29 @@ static void test_fiber_past_the_cap_is_refused(void **state)
     l->fibers_max = max;
 }
 
+static void test_fiber_spare_is_for_those_who_may(void **state)
+{
+    (void)state;
+    loop *l = loop_self();
+    const uint32_t max = l->fibers_max;
+    l->fibers_max = l->fiber_stats.running + 3;
+    l->fibers_spare = 2;
+    fiber *first = start(sleep_long, NULL, 10), *second, *third, *fourth;
+    const fiber_options any = { .joinable = true };
+    const fiber_options spare = { .joinable = true, .may_be_spare = true, .deadline_ms = 10 };
+    assert_true(fiber_stats_of(l).only_spare_left);
+    assert_fails(FIBER_TOO_MANY, fiber_start(l, &any, sleep_long, NULL, &fourth));
+    assert_ok(fiber_start(l, &spare, sleep_long, NULL, &second));
+    assert_ok(fiber_start(l, &spare, sleep_long, NULL, &third));
+    assert_fails(FIBER_TOO_MANY, fiber_start(l, &spare, sleep_long, NULL, &fourth));
+    assert_fails(TIMED_OUT, fiber_join(&first));
+    assert_fails(TIMED_OUT, fiber_join(&second));
+    assert_fails(TIMED_OUT, fiber_join(&third));
+    assert_false(fiber_stats_of(l).only_spare_left);
+    l->fibers_max = max;
+    l->fibers_spare = 0;
+}
+
 static error note_own_name(void *arg)
 {
     assert_ptr_equal(fiber_arena_of(fiber_self()), fiber_arena());
@@ -833,6 +856,7 @@ static int run(void)
         cmocka_unit_test_setup(test_fiber_woken_is_not_forgotten_and_has_the_wakers_error, setup),
         cmocka_unit_test_setup(test_fiber_deadline_ends_yields_and_not_a_join, setup),
         cmocka_unit_test_setup(test_fiber_past_the_cap_is_refused, setup),
+        cmocka_unit_test_setup(test_fiber_spare_is_for_those_who_may, setup),
         cmocka_unit_test_setup(test_fiber_without_options_has_a_name_and_an_arena, setup),
         cmocka_unit_test_setup(test_fiber_says_what_it_works_on_and_its_group_works_on_the_same,
                                setup),

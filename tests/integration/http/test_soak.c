@@ -1,11 +1,13 @@
 /* Everything at once, for a while, under valgrind: servers without sanitizers, and clients who keep
- * connections, pipeline, upload, take streams, events and files, break off in the middle and send
+ * connections, pipeline, upload, take streams, events and files, pass through layers, come over TLS
+ * and behind a PROXY header, have one server call another, break off in the middle and send
  * nonsense. Each answer is checked; then the servers are told to end, and each of their processes
  * has made no error and lost no memory.
  *
  * Faults are left out: what a fiber that crashed had allocated is given up on purpose. */
 #include "tests/support/http_test.h"
 #include "tests/support/random.h"
+#include "tests/support/tls_client.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -28,13 +30,35 @@ typedef enum program {
     STREAMER_ONE,
     FILER_ONE,
     COMPRESSOR_ONE,
+    SHIELDED_ONE,
+    CALLER_ONE, /* of the streamer */
+    SECURED_ONE,
     PROGRAMS,
 } program;
 
-static const char *const NAMES[PROGRAMS] = { "FAULTY", "STREAMER", "FILER", "COMPRESSOR" };
+static const char *const NAMES[PROGRAMS] = { "FAULTY",   "STREAMER", "FILER",  "COMPRESSOR",
+                                             "SHIELDED", "CALLER",   "SECURED" };
+
+/* The ways in: to each program, and to some by other listeners. */
+typedef enum way {
+    OVER_TLS = PROGRAMS,
+    PROXIED,
+    PROXIED_TLS,
+    WAYS,
+} way;
+
+static const struct {
+    const char *scheme;
+    bool proxy, tls;
+} LISTENERS[WAYS] = {
+    [OVER_TLS] = { "\"tls:127.0.0.1:", false, true },
+    [PROXIED] = { "\"proxy:127.0.0.1:", true, false },
+    [PROXIED_TLS] = { "\"proxy+tls:127.0.0.1:", true, true },
+};
 
 static char folder[64];
 static server_process servers[PROGRAMS];
+static uint16_t ports[WAYS];
 static char large[FILE_BYTES];
 
 typedef struct soak {
@@ -51,17 +75,60 @@ static void make_file(const char *path, const char *bytes, size_t len)
     close(fd);
 }
 
+/* What else a program is told. */
+static const char *setting_of(program which)
+{
+    static char text[160];
+    text[0] = '\0';
+    if (which == CALLER_ONE)
+        (void)snprintf(text, sizeof text, "UPSTREAM=http://127.0.0.1:%u", ports[STREAMER_ONE]);
+    if (which == SECURED_ONE)
+        (void)snprintf(text, sizeof text,
+                       "LISTEN=127.0.0.1:0 tls:127.0.0.1:0 proxy:127.0.0.1:0 "
+                       "proxy+tls:127.0.0.1:0");
+    return text[0] ? text : "SOAK=1";
+}
+
 static void start_under_valgrind(program which)
 {
-    char log[96];
+    char log[96], certificate[160];
     (void)snprintf(log, sizeof log, "--log-file=%s/valgrind.%s.%%p", folder, NAMES[which]);
+    (void)snprintf(certificate, sizeof certificate, "TLS_CERT_FILE=%s",
+                   which == SECURED_ONE ? tls_file_path("server") : "");
     server_process *s = &servers[which];
     program_launch(s,
                    ENVIRONMENT("/usr/bin/valgrind", "--leak-check=full", "--error-exitcode=9",
                                "--errors-for-leak-kinds=definite,possible", log,
                                getenv(NAMES[which])),
                    ENVIRONMENT("WORKERS=1", "HTTP_REQUEST_MEMORY_MAX=8M", "HTTP_WRITE_TIMEOUT=5s",
-                               "LOG_FORMAT=json"));
+                               "LOG_FORMAT=json", setting_of(which), certificate));
+}
+
+static uint16_t logged_port(const server_process *s, const char *before)
+{
+    static char log[65536];
+    const ssize_t got = pread(s->log_fd, log, sizeof log - 1, 0);
+    log[got > 0 ? got : 0] = '\0';
+    const char *at = strstr(log, before);
+    assert_non_null(at);
+    return (uint16_t)strtoul(at + strlen(before), NULL, 10);
+}
+
+/* Who calls another is told where that is, so it starts when the others do. */
+static void start_all(void)
+{
+    for (program which = 0; which < PROGRAMS; which++) {
+        if (which != CALLER_ONE)
+            start_under_valgrind(which);
+    }
+    for (program which = 0; which < PROGRAMS; which++) {
+        if (which == CALLER_ONE)
+            start_under_valgrind(which);
+        server_await(&servers[which]);
+        ports[which] = servers[which].port;
+    }
+    for (way w = OVER_TLS; w < WAYS; w++)
+        ports[w] = logged_port(&servers[SECURED_ONE], LISTENERS[w].scheme);
 }
 
 static int setup(void **state)
@@ -74,6 +141,8 @@ static int setup(void **state)
     (void)snprintf(folder, sizeof folder, "/tmp/brio-soak-XXXXXX");
     assert_non_null(mkdtemp(folder));
     assert_int_equal(chdir(folder), 0);
+    (void)signal(SIGPIPE, SIG_IGN); /* of OpenSSL's own writes */
+    assert_true(tls_files_make());
     assert_int_equal(mkdir("site", 0700), 0);
     for (size_t i = 0; i < sizeof large; i++)
         large[i] = (char)('a' + i % 26);
@@ -89,6 +158,7 @@ static int teardown(void **state)
     for (program which = 0; which < PROGRAMS; which++)
         server_kill(&servers[which]);
     char command[128];
+    tls_files_remove();
     assert_int_equal(chdir("/"), 0);
     (void)snprintf(command, sizeof command, "exec rm -rf %s", folder);
     return system(command); /* NOLINT(cert-env33-c,concurrency-mt-unsafe): a folder of our own */
@@ -98,20 +168,31 @@ static int teardown(void **state)
 
 typedef struct client {
     soak *counts;
-    peer peers[PROGRAMS]; /* kept while they live */
+    peer peers[WAYS]; /* kept while they live */
     random_state random;
 } client;
 
-static peer *to(client *c, program which)
+static void connect_to(peer *p, int which)
+{
+    peer_connect(p, ports[which]);
+    if (LISTENERS[which].proxy)
+        peer_sendf(p, "PROXY TCP4 192.0.2.1 127.0.0.1 4711 80\r\n");
+    if (LISTENERS[which].tls && !tls_peer_start(p, &(tls_ask){ .name = NULL })) {
+        print_error("no handshake\n");
+        _exit(1);
+    }
+}
+
+static peer *to(client *c, int which)
 {
     peer *p = &c->peers[which];
     if (p->fd < 0)
-        peer_connect(p, servers[which].port);
+        connect_to(p, which);
     return p;
 }
 
 /* What was asked is answered with that status, and so many bytes unless -1. */
-static void expect(client *c, program which, const char *what, int status, ssize_t bytes)
+static void expect(client *c, int which, const char *what, int status, ssize_t bytes)
 {
     answer a;
     peer *p = &c->peers[which];
@@ -120,7 +201,8 @@ static void expect(client *c, program which, const char *what, int status, ssize
         answer_free(&a);
         peer_read(p, false, &a);
     }
-    const bool right = a.status == status && (bytes < 0 || a.body.len == (size_t)bytes);
+    const bool right =
+        (status < 0 || a.status == status) && (bytes < 0 || a.body.len == (size_t)bytes);
     atomic_fetch_add(right ? &c->counts->done : &c->counts->wrong, 1);
     if (!right)
         print_error("%s: %d with %zu bytes instead of %d with %zd: %.*s\n", what, a.status,
@@ -164,15 +246,41 @@ static void upload(client *c, bool chunked)
 }
 
 /* Asks, and goes before the end, with or without a word. */
-static void break_off(client *c, program which, const char *request)
+static void break_off(client *c, int which, const char *request)
 {
     peer p;
-    peer_connect(&p, servers[which].port);
+    connect_to(&p, which);
     peer_sendf(&p, "%s", request);
     test_pause_ms((long)random_below(&c->random, 20));
     if (random_below(&c->random, 2))
         peer_end(&p);
     else
+        peer_reset(&p);
+    peer_close(&p);
+    atomic_fetch_add(&c->counts->done, 1);
+}
+
+/* Goes before it is in. */
+static void break_off_at_the_door(client *c)
+{
+    static const struct {
+        way way;
+        str says;
+    } rows[] = {
+        { OVER_TLS, { "GET /fast HTTP/1.1\r\n\r\n", 22 } },
+        { OVER_TLS, { "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03half", 15 } },
+        { OVER_TLS, { "", 0 } },
+        { PROXIED, { "PROXY TCP4 192.0.2.1 127.0.", 27 } },
+        { PROXIED, { "PROXY TCP4 nonsense\r\nGET / HTTP/1.1\r\n", 37 } },
+        { PROXIED_TLS, { "PROXY UNKNOWN\r\n\x16\x03\x01\x02", 19 } },
+        { PROXIED_TLS, { "PROXY UNKNOWN\r\nnonsense", 23 } },
+    };
+    const size_t i = random_below(&c->random, ARRAY_LEN(rows));
+    peer p;
+    peer_connect(&p, ports[rows[i].way]);
+    peer_send(&p, rows[i].says);
+    test_pause_ms((long)random_below(&c->random, 20));
+    if (random_below(&c->random, 2))
         peer_reset(&p);
     peer_close(&p);
     atomic_fetch_add(&c->counts->done, 1);
@@ -192,12 +300,12 @@ static void break_off(client *c, program which, const char *request)
 
 /* One request, one answer. */
 static const struct {
-    program which;
+    int which; /* a program, or a way */
     const char *target;
     const char *lines; /* of a GET */
     const char *type;  /* of a POST; NULL: it is a GET */
     str body;
-    int status;    /* 0: the answer is broken off */
+    int status;    /* 0: the answer is broken off; -1: whatever */
     ssize_t bytes; /* of the answer; -1: whatever */
 } EXCHANGES[] = {
     { STREAMER_ONE, "/events", "Last-Event-ID: 7\r\n", .status = 200, .bytes = -1 },
@@ -224,11 +332,34 @@ static const struct {
     { FAULTY_ONE, "/memory", "", .status = 503, .bytes = -1 },
     { FAULTY_ONE, "/no-answer", "", .status = 500, .bytes = -1 },
     { FAULTY_ONE, "/header?value=a", "Connection: close\r\n", .status = 200, .bytes = 3 },
+    { OVER_TLS, "/tls", "", .status = 200, .bytes = -1 },
+    { OVER_TLS, "/big/100000", "Connection: close\r\n", .status = 200, .bytes = 100000 },
+    { OVER_TLS, "/pieces/90000", "", .status = 200, .bytes = 90000 },
+    { OVER_TLS, "/static/large.txt", "", .status = 200, .bytes = FILE_BYTES },
+    { OVER_TLS, "/echo", .type = JSON, { large, 90000 }, 200, 90000 },
+    { PROXIED, "/client", "", .status = 200, .bytes = 9 },
+    { PROXIED, "/client", "Connection: close\r\n", .status = 200, .bytes = 9 },
+    { PROXIED_TLS, "/client", "Connection: close\r\n", .status = 200, .bytes = 9 },
+    { PROXIED_TLS, "/echo", .type = JSON, { large, 9000 }, 200, 9000 },
+    { SHIELDED_ONE, "/tagged/hello", "", .status = 200, .bytes = 5 },
+    { SHIELDED_ONE, "/tagged/hello", "If-None-Match: *\r\n", .status = 304, .bytes = 0 },
+    { SHIELDED_ONE, "/tagged/streamed", "", .status = 200, .bytes = 5 },
+    { SHIELDED_ONE, "/listed/hello", "Origin: https://app.example\r\n", .status = 200, .bytes = 5 },
+    { SHIELDED_ONE, "/everybody/fails", "Origin: https://x\r\n", .status = 400, .bytes = -1 },
+    { SHIELDED_ONE, "/keys/which?key=a", "", .status = -1, .bytes = -1 },
+    { SHIELDED_ONE, "/named/whence", "X-Request-Id: soak\r\n", .status = 200, .bytes = 4 },
+    { SHIELDED_ONE, "/replaced", "", .status = 200, .bytes = -1 },
+    { SHIELDED_ONE, "/nowhere", "", .status = 404, .bytes = -1 },
+    { CALLER_ONE, "/ask", "", .status = 200, .bytes = -1 },
+    { CALLER_ONE, "/misread", "", .status = 503, .bytes = -1 },
+    { CALLER_ONE, "/nobody", "", .status = 503, .bytes = -1 },
+    { CALLER_ONE, "/glance", "", .status = 200, .bytes = 9 },
+    { CALLER_ONE, "/endless", "", .status = 504, .bytes = -1 },
 };
 
 static void do_exchange(client *c, size_t i)
 {
-    const program which = EXCHANGES[i].which;
+    const int which = EXCHANGES[i].which;
     const str body = EXCHANGES[i].body;
     peer *p = to(c, which);
     if (EXCHANGES[i].type) {
@@ -244,30 +375,53 @@ static void do_exchange(client *c, size_t i)
 }
 
 /* Requests whose clients go before they are answered, or before they are whole. */
-static const char *const ABORTED[][PROGRAMS] = {
-    { GET_("/slow/500"), GET_("/endless"), GET_("/static/large.txt"), GET_("/pieces/900000") },
-    { GET_("/big/3000000"), GET_("/bytes/5000000"), GET_("/one/large.txt"),
-      "GET /pieces/900000 HTTP/1.1\r\nHost: x\r\nAccept-Encoding: zstd\r\n\r\n" },
-    { "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf",
-      "POST /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha", "GET /sta",
-      "GET /events HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n" },
-    { "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
-      "POST /parts HTTP/1.1\r\nHost: x\r\nContent-Type: " FORM "\r\nContent-Length: 99\r\n\r\n--b",
-      MALFORMED, "GET /pieces/900000 HTTP/1.1\r\nHost: x\r\nAccept-Encoding: br\r\n\r\n" },
+static const struct {
+    int which;
+    const char *request;
+} ABORTED[] = {
+    { FAULTY_ONE, GET_("/slow/500") },
+    { FAULTY_ONE, GET_("/big/3000000") },
+    { FAULTY_ONE, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf" },
+    { FAULTY_ONE,
+      "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n" },
+    { STREAMER_ONE, GET_("/endless") },
+    { STREAMER_ONE, GET_("/bytes/5000000") },
+    { STREAMER_ONE,
+      "POST /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha" },
+    { STREAMER_ONE, "POST /parts HTTP/1.1\r\nHost: x\r\nContent-Type: " FORM
+                    "\r\nContent-Length: 99\r\n\r\n--b" },
+    { FILER_ONE, GET_("/static/large.txt") },
+    { FILER_ONE, GET_("/one/large.txt") },
+    { FILER_ONE, "GET /sta" },
+    { FILER_ONE, MALFORMED },
+    { COMPRESSOR_ONE, GET_("/pieces/900000") },
+    { COMPRESSOR_ONE, "GET /pieces/900000 HTTP/1.1\r\nHost: x\r\nAccept-Encoding: zstd\r\n\r\n" },
+    { COMPRESSOR_ONE, "GET /events HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n" },
+    { COMPRESSOR_ONE, "GET /pieces/900000 HTTP/1.1\r\nHost: x\r\nAccept-Encoding: br\r\n\r\n" },
+    { OVER_TLS, GET_("/pieces/900000") },
+    { OVER_TLS, GET_("/static/large.txt") },
+    { OVER_TLS, GET_("/slow/500") },
+    { PROXIED, GET_("/big/3000000") },
+    { PROXIED_TLS, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf" },
+    { SHIELDED_ONE, GET_("/tagged/streamed") },
+    { CALLER_ONE, GET_("/endless") },
+    { CALLER_ONE, GET_("/ask") },
 };
 
 static void do_something(client *c)
 {
-    const size_t i = random_below(&c->random, ARRAY_LEN(EXCHANGES) + 5);
+    const size_t i = random_below(&c->random, ARRAY_LEN(EXCHANGES) + 8);
     if (i < ARRAY_LEN(EXCHANGES)) {
         do_exchange(c, i);
     } else if (i == ARRAY_LEN(EXCHANGES)) {
         pipeline(c);
     } else if (i <= ARRAY_LEN(EXCHANGES) + 2) {
         upload(c, i == ARRAY_LEN(EXCHANGES) + 1);
+    } else if (i == ARRAY_LEN(EXCHANGES) + 3) {
+        break_off_at_the_door(c);
     } else {
-        const program which = (program)random_below(&c->random, PROGRAMS);
-        break_off(c, which, ABORTED[random_below(&c->random, ARRAY_LEN(ABORTED))][which]);
+        const size_t which = random_below(&c->random, ARRAY_LEN(ABORTED));
+        break_off(c, ABORTED[which].which, ABORTED[which].request);
     }
 }
 
@@ -275,11 +429,11 @@ NORETURN static void soak_client(soak *counts, random_state seed, uint64_t lasts
 {
     client c = { .counts = counts, .random = seed };
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (program which = 0; which < PROGRAMS; which++)
+    for (int which = 0; which < WAYS; which++)
         c.peers[which].fd = -1;
     for (const uint64_t end_ms = test_clock_ms() + lasts_ms; test_clock_ms() < end_ms;)
         do_something(&c);
-    for (program which = 0; which < PROGRAMS; which++)
+    for (int which = 0; which < WAYS; which++)
         peer_close(&c.peers[which]);
     _exit(0);
 }
@@ -327,10 +481,7 @@ static void test_soak_under_valgrind_makes_no_error_and_loses_nothing(void **sta
     soak *counts =
         mmap(NULL, sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(counts != MAP_FAILED);
-    for (program which = 0; which < PROGRAMS; which++)
-        start_under_valgrind(which);
-    for (program which = 0; which < PROGRAMS; which++)
-        server_await(&servers[which]);
+    start_all();
     for (int i = 0; i < CLIENTS; i++) {
         const random_state seed = { random_next(&seeds) };
         pids[i] = fork();

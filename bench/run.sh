@@ -158,6 +158,47 @@ CONFIG
     serve_configured h2o "$1" h2o -c "$dir/h2o.conf"
 }
 
+# kore with one worker; its answers are made by two functions of a module, as in any program for it.
+serve_kore() {
+    free_port
+    mkdir -p "$dir/kore"
+    cat >"$dir/kore/hello.c" <<MODULE
+#include <kore/kore.h>
+#include <kore/http.h>
+int plaintext(struct http_request *req);
+int plaintext(struct http_request *req)
+{
+    http_response_header(req, "content-type", "text/plain");
+    http_response(req, 200, "Hello, World!", 13);
+    return KORE_RESULT_OK;
+}
+int json(struct http_request *req);
+int json(struct http_request *req)
+{
+    http_response_header(req, "content-type", "application/json");
+    http_response(req, 200, "{\"message\":\"Hello, World!\"}", 27);
+    return KORE_RESULT_OK;
+}
+MODULE
+    cc -O2 -fPIC -shared -o "$dir/kore/hello.so" "$dir/kore/hello.c"
+    cat >"$dir/kore.conf" <<CONFIG
+workers 1
+worker_max_connections 1024
+http_keepalive_time 600
+server plain {
+    bind 127.0.0.1 $port
+    tls no
+}
+load $dir/kore/hello.so
+domain * {
+    attach plain
+    route /plaintext plaintext
+    route /json json
+}
+CONFIG
+    serve_configured kore "$1" kore -f -n -r -q -c "$dir/kore.conf"
+}
+
 # wrk for some seconds; what it printed is in $dir/wrk
 wrk_run() {
     seconds=$1; shift
@@ -179,6 +220,8 @@ load() {
     cut -d' ' -f1 "$dir/cpu" >>"$dir/$name.user"
     cut -d' ' -f2 "$dir/cpu" >>"$dir/$name.all"
     awk '/Requests\/sec/ { print $2 }' "$dir/wrk" >>"$dir/$name.rate"
+    # wrk corrects its latencies as those of single requests.
+    [ "$5" = 1 ] || timeout 60 "$BIN/bench/pipelined" "$3" "$4" "$5" $CONNECTIONS 1 >"$dir/wrk" || die "pipelined failed"
     awk '/percentiles_us/ { print $2 }' "$dir/wrk" >>"$dir/$name.p50"
     awk '/percentiles_us/ { print $3 }' "$dir/wrk" >>"$dir/$name.p99"
     awk '/percentiles_us/ { print $4 }' "$dir/wrk" >>"$dir/$name.p999"
@@ -230,27 +273,31 @@ row_pipeline() {
     command_was "wrk -t1 -c$CONNECTIONS -d${SECONDS_A_RUN}s -s bench/load.lua http://127.0.0.1:PORT/json -- 16   # the rest as before"
 }
 
-# beside NAME WHAT PID DEPTH   one row of a server that load has loaded. wrk measures the latency of single requests only.
+# beside NAME WHAT PID DEPTH   one row of a server that load has loaded. The latency of what was pipelined is that of
+# all of it together.
 beside() {
-    latency=
-    [ "$4" != 1 ] ||
-        latency=" p50 $(median "$dir/$1.p50"), p99 $(median "$dir/$1.p99"), p99.9 $(median "$dir/$1.p999") us;"
+    latency=" p50 $(median "$dir/$1.p50"), p99 $(median "$dir/$1.p99"), p99.9 $(median "$dir/$1.p999") us"
+    if [ "$4" = 1 ]; then latency="$latency;"; else latency="$latency of $4 together;"; fi
     row "    $2" "$(figure_us "$(median "$dir/$1.all")" "$(median "$dir/$1.user")")" \
         "$(calc "$(median "$dir/$1.rate")" %.0f) requests/s;$latency peak $(peak_mib "$3")"
 }
 
-# http_case WHAT PATH DEPTH TARGET   four servers in turns
+# http_case WHAT PATH DEPTH TARGET   five servers in turns; kore, which answers the first of what is pipelined and then
+# waits, one request at a time only
 http_case() {
     start_pair "$2"
     serve_nginx "$2"
     nginx_server=$server nginx_port=$port
     serve_h2o "$2"
     h2o_server=$server h2o_port=$port
+    serve_kore "$2"
+    kore_worker=$(workers_of "$server") kore_port=$port
     for _ in $(seq $ROUNDS); do
         load brio "$hello_worker" "$hello_port" "$2" "$3"
         load bare "$bare_server" "$bare_port" "$2" "$3"
         load nginx "$nginx_server" "$nginx_port" "$2" "$3"
         load h2o "$h2o_server" "$h2o_port" "$2" "$3"
+        [ "$3" != 1 ] || load kore "$kore_worker" "$kore_port" "$2" "$3"
     done
     medians
     row "$1, CPU a request" "ratio $ratio" \
@@ -259,6 +306,11 @@ http_case() {
     beside bare bare_epoll "$bare_server" "$3"
     beside nginx 'nginx, return 200' "$nginx_server" "$3"
     beside h2o 'h2o, mruby' "$h2o_server" "$3"
+    if [ "$3" = 1 ]; then
+        beside kore 'kore, a module' "$kore_worker" "$3"
+    else
+        skip '    kore, a module' 'of requests that come together it answers the first, and waits'
+    fi
     stop_all
 }
 
@@ -267,8 +319,9 @@ row_http() {
     http_case 'JSON' /json 1 1.10
     http_case 'plaintext, 16 pipelined' /plaintext 16 1.4
     http_case 'JSON, 16 pipelined' /json 16 1.4
-    command_was "$HELLO" "$BIN/bench/bare_epoll ANSWER" "nginx, h2o: one process, one thread; see serve_nginx and serve_h2o" \
-        "wrk -t1 -c$CONNECTIONS -d${SECONDS_A_RUN}s -s bench/load.lua URL -- DEPTH   # in turns, $ROUNDS each; medians"
+    command_was "$HELLO" "$BIN/bench/bare_epoll ANSWER" "nginx, h2o, kore: one process, one thread; see serve_nginx, serve_h2o and serve_kore" \
+        "wrk -t1 -c$CONNECTIONS -d${SECONDS_A_RUN}s -s bench/load.lua URL -- DEPTH   # in turns, $ROUNDS each; medians" \
+        "$BIN/bench/pipelined PORT PATH 16 $CONNECTIONS 1   # the latency of 16 together"
 }
 
 serve_bulk() { serve bulk env -C "$dir" HOST=127.0.0.1 PORT=0 WORKERS=1 "$PWD/$BIN/bench/bulk"; }

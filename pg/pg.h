@@ -23,6 +23,7 @@
 #include "core/fiber.h"
 #include "core/metrics.h"
 #include "pg/error.h"
+#include "pg/hooks.h"
 #include "pg/trace.h"
 #include "pg/type.h"
 
@@ -48,6 +49,7 @@ typedef struct pg_pool_options {
     pg_statements statements;
     uint32_t pipeline_max; /* 0: PG_PIPELINE_MAX */
     const pg_trace *trace; /* see pg/trace.h; must outlive the pool. NULL: none */
+    const pg_hooks *hooks; /* see pg/hooks.h; the same */
 } pg_pool_options;
 
 /* Makes a pool of this worker's loop. Connects when first asked, and again by itself, with backoff,
@@ -84,7 +86,8 @@ extern const metrics_table PG_METRICS;
 /* Environment variables of pg/: DATABASE_URL, PG_POOL_MAX, PG_POOL_MIN, PG_CONNECTIONS_MAX,
  * PG_READ_ONLY_MAX, PG_ACQUIRE_TIMEOUT, PG_WAITING_MAX, PG_QUEUE_TARGET, PG_QUEUE_INTERVAL,
  * PG_CONNECT_TIMEOUT, PG_PEER_TIMEOUT, PG_SCRAM_ITERATIONS_MIN, PG_IDLE_TIMEOUT, PG_MAX_LIFETIME,
- * PG_STATEMENTS, PG_PIPELINE_MAX, PG_SLOW_QUERY, PG_LOG_PARAMETERS. */
+ * PG_IDLE_IN_TRANSACTION_TIMEOUT, PG_TRANSACTION_TIMEOUT, PG_STATEMENTS,
+ * PG_PIPELINE_MAX, PG_SLOW_QUERY, PG_LOG_PARAMETERS. */
 extern const config_entry PG_SETTINGS[];
 
 /* --- queries --------------------------------------------------------------------------------- */

@@ -211,9 +211,9 @@ static void ready_for_query(pg_conn *c, pg_request *r, str body)
         return;
     }
     c->tx_status = body.ptr[0];
-    const bool left_open = c->tx_status != 'I' && !r->leased;
+    const bool left_open = c->tx_status != 'I' && (!r->leased || r->resets);
     const bool left_changed = c->changed != 0 && !r->leased, was_reset = r->resets;
-    if (left_open)
+    if (left_open && !r->resets)
         fail(r, &PG_INVALID_ARGUMENT, "the statement left a transaction open: use pg_begin");
     pg_request_end(r);
     if (left_open) { /* nobody else may get into it */
@@ -223,7 +223,7 @@ static void ready_for_query(pg_conn *c, pg_request *r, str body)
         pg_conn_end(c, false, &PG_CONNECTION_LOST,
                     "a statement changed the session of a shared connection: use pg_begin");
     } else {
-        if (was_reset)
+        if (was_reset && !pg_session_set_up(c))
             pg_health_session_reset(c);
         pg_upkeep_unused(c);
         pg_health_heard(c);

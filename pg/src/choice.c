@@ -10,6 +10,7 @@
 
 #include "backlog.h"
 #include "health.h"
+#include "hooks.h"
 
 #define PACKED_MAX 8    /* queries under way in the pool, up to which they share a connection */
 #define PACKED_US  300  /* of work, past which a connection gets no more of these */
@@ -124,7 +125,7 @@ static pg_conn *first_read_only(pg_pool *pool)
     return pool->opening_read_only == 0 ? least.conn : NULL;
 }
 
-pg_conn *pg_choose(pg_pool *pool, pg_lane lane)
+static pg_conn *choose(pg_pool *pool, pg_lane lane)
 {
     switch (lane) {
     case PG_LANE_READ_ONLY:
@@ -135,4 +136,13 @@ pg_conn *pg_choose(pg_pool *pool, pg_lane lane)
         break;
     }
     return shared(pool);
+}
+
+pg_conn *pg_choose(pg_pool *pool, pg_lane lane)
+{
+    pg_conn *c;
+    do
+        c = choose(pool, lane);
+    while (c && UNLIKELY(pool->hooks) && !pg_hooks_before_acquire(c));
+    return c;
 }

@@ -38,6 +38,7 @@ void pg_conn_release(pg_conn **owner)
         list_remove(&c->dispatch.node);
     pg_statement_cache_deinit(&c->statements);
     pg_reported_clear(&c->reported);
+    memory_free((void *)(uintptr_t)c->setup.ptr);
     pg_pool_unref(&c->pool);
     memory_free(c);
 }
@@ -290,6 +291,7 @@ void pg_conn_start(pg_conn *c)
 {
     c->state = PG_CONN_READY;
     c->tx_status = 'I';
+    c->login = (pg_login){ 0 }; /* a hook's, in the opener's arena */
     stream_resume(c->stream);
 }
 

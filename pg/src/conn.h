@@ -82,6 +82,10 @@ struct pg_conn {
     uint64_t answered_us;  /* the last request, by the loop's clock */
     uint32_t changed;      /* of its session, see session.h */
     bool resetting;        /* and that is being taken back */
+    bool sets_up;          /* and then `setup` is run again */
+    str setup;             /* what its session begins with, by a hook; STR_NONE: nothing */
+    pg_connection seen;    /* what hooks see of it */
+    bool given;            /* to a fiber, once at least */
     bool read_only;        /* its transactions are, unless they say otherwise */
     pg_reported_list reported;
     pg_statement_cache statements;
@@ -103,6 +107,8 @@ struct pg_conn {
     bool auth_begun;            /* the server has asked who we are, or needs not to know */
     uint16_t protocol;          /* 3.x */
     const struct pg_host *host; /* where it leads, of the pool's */
+    pg_login login;             /* who asks there */
+    bool in_hook;               /* the opener is in one of the program's */
     pg_known in_hot_standby;
     pg_known begins_read_only; /* its sessions do */
 };

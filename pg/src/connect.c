@@ -13,6 +13,7 @@
  * Nothing that a server says before TLS stands is believed but the one byte that is asked for. */
 #include "chance.h"
 #include "encryption.h"
+#include "hooks.h"
 #include "login.h"
 #include "lookup.h"
 #include "pool.h"
@@ -143,6 +144,10 @@ static error try_once(void *arg)
     TRY(pg_authenticate(c));
     TRY(pg_startup_await_ready(c));
     TRY(pg_startup_check_session(c, t->wanted));
+    if (c->pool->hooks) {
+        TRY(pg_hooks_after_connect(c));
+        TRY(pg_startup_set_up(c));
+    }
     tell_open(t);
     return OK;
 }
@@ -156,6 +161,24 @@ static bool may_change_way(const attempt *t, error e)
            !error_is(e, &PG_CANNOT_CONNECT_NOW) && t->conn->state == PG_CONN_OPENING;
 }
 
+/* What the server need not take is left out the next time. */
+static error try_way(attempt *t)
+{
+    pg_conn *c = t->conn;
+    for (;;) {
+        const uint32_t limits = pg_limits_asked(c->pool);
+        t->connected = t->refused = false;
+        pg_conn_restart(c);
+        const error e = scope_call(
+            &(scope_options){ .deadline_ms = c->pool->info.connect_timeout_ms }, try_once, t);
+        if (!e.kind)
+            return OK;
+        TRY(pg_conn_drop(c));
+        if (!pg_limits_refused(c, limits, e))
+            return e;
+    }
+}
+
 static error try_address(pg_conn *c, const address *to, pg_session_attrs wanted)
 {
     const pg_ssl *ssl = &c->pool->info.ssl;
@@ -165,13 +188,8 @@ static error try_address(pg_conn *c, const address *to, pg_session_attrs wanted)
     error e = OK;
     for (int ways = both ? 2 : 1; ways > 0; ways--, tls = !tls) {
         attempt t = { .conn = c, .to = to, .wanted = wanted, .tls = tls };
-        pg_conn_restart(c);
-        e = scope_call(&(scope_options){ .deadline_ms = c->pool->info.connect_timeout_ms },
-                       try_once, &t);
-        if (!e.kind)
-            return OK;
-        TRY(pg_conn_drop(c));
-        if (!may_change_way(&t, e))
+        e = try_way(&t);
+        if (!e.kind || !may_change_way(&t, e))
             return e;
     }
     return e;
@@ -215,6 +233,9 @@ static error try_host(pg_conn *c, pg_session_attrs wanted)
 {
     pg_addresses found;
     uint32_t order[PG_ADDRESSES_MAX];
+    c->login = (pg_login){ c->pool->info.user, c->host->password };
+    if (c->pool->hooks)
+        TRY(pg_hooks_before_connect(c));
     TRY(resolve(c, &found));
     const uint32_t count = (uint32_t)found.count;
     invariant(count > 0 && count <= PG_ADDRESSES_MAX);

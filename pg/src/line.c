@@ -6,6 +6,7 @@
 #include "budget.h"
 #include "choice.h"
 #include "holder.h"
+#include "hooks.h"
 #include "session.h"
 #include "span.h"
 #include "upkeep.h"
@@ -176,6 +177,7 @@ static pg_conn *give(pg_conn *c, const pg_asker *to, uint64_t wait_us)
         pool->leased++;
         pg_pool_count(pool, PG_METRIC_TRANSACTIONS, 1);
     }
+    c->given = true;
     pool->line_counts.acquired++;
     metrics_record_us(pool->metrics, PG_METRIC_ACQUIRE_WAIT, wait_us);
     return pg_conn_keep(c);
@@ -199,6 +201,9 @@ static void serve_line(pg_waiting_line *line)
         pg_conn *c = why ? NULL : pg_choose(pool, w->who.lane);
         if (!why && !c)
             return;
+        if (UNLIKELY(w !=
+                     first_of(line))) /* a hook refused one, which ended, and all were served */
+            continue;
         const uint64_t now_us = clock_us(), wait_us = now_us - w->since_us;
         end_wait(w);
         if (c) {
@@ -312,6 +317,10 @@ void pg_pool_release(pg_conn **owner, bool leased)
     pool->line_counts.released++;
     if (--c->load == 0 && c->state == PG_CONN_READY)
         pg_pool_count(pool, PG_METRIC_CONNECTIONS_IDLE, 1);
+    if (UNLIKELY(pool->hooks) && !c->retiring && !pg_hooks_after_release(c)) {
+        c->retiring = true;
+        c->retires_why = "after_release refused it";
+    }
     if (leased) {
         c->lessee = NULL;
         c->declared_read_only = false;

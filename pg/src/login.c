@@ -129,7 +129,7 @@ static error choose_binding(const pg_conn *c, offer o, pg_scram_channel *out,
 /* From the cache, or by long work elsewhere. */
 static error find_keys(pg_conn *c, pg_scram *scram)
 {
-    const str password = c->host->password;
+    const str password = c->login.password;
     if (pg_scram_cache_find(&c->pool->scram_keys, password, scram))
         return OK;
     derivation d = { scram, password };
@@ -204,7 +204,7 @@ static error in_clear(pg_conn *c)
                          "the server asks for the password in clear text without TLS; only "
                          "require_auth=password allows it");
     /* with the NUL that ends it */
-    return send_password(c, str_format(fiber_arena(), "%.*s%c", STR_ARG(c->host->password), 0));
+    return send_password(c, str_format(fiber_arena(), "%.*s%c", STR_ARG(c->login.password), 0));
 }
 
 static error by_md5(pg_conn *c, pg_reader r)
@@ -213,7 +213,7 @@ static error by_md5(pg_conn *c, pg_reader r)
     char answer[PG_MD5_ANSWER_BYTES];
     if (!pg_reader_done(&r))
         return error_set(&PG_PROTOCOL_VIOLATION, "a malformed authentication request");
-    TRY(pg_md5_answer(c->pool->info.user, c->host->password, salt, answer));
+    TRY(pg_md5_answer(c->login.user, c->login.password, salt, answer));
     return send_password(c, (str){ answer, sizeof answer });
 }
 
@@ -275,7 +275,7 @@ static error check_method(const pg_conn *c, uint32_t code)
     if (method != PG_AUTH_SCRAM && info->channel_binding == PG_CHANNEL_BINDING_REQUIRE)
         return error_set(&PG_AUTH_FAILED, "channel_binding=require, and the server asks for: %s",
                          name);
-    if (method == PG_AUTH_NONE || c->host->password.len > 0)
+    if (method == PG_AUTH_NONE || c->login.password.len > 0)
         return OK;
     const str problem = info->passfile_problem;
     return error_set(&PG_AUTH_FAILED, "the server asks for a password (%s) and none is set%s%.*s",

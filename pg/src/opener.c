@@ -91,6 +91,12 @@ static void conn_failed(pg_pool *pool)
     look_again_in(pool, pause_ms);
 }
 
+void pg_opener_refused(pg_pool *pool, const char *why)
+{
+    (void)snprintf(pool->last_error, sizeof pool->last_error, "%s", why);
+    conn_failed(pool);
+}
+
 void pg_opener_go_on(pg_pool *pool)
 {
     if (pool->open == 0 && pool->failures > 0)

@@ -12,6 +12,8 @@ void pg_opener_init(pg_pool *pool);
 void pg_opener_begin(pg_pool *pool);
 /* It tries no more. */
 void pg_opener_stop(pg_pool *pool);
+/* A new connection is of no use: as if it had not been made. `why` is a literal. */
+void pg_opener_refused(pg_pool *pool, const char *why);
 /* Opens what could not be opened before, if it is still asked for. */
 void pg_opener_go_on(pg_pool *pool);
 /* The server has ended a connection. */

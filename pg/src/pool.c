@@ -5,6 +5,7 @@
 #include "budget.h"
 #include "encryption.h"
 #include "health.h"
+#include "hooks.h"
 #include "hub.h"
 #include "opener.h"
 #include "upkeep.h"
@@ -25,6 +26,8 @@ typedef struct pg_settings {
     int64_t read_only_max;
     int64_t acquire_timeout_ms;
     int64_t connect_timeout_ms;
+    int64_t idle_tx_timeout_ms;
+    int64_t tx_timeout_ms;
     int64_t peer_timeout_ms;
     int64_t scram_iterations_min;
     int64_t statements;
@@ -82,6 +85,14 @@ const config_entry PG_SETTINGS[] = {
       .meaning = "a server that asks for fewer iterations of SCRAM gets no proof: what listens in "
                  "its place could try passwords cheaply",
       .offset = offsetof(pg_settings, scram_iterations_min), .unit = "iterations" },
+    { "PG_IDLE_IN_TRANSACTION_TIMEOUT", CONFIG_DURATION, "1m", .max = INT32_MAX,
+      .meaning = "how long a transaction may ask for nothing, by the server's clock, before the "
+                 "server ends its session; 0: as the server has it",
+      .offset = offsetof(pg_settings, idle_tx_timeout_ms) },
+    { "PG_TRANSACTION_TIMEOUT", CONFIG_DURATION, "0", .max = INT32_MAX,
+      .meaning = "how long a transaction may take, by the clock of a server of PostgreSQL 17 or "
+                 "later; 0: as the server has it",
+      .offset = offsetof(pg_settings, tx_timeout_ms) },
     { "PG_STATEMENTS", CONFIG_CHOICE, "named",
       .meaning = "how statements are prepared: named, once a connection; behind a pooler in "
                  "transaction mode unnamed, or off, where nothing is remembered of them",
@@ -210,6 +221,8 @@ void pg_pool_conn_ended(pg_conn *c, bool was_ready, const char *why)
     pg_pool *pool = c->pool;
     if (!was_ready)
         return;
+    if (UNLIKELY(pool->hooks))
+        pg_hooks_before_close(c);
     pg_hub_conn_ended(c);
     pool->open--;
     pool->open_read_only -= c->read_only;
@@ -322,7 +335,12 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
         return e;
     }
     set_limits(pool, o, &settings);
+    pg_limits_init(pool, (const int64_t[]){
+                             [PG_LIMIT_IDLE_IN_TRANSACTION] = settings.idle_tx_timeout_ms,
+                             [PG_LIMIT_TRANSACTION] = settings.tx_timeout_ms,
+                         });
     pool->trace = o->trace;
+    pool->hooks = o->hooks;
     pg_pool_count(pool, PG_METRIC_CONNECTIONS_MAX, pool->connections_max);
     pg_opener_init(pool);
     pg_budget_init(pool);
@@ -351,6 +369,8 @@ void pg_pool_close(pg_pool **owner)
     pg_pool_serve(pool);
     LIST_EACH (pg_conn, c, &pool->conns, node) {
         pg_conn_end(c, c->state == PG_CONN_READY, &PG_POOL_CLOSED, "the pool was closed");
+        if (c->in_hook)
+            fiber_cancel(c->opener, &PG_POOL_CLOSED);
         pg_cancel_abort(c);
         pg_pool_conn_closed(c);
     }

@@ -14,6 +14,7 @@
 
 #include "conn.h"
 #include "conninfo.h"
+#include "limit.h"
 #include "line.h"
 #include "pace.h"
 #include "scram_cache.h"
@@ -83,6 +84,7 @@ struct pg_pool {
     uint32_t idle_timeout_ms; /* 0: none, as of the next */
     uint32_t lifetime_ms;
     uint32_t read_only_max;
+    pg_limit limits[PG_LIMITS];
     uint32_t acquire_timeout_ms;
     uint32_t cancel_timeout_ms; /* of a cancel's stream */
     list conns;
@@ -136,6 +138,7 @@ struct pg_pool {
         uint32_t sent;     /* in it */
     } cancels;
     const pg_trace *trace; /* NULL: nobody follows */
+    const pg_hooks *hooks; /* NULL: none */
 };
 
 struct pg_tx {

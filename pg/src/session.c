@@ -62,8 +62,24 @@ void pg_session_reset(pg_conn *c)
         return;
     const uint32_t changed = c->changed;
     c->changed = 0;
+    c->sets_up = c->setup.len > 0;
     if (changed & PG_SESSION_ALL)
         forget_statements(c);
     if (!pg_conn_tell(c, write_reset, &changed))
         pg_conn_end(c, false, &PG_CONNECTION_LOST, "a session could not be reset");
+}
+
+static void write_setup(pg_writer *w, const void *arg)
+{
+    pg_write_query(w, *(const str *)arg);
+}
+
+bool pg_session_set_up(pg_conn *c)
+{
+    if (!c->sets_up || c->state != PG_CONN_READY)
+        return false;
+    c->sets_up = false;
+    if (!pg_conn_tell(c, write_setup, &c->setup))
+        pg_conn_end(c, false, &PG_CONNECTION_LOST, "a session could not be set up again");
+    return true;
 }

@@ -31,5 +31,8 @@ uint32_t pg_session_change_of(str tag, bool rows);
 /* Takes back what has changed; until that is answered the connection takes nobody
  * (pg_conn.resetting). When it cannot be done the connection ends. */
 void pg_session_reset(pg_conn *c);
+/* When that is answered: runs again what the session has begun with (pg_hooks.after_connect).
+ * Returns whether there is such a thing; the connection goes on `resetting` then. */
+bool pg_session_set_up(pg_conn *c);
 
 #endif

@@ -9,7 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
-#define PAIRS_MAX 24
+#define PAIRS_MAX 32
 
 /* --- messages --------------------------------------------------------------------------------- */
 
@@ -49,10 +49,11 @@ static void write_startup(pg_writer *w, const void *arg)
 {
     const pg_conn *c = arg;
     const pg_conninfo *info = &c->pool->info;
+    const pg_limit *limits = c->pool->limits;
     const bool begins_read_only = c->read_only && !pg_conn_preamble(c).ptr;
     const str fixed[] = {
         STR("user"),
-        info->user,
+        c->login.user,
         STR("database"),
         info->database,
         STR("application_name"),
@@ -66,6 +67,11 @@ static void write_startup(pg_writer *w, const void *arg)
         begins_read_only ? STR("on") : STR_NONE,
         STR("default_transaction_isolation"),
         begins_read_only ? STR("read committed") : STR_NONE,
+        /* last: what a pooler refuses of the others is told first */
+        limits[0].name,
+        limits[0].value,
+        limits[1].name,
+        limits[1].value,
     };
     str pairs[PAIRS_MAX];
     static_assert(ARRAY_LEN(fixed) + ARRAY_LEN(info->session) <= PAIRS_MAX, "all fit");
@@ -170,6 +176,40 @@ error pg_startup_await_ready(pg_conn *c)
         else
             return pg_startup_unexpected(&m);
     }
+}
+
+/* --- what the session begins with ---------------------------------------------------------------
+ */
+
+static void write_setup(pg_writer *w, const void *arg)
+{
+    pg_write_query(w, ((const pg_conn *)arg)->setup);
+}
+
+static error set_up(pg_conn *c)
+{
+    pg_message m;
+    TRY(pg_conn_write(c, write_setup, c));
+    do {
+        TRY(pg_startup_next(c, &m));
+        if (m.type == PG_MSG_PARAMETER_STATUS)
+            TRY(read_parameter(c, &m));
+        else if (!strchr("TDCIAZ", m.type) || m.type == '\0')
+            return pg_startup_unexpected(&m);
+    } while (m.type != PG_MSG_READY_FOR_QUERY);
+    return str_eq(m.body, STR("I"))
+               ? OK
+               : error_set(&PG_AUTH_FAILED, "after_connect: its SQL leaves a transaction open");
+}
+
+error pg_startup_set_up(pg_conn *c)
+{
+    const error e = c->setup.len > 0 ? set_up(c) : OK;
+    const pg_report *report = e.kind ? pg_error_report(e) : NULL;
+    if (!report)
+        return e;
+    return error_wrap(e, &PG_AUTH_FAILED, "after_connect: its SQL is refused: %.*s %.*s",
+                      STR_ARG(report->sqlstate), STR_ARG(report->message));
 }
 
 /* --- target_session_attrs --------------------------------------------------------------------- */

@@ -307,7 +307,9 @@ static void test_handshake_startup_message_says_who_and_which_version(void **sta
     unsetenv("PGTZ");
     assert_null(mock_pg_stop(&m));
     static const char SAID[] = "\0\3\0\2user\0ada\0database\0shop\0options\0-c a=b\0"
-                               "client_encoding\0UTF8\0timezone\0Asia/Tokyo\0";
+                               "client_encoding\0UTF8\0"
+                               "idle_in_transaction_session_timeout\00060000\0"
+                               "timezone\0Asia/Tokyo\0";
     assert_int_equal(m.body_len, sizeof SAID);
     assert_memory_equal(m.body, SAID, sizeof SAID);
 }

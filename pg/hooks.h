@@ -44,11 +44,11 @@ typedef struct pg_login {
 
 /* Any of them may be NULL. */
 typedef struct pg_hooks {
-    /* A server is about to be asked, one call for each host that is tried. What it puts into
-     * `login` must live until the connection is open: in fiber_arena(), say. yields  as it likes,
-     * up to PG_CONNECT_TIMEOUT; it is told to stop when the pool closes fails   with what it likes:
-     * the attempt ends, no other host is tried, and who waits is told as of any server that cannot
-     * be reached (PG_CONNECT_FAILED, with its text) */
+    /* A server is about to be asked, one call for each host that is tried, or only looked at. What
+     * it puts into `login` must live until the connection is open: in fiber_arena(), say.
+     *   yields  as it likes, up to PG_CONNECT_TIMEOUT; it is told to stop when the pool closes
+     *   fails   with what it likes: the attempt ends, no other host is tried, and who waits is
+     *           told as of any server that cannot be reached (PG_CONNECT_FAILED, with its text) */
     error (*before_connect)(pg_connection *c, pg_login *login);
     /* The server has let us in, and nobody uses the connection yet. Statements in `sql`, which is
      * STR_NONE at first and is copied, are run as psql would run them; and again whenever the pool

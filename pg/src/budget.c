@@ -87,6 +87,11 @@ bool pg_budget_take(pg_pool *pool)
     return false;
 }
 
+bool pg_budget_try(pg_pool *pool)
+{
+    return pool->process_max == 0 || ledger_reserve(pool->held, pool->process_max);
+}
+
 bool pg_budget_is_short(const pg_pool *pool)
 {
     return timer_armed(&pool->ask_again);

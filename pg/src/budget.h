@@ -24,6 +24,8 @@ void pg_budget_stop(pg_pool *pool);
 /* Takes one for a connection that is about to be opened; false: there is none, and those who have
  * some have been asked. */
 bool pg_budget_take(pg_pool *pool);
+/* The same, where nobody needs it: nobody is asked for it. */
+bool pg_budget_try(pg_pool *pool);
 /* Whether the last one asked for was refused. */
 bool pg_budget_is_short(const pg_pool *pool);
 /* Whether the pool has all there may be. */

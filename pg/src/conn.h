@@ -12,6 +12,7 @@
 #define PG_SRC_CONN_H
 
 #include "cancel.h"
+#include "prober.h"
 #include "reported.h"
 #include "request.h"
 #include "statement_cache.h"
@@ -108,6 +109,8 @@ struct pg_conn {
     uint16_t protocol;          /* 3.x */
     const struct pg_host *host; /* where it leads, of the pool's */
     pg_login login;             /* who asks there */
+    bool looks;                 /* it is opened for that alone: prober.h */
+    pg_host_view view;          /* and has seen this */
     bool in_hook;               /* the opener is in one of the program's */
     pg_known in_hot_standby;
     pg_known begins_read_only; /* its sessions do */
@@ -127,6 +130,8 @@ void pg_conn_release(pg_conn **owner);
  *   fails  PG_CONNECT_FAILED, PG_AUTH_FAILED, PG_PROTOCOL_VIOLATION, TIMED_OUT, and what the server
  *          answers */
 YIELDS error pg_conn_open(pg_conn *c);
+/* Only looks at `c->host`: opens it as far as that goes, and fills `c->view`. */
+YIELDS error pg_conn_look(pg_conn *c);
 /* The opened connection takes part: answers are now those of requests. */
 void pg_conn_start(pg_conn *c);
 

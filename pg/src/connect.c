@@ -143,6 +143,8 @@ static error try_once(void *arg)
     TRY(pg_startup_send(c));
     TRY(pg_authenticate(c));
     TRY(pg_startup_await_ready(c));
+    if (c->looks)
+        return pg_startup_look(c);
     TRY(pg_startup_check_session(c, t->wanted));
     if (c->pool->hooks) {
         TRY(pg_hooks_after_connect(c));
@@ -265,6 +267,11 @@ static error try_hosts(pg_conn *c, const uint32_t *order, pg_session_attrs wante
     *on = false;
     for (uint32_t i = 0; i < info->host_count; i++) {
         c->host = &info->hosts[order[i]];
+        if (wanted == PG_SESSION_PREFER_STANDBY &&
+            pg_prober_class_of(c->pool, order[i]) == PG_HOST_LAGS) {
+            e = error_set(&PG_CONNECT_FAILED, "the standby lags behind");
+            continue; /* better is the primary */
+        }
         e = try_host(c, wanted);
         if (!e.kind || !goes_on(c, e))
             return e;
@@ -280,8 +287,14 @@ error pg_conn_open(pg_conn *c)
     uint32_t order[PG_HOSTS_MAX] = { 0 };
     bool on;
     shuffle(c->pool, order, info->host_count);
+    pg_prober_rank(c->pool, order, info->host_count);
     const error e = try_hosts(c, order, info->session_attrs, &on);
     if (!e.kind || !on || info->session_attrs != PG_SESSION_PREFER_STANDBY)
         return e;
     return try_hosts(c, order, PG_SESSION_ANY, &on);
+}
+
+error pg_conn_look(pg_conn *c)
+{
+    return try_host(c, PG_SESSION_ANY);
 }

@@ -190,15 +190,16 @@ static error read_choice_of_hosts(const pg_parameters *p, pg_conninfo *out)
         [PG_SESSION_PREFER_STANDBY] = "prefer-standby",
         NULL,
     };
-    static const char *const BALANCING[] = { "disable", "random", NULL };
+    static const char *const BALANCING[] = { "disable", "random", "least-latency", NULL };
     int attrs = PG_SESSION_ANY, balancing = 0;
     TRY(read_word(p, PG_PARAM_TARGET_SESSION_ATTRS, ATTRS,
                   "it must be one of any, read-write, read-only, primary, standby, prefer-standby",
                   &attrs));
-    TRY(read_word(p, PG_PARAM_LOAD_BALANCE_HOSTS, BALANCING, "it must be disable or random",
-                  &balancing));
+    TRY(read_word(p, PG_PARAM_LOAD_BALANCE_HOSTS, BALANCING,
+                  "it must be disable, random or least-latency", &balancing));
     out->session_attrs = (pg_session_attrs)attrs;
     out->balances_hosts = balancing == 1;
+    out->least_latency = balancing == 2;
     return OK;
 }
 

@@ -95,6 +95,7 @@ typedef struct pg_conninfo {
     bool without_keepalive;
     pg_session_attrs session_attrs;
     bool balances_hosts;   /* tries hosts and addresses in random order */
+    bool least_latency;    /* hosts in the order in which they answered: see prober.h */
     uint32_t peer_uid;     /* who must own the server behind a Unix socket; PG_NO_UID: anybody */
     uint32_t auth_methods; /* pg_auth_method's bits: what the server may ask for */
     bool clear_allowed;    /* a password may be sent in clear, also without TLS */

@@ -28,6 +28,8 @@ typedef struct pg_settings {
     int64_t connect_timeout_ms;
     int64_t idle_tx_timeout_ms;
     int64_t tx_timeout_ms;
+    int64_t hosts_interval_ms;
+    int64_t replica_lag_ms;
     int64_t peer_timeout_ms;
     int64_t scram_iterations_min;
     int64_t statements;
@@ -93,6 +95,14 @@ const config_entry PG_SETTINGS[] = {
       .meaning = "how long a transaction may take, by the clock of a server of PostgreSQL 17 or "
                  "later; 0: as the server has it",
       .offset = offsetof(pg_settings, tx_timeout_ms) },
+    { "PG_HOSTS_INTERVAL", CONFIG_DURATION, "10s", .max = 3600000,
+      .meaning = "between looks at all hosts, where the choice of one depends on what is seen; "
+                 "0: never",
+      .offset = offsetof(pg_settings, hosts_interval_ms) },
+    { "PG_REPLICA_LAG_MAX", CONFIG_DURATION, "0", .max = 86400000,
+      .meaning = "standbys that are further behind are used only when there is nothing better; 0: "
+                 "no matter",
+      .offset = offsetof(pg_settings, replica_lag_ms) },
     { "PG_STATEMENTS", CONFIG_CHOICE, "named",
       .meaning = "how statements are prepared: named, once a connection; behind a pooler in "
                  "transaction mode unnamed, or off, where nothing is remembered of them",
@@ -345,6 +355,7 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
     pg_opener_init(pool);
     pg_budget_init(pool);
     pg_opener_begin(pool);
+    pg_prober_begin(pool, (uint32_t)settings.hosts_interval_ms, (uint32_t)settings.replica_lag_ms);
     *out = pool;
     return OK;
 }
@@ -365,6 +376,7 @@ void pg_pool_close(pg_pool **owner)
     pg_pool_count(pool, PG_METRIC_CONNECTIONS_MAX, -(int64_t)pool->connections_max);
     pg_hub_close(&pool->hub);
     pg_opener_stop(pool);
+    pg_prober_stop(pool);
     pg_budget_stop(pool);
     pg_pool_serve(pool);
     LIST_EACH (pg_conn, c, &pool->conns, node) {

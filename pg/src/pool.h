@@ -17,6 +17,7 @@
 #include "limit.h"
 #include "line.h"
 #include "pace.h"
+#include "prober.h"
 #include "scram_cache.h"
 
 #include "core/ledger.h"
@@ -78,6 +79,7 @@ struct pg_pool {
     tls_config *tls; /* NULL: no connection has TLS */
     pg_scram_cache scram_keys;
     uint32_t scram_iterations_min;
+    pg_prober prober;
     uint32_t connections_max;
     uint32_t connections_min;
     uint32_t process_max;     /* of all workers together; 0: any number */

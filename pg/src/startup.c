@@ -6,6 +6,8 @@
 
 #include "pool.h"
 
+#include "core/clock.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -219,21 +221,28 @@ static void write_question(pg_writer *w, const void *arg)
     pg_write_query(w, *(const str *)arg);
 }
 
-/* Asks for one boolean, by a query of one row and one column. */
-static error ask(pg_conn *c, str sql, pg_known *out)
+/* Runs a text of one statement, and takes the cells of its last row. */
+static error ask_cells(pg_conn *c, str sql, str *cells, uint32_t count)
 {
-    str cell = STR_NONE;
     pg_message m;
     TRY(pg_conn_write(c, write_question, &sql));
     do {
         TRY(pg_startup_next(c, &m));
-        if (m.type == PG_MSG_DATA_ROW && !pg_row_read(m.body, &cell, 1))
+        if (m.type == PG_MSG_DATA_ROW && !pg_row_read(m.body, cells, count))
             return pg_startup_unexpected(&m);
         if (m.type == PG_MSG_PARAMETER_STATUS)
             TRY(read_parameter(c, &m));
-        else if (!strchr("TDCZ", m.type) || m.type == '\0')
+        else if (!strchr("TDCIZ", m.type) || m.type == '\0')
             return pg_startup_unexpected(&m);
     } while (m.type != PG_MSG_READY_FOR_QUERY);
+    return OK;
+}
+
+/* Asks for one boolean, by a query of one row and one column. */
+static error ask(pg_conn *c, str sql, pg_known *out)
+{
+    str cell = STR_NONE;
+    TRY(ask_cells(c, sql, &cell, 1));
     const bool on = str_eq(cell, STR("on")) || str_eq(cell, STR("t"));
     if (!on && !str_eq(cell, STR("off")) && !str_eq(cell, STR("f")))
         return error_set(&PG_PROTOCOL_VIOLATION, "the server did not say which kind it is");
@@ -287,4 +296,30 @@ error pg_startup_check_session(pg_conn *c, pg_session_attrs wanted)
         return is ? OK : wrong_kind("is no standby");
     }
     unreachable();
+}
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+/* A standby that has replayed all that it has got is up to date, as long as it gets anything. */
+#define LOOK                                                                                  \
+    "select pg_catalog.pg_is_in_recovery(), case when not pg_catalog.pg_is_in_recovery() or " \
+    "(pg_catalog.pg_last_wal_receive_lsn() = pg_catalog.pg_last_wal_replay_lsn() and exists " \
+    "(select from pg_catalog.pg_stat_get_wal_receiver() where pid is not null)) then 0 else " \
+    "least(2147483647, coalesce(extract(epoch from pg_catalog.clock_timestamp() - "           \
+    "pg_catalog.pg_last_xact_replay_timestamp()) * 1000, 2147483647))::int4 end"
+
+error pg_startup_look(pg_conn *c)
+{
+    str cells[2] = { STR_NONE, STR_NONE };
+    int64_t lag_ms = 0;
+    TRY(ask_cells(c, STR(LOOK), cells, 2));
+    if (!str_to_int64(cells[1], &lag_ms))
+        return error_set(&PG_PROTOCOL_VIOLATION, "the server did not say how far it is behind");
+    const uint64_t from_us = clock_us(); /* now that it is awake */
+    TRY(ask_cells(c, STR(""), cells + 1, 0));
+    const uint64_t latency_us = clock_us() - from_us;
+    c->view.standby = str_eq(cells[0], STR("t"));
+    c->view.lag_ms = lag_ms > 0 ? (uint32_t)lag_ms : 0;
+    c->view.latency_us = latency_us < UINT32_MAX ? (uint32_t)latency_us + 1 : UINT32_MAX;
+    return OK;
 }

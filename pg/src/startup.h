@@ -22,6 +22,9 @@ YIELDS error pg_startup_await_ready(pg_conn *c);
 /* Whether the session is of the kind that target_session_attrs wants.
  *   fails  PG_CONNECT_FAILED when it is not */
 YIELDS error pg_startup_check_session(pg_conn *c, pg_session_attrs wanted);
+/* Instead: fills `c->view`.
+ *   fails  PG_PROTOCOL_VIOLATION; with what the server refuses */
+YIELDS error pg_startup_look(pg_conn *c);
 /* Runs what after_connect has given (`c->setup`), if anything.
  *   fails  with what the server refuses; PG_AUTH_FAILED when it leaves a transaction open */
 YIELDS error pg_startup_set_up(pg_conn *c);

@@ -396,6 +396,28 @@ static void test_line_would_wait_for_itself_at_the_ceiling_tells_so_at_once(void
     set("PG_CONNECTIONS_MAX", NULL);
 }
 
+static error ask_outside(pg_tx *tx, void *arg)
+{
+    TRY(pg_execute(tx, NULL, "select 1"));
+    *(int *)arg = __LINE__ + 1;
+    return pg_execute(db, NULL, "select 1");
+}
+
+/* The most frequent mistake: the pool is asked in a function that has a transaction. */
+static void test_line_would_wait_for_itself_in_a_function_tells_both_places(void **state)
+{
+    (void)state;
+    char first[64], second[64];
+    int line;
+    db = open_pool(1);
+    HERE(first, __LINE__ + 1);
+    const error e = pg_transaction(db, NULL, ask_outside, &line);
+    assert_fails(PG_NESTED_ACQUIRE, e);
+    HERE(second, line);
+    expect_text(e, (const char *[]){ first, second, NULL });
+    pg_pool_close(&db);
+}
+
 static error take_two(void *arg)
 {
     pg_tx *one, *two;
@@ -551,6 +573,7 @@ static int run(void)
         cmocka_unit_test(test_line_tells_of_a_statement_that_nobody_waits_for_any_more),
         cmocka_unit_test(test_line_would_wait_for_itself_tells_so),
         cmocka_unit_test(test_line_would_wait_for_itself_at_the_ceiling_tells_so_at_once),
+        cmocka_unit_test(test_line_would_wait_for_itself_in_a_function_tells_both_places),
         cmocka_unit_test(test_line_at_the_ceiling_waits_for_the_other_lane),
         cmocka_unit_test(test_line_of_one_of_many_workers_opens_its_first_later),
         cmocka_unit_test(test_line_counts_what_happened),

@@ -242,8 +242,10 @@ static void test_conninfo_demands_are_read(void **state)
                     &info));
     assert_int_equal(info.channel_binding, PG_CHANNEL_BINDING_REQUIRE);
     assert_int_equal(info.session_attrs, PG_SESSION_PREFER_STANDBY);
-    assert_true(info.balances_hosts);
+    assert_true(info.balances_hosts && !info.least_latency);
     assert_int_equal(info.peer_uid, 0);
+    assert_ok(parse(STR("load_balance_hosts=least-latency"), &info));
+    assert_true(info.least_latency && !info.balances_hosts);
 
     assert_ok(parse(STR("max_protocol_version=latest"), &info));
     assert_int_equal(info.protocol_min, 0);

@@ -72,6 +72,7 @@ typedef struct stream_options {
     uint32_t keepalive_idle_s;
     uint32_t keepalive_interval_s;
     uint32_t keepalive_probes;
+    bool keepalive;         /* it is probed, as the system has it, where none of these says how */
     bool without_keepalive; /* an idle peer is not probed at all */
 } stream_options;
 

@@ -130,7 +130,8 @@ static void set_tcp_options(int fd, const stream_options *o)
     const uint32_t interval_s = o->keepalive_interval_s ? o->keepalive_interval_s : probe_s;
     const uint32_t probes = o->keepalive_probes ? o->keepalive_probes : ms > 0 ? 2 : 0;
     set_tcp_option(fd, TCP_USER_TIMEOUT, ms);
-    if (o->without_keepalive || (idle_s == 0 && interval_s == 0 && probes == 0))
+    const bool says_how = idle_s > 0 || interval_s > 0 || probes > 0;
+    if (o->without_keepalive || !(o->keepalive || says_how))
         return;
     set_tcp_option(fd, TCP_KEEPIDLE, idle_s);
     set_tcp_option(fd, TCP_KEEPINTVL, interval_s);

@@ -40,7 +40,7 @@ size_t pg_batch_count(const pg_batch *b)
     return b->count;
 }
 
-static error check(const pg_batch *b)
+static error check(const pg_pool *pool, const pg_batch *b)
 {
     if (b->count > PG_BATCH_MAX)
         return error_set(&PG_INVALID_ARGUMENT, "%zu statements; at most %d are possible", b->count,
@@ -48,7 +48,7 @@ static error check(const pg_batch *b)
     for (size_t i = 0; i < b->count; i++) {
         if (b->calls[i].rows)
             *b->calls[i].rows = (pg_rows){ 0 };
-        TRY(pg_check_call(b->calls[i].sql, b->calls[i].values));
+        TRY(pg_check_call(pool, b->calls[i].sql, b->calls[i].values));
     }
     return OK;
 }
@@ -76,7 +76,7 @@ static bool is_refused(const pg_batch *b)
 error pg_batch_run_on(pg_target on, pg_batch *b)
 {
     b->undone = b->unknown = false;
-    TRY(check(b));
+    TRY(check(on.pool, b));
     if (b->count == 0)
         return OK;
     const error e = run_all(on, &(pg_run){ .lane = pg_lane_of(on), .at = on.at }, b);
@@ -122,7 +122,7 @@ error pg_pipeline_run_on(pg_target on, pg_batch *b)
     const size_t piece_max = on.pool->pipeline_max ? on.pool->pipeline_max : PG_BATCH_MAX;
     error first = OK;
     b->undone = b->unknown = false;
-    TRY(check(b));
+    TRY(check(on.pool, b));
     for (size_t at = 0; at < b->count; at += piece_max) {
         const size_t left = b->count - at;
         pg_batch piece = { .calls = b->calls + at, .count = left < piece_max ? left : piece_max };

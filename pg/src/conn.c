@@ -109,9 +109,7 @@ static size_t opening_data(pg_conn *c, str bytes)
         wake_reader(c);
         return 1;
     }
-    pg_frame frame = pg_frame_read(bytes, &m, &len);
-    if (len > OPENING_MESSAGE_BYTES_MAX)
-        frame = PG_FRAME_TOO_LONG;
+    const pg_frame frame = pg_frame_read(bytes, OPENING_MESSAGE_BYTES_MAX, &m, &len);
     if (frame == PG_FRAME_PARTIAL)
         return 0;
     char *copy = frame == PG_FRAME_WHOLE
@@ -132,7 +130,7 @@ static bool skip_row(pg_conn *c, const pg_message *m, size_t len)
 {
     if (m->type != PG_MSG_DATA_ROW || list_is_empty(&c->requests))
         return false;
-    pg_conn_fail_oldest(c, &PG_MESSAGE_TOO_LARGE, "a row is longer than 64 MiB");
+    pg_conn_fail_oldest(c, &PG_MESSAGE_TOO_LARGE, "a row is longer than PG_MESSAGE_MAX");
     c->skip_bytes = len;
     return true;
 }
@@ -148,7 +146,8 @@ static size_t ready_data(pg_conn *c, str bytes)
         }
         pg_message m;
         size_t len;
-        switch (pg_frame_read((str){ bytes.ptr + at, bytes.len - at }, &m, &len)) {
+        const str rest = { bytes.ptr + at, bytes.len - at };
+        switch (pg_frame_read(rest, c->pool->message_bytes_max, &m, &len)) {
         case PG_FRAME_WHOLE:
             pg_conn_answer(c, &m);
             at += len;

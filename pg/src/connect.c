@@ -57,13 +57,14 @@ static error open_stream(const attempt *t)
     pg_conn *c = t->conn;
     const pg_conninfo *info = &c->pool->info;
     const stream_options options = {
-        .input_bytes_max = (size_t)PG_MESSAGE_BYTES_MAX + 65536,
+        .input_bytes_max = (size_t)c->pool->message_bytes_max + 65536,
         .output_bytes_high = PG_OUTPUT_BYTES_HIGH,
         .full_duplex = true,
         .peer_timeout_ms = info->peer_timeout_ms,
         .keepalive_idle_s = info->keepalive_idle_s,
         .keepalive_interval_s = info->keepalive_interval_s,
         .keepalive_probes = info->keepalive_probes,
+        .keepalive = true,
         .without_keepalive = info->without_keepalive,
     };
     TRY(stream_connect(c->pool->loop, t->to, &PG_CONN_STREAM, &options, c, &c->stream));

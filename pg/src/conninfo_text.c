@@ -133,9 +133,21 @@ static error decode_to(const parser *p, str encoded, char **room)
     return OK;
 }
 
+/* Spaces around it are passed over, as libpq has it since 18; those inside are to be encoded. */
+static error trim(const parser *p, bool front, bool back, str *encoded)
+{
+    while (front && encoded->len > 0 && encoded->ptr[0] == ' ')
+        *encoded = str_slice(*encoded, 1, encoded->len);
+    while (back && encoded->len > 0 && encoded->ptr[encoded->len - 1] == ' ')
+        encoded->len--;
+    const size_t at = str_index(*encoded, ' ');
+    return at == encoded->len ? OK : malformed(p, encoded->ptr + at, "a space: write %20");
+}
+
 static error decode(parser *p, str encoded, str *out)
 {
     char *const from = p->room;
+    TRY(trim(p, true, true, &encoded));
     TRY(decode_to(p, encoded, &p->room));
     *out = str_between(from, p->room);
     return OK;
@@ -166,6 +178,12 @@ static error parse_credentials(parser *p)
     return password.ptr ? set_part(p, "password", password) : OK;
 }
 
+/* Whether anything was said of them. */
+typedef struct host_lists {
+    bool hosts;
+    bool ports;
+} host_lists;
+
 static error parse_bracketed_host(parser *p, str *host)
 {
     const char *opening = p->at++;
@@ -181,8 +199,9 @@ static error parse_bracketed_host(parser *p, str *host)
     return OK;
 }
 
-/* host:port, behind what the lists have. */
-static error parse_host_and_port(parser *p)
+/* host:port, behind what the lists have. Spaces may stand around each list, not around each place.
+ */
+static error parse_host_and_port(parser *p, bool first, host_lists *lists)
 {
     str host, port = STR("");
     if (peek(p) == '[')
@@ -193,6 +212,11 @@ static error parse_host_and_port(parser *p)
         p->at++;
         port = take_until(p, STR("/?,"));
     }
+    const bool last = peek(p) != ',';
+    lists->hosts = lists->hosts || host.len > 0 || !last;
+    lists->ports = lists->ports || port.len > 0 || !last;
+    TRY(trim(p, first, last, &host));
+    TRY(trim(p, first, last, &port));
     TRY(decode_to(p, host, &p->room));
     return decode_to(p, port, &p->port_room);
 }
@@ -202,18 +226,19 @@ static error parse_hosts(parser *p)
 {
     const char *from = p->at;
     char *const hosts = p->room, *const ports = p->port_room;
-    TRY(parse_host_and_port(p));
+    host_lists lists = { 0 };
+    TRY(parse_host_and_port(p, true, &lists));
     while (peek(p) == ',') {
         p->at++;
         *p->room++ = ',';
         *p->port_room++ = ',';
-        TRY(parse_host_and_port(p));
+        TRY(parse_host_and_port(p, false, &lists));
     }
     const str host_list = str_between(hosts, p->room);
     const str port_list = str_between(ports, p->port_room);
-    if (host_list.len > 0)
+    if (lists.hosts)
         TRY(set_by_name(p, STR("host"), host_list, from));
-    return port_list.len > 0 ? set_by_name(p, STR("port"), port_list, from) : OK;
+    return lists.ports ? set_by_name(p, STR("port"), port_list, from) : OK;
 }
 
 static error parse_query_parameter(parser *p)

@@ -17,7 +17,6 @@
 
 #define WRITE_BYTES_MAX ((size_t)32 << 10)  /* of one message */
 #define READ_BYTES_HIGH ((size_t)256 << 10) /* kept for the reader, past which the server waits */
-#define READ_BYTES_MAX  ((size_t)PG_MESSAGE_BYTES_MAX + READ_BYTES_HIGH)
 
 struct pg_copy {
     pg_tx *tx;
@@ -248,7 +247,7 @@ static void start_span(pg_copy *c, str sql)
 static error open_copy(pg_target on, pg_sql sql, bool takes_data, pg_copy **out)
 {
     *out = NULL;
-    TRY(pg_check_call(sql.text, (pg_values){ 0 }));
+    TRY(pg_check_call(on.pool, sql.text, (pg_values){ 0 }));
     pg_copy *c = ARENA_NEW(fiber_arena(), pg_copy);
     c->tx = on.tx;
     c->pool = on.pool;
@@ -259,8 +258,9 @@ static error open_copy(pg_target on, pg_sql sql, bool takes_data, pg_copy **out)
         start_span(c, sql.text);
     c->ended = true;
     c->result.arena = fiber_arena();
-    buf_init(&c->came, READ_BYTES_MAX);
-    buf_init(&c->given, READ_BYTES_MAX);
+    const size_t read_bytes_max = c->pool->message_bytes_max + READ_BYTES_HIGH;
+    buf_init(&c->came, read_bytes_max);
+    buf_init(&c->given, read_bytes_max);
     error e = start(c, on, sql.text);
     c->waited_us = loop_now_us(c->pool->loop) - c->began_us;
     if (!e.kind && c->takes_data != takes_data)
@@ -329,16 +329,17 @@ static const str BINARY_HEADER = { "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19 };
 static const str BINARY_TRAILER = { "\377\377", 2 };
 
 /* Looked at once a row: a million of them is nothing special. */
-static error row_size(pg_values values, size_t *out)
+static error row_size(pg_values values, size_t most, size_t *out)
 {
     size_t bytes = 2;
     if (values.count > INT16_MAX)
         return error_set(&PG_INVALID_ARGUMENT, "%zu columns", values.count);
     for (size_t i = 0; i < values.count; i++) {
         const size_t value_bytes = pg_value_size(&values.items[i]);
-        if (value_bytes > PG_MESSAGE_BYTES_MAX || (bytes += 4 + value_bytes) > PG_MESSAGE_BYTES_MAX)
-            return error_set(&PG_MESSAGE_TOO_LARGE, "column %zu makes the row longer than 64 MiB",
-                             i + 1);
+        if (value_bytes > most || (bytes += 4 + value_bytes) > most)
+            return error_set(&PG_MESSAGE_TOO_LARGE,
+                             "column %zu makes the row longer than PG_MESSAGE_MAX, %zu bytes",
+                             i + 1, most);
     }
     *out = bytes;
     return OK;
@@ -358,7 +359,7 @@ error pg_copy_row_values(pg_copy *c, pg_values values)
 {
     size_t bytes = 0;
     TRY(check_writable(c));
-    TRY(row_size(values, &bytes));
+    TRY(row_size(values, c->pool->message_bytes_max, &bytes));
     if (!c->begun_rows)
         buf_append(&c->given, BINARY_HEADER);
     c->begun_rows = true;

@@ -145,7 +145,7 @@ static error open_portal(pg_cursor *c, pg_target on, str sql, pg_values values)
 error pg_cursor_open_values(pg_target on, pg_sql sql, pg_values values, pg_cursor **out)
 {
     *out = NULL;
-    TRY(pg_check_call(sql.text, values));
+    TRY(pg_check_call(on.pool, sql.text, values));
     pg_cursor *c = ARENA_NEW(fiber_arena(), pg_cursor);
     c->tx = on.tx;
     c->name = sql.name;

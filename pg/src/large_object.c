@@ -15,11 +15,11 @@
 
 #include <inttypes.h>
 
-#define INV_WRITE       0x20000 /* the server's words for lo_open's modes */
-#define INV_READ        0x40000
-#define SEEK_FROM_START 0
-#define SEEK_FROM_END   2
-#define ARENA_BYTES_MAX ((size_t)PG_MESSAGE_BYTES_MAX + ((size_t)1 << 20))
+#define INV_WRITE        0x20000 /* the server's words for lo_open's modes */
+#define INV_READ         0x40000
+#define SEEK_FROM_START  0
+#define SEEK_FROM_END    2
+#define ARENA_BYTES_MORE ((size_t)1 << 20) /* than a message has */
 
 struct pg_lo {
     pg_tx *tx;
@@ -127,7 +127,7 @@ error pg_lo_open(pg_tx *tx, pg_oid id, pg_lo_mode mode, pg_lo **out)
     lo->tx = tx;
     lo->descriptor = (int32_t)descriptor;
     lo->writes = mode == PG_LO_WRITE;
-    arena_init(&lo->arena, ARENA_BYTES_MAX);
+    arena_init(&lo->arena, tx->pool->message_bytes_max + ARENA_BYTES_MORE);
     lo->left = scope_defer(&LO_LEFT, lo);
     *out = lo;
     return OK;

@@ -37,6 +37,7 @@ typedef struct pg_settings {
     int64_t slow_query_ms;
     bool log_parameters;
     int64_t waiting_max;
+    int64_t message_bytes_max;
     int64_t queue_target_ms;
     int64_t queue_interval_ms;
     int64_t idle_timeout_ms;
@@ -68,6 +69,9 @@ const config_entry PG_SETTINGS[] = {
     { "PG_WAITING_MAX", CONFIG_INT, "1000", .min = 0, .max = 1000000,
       .meaning = "how many fibers of a worker may wait for a connection; more are refused at once",
       .offset = offsetof(pg_settings, waiting_max), .unit = "fibers" },
+    { "PG_MESSAGE_MAX", CONFIG_BYTES, "64M", .min = 1 << 20, .max = PG_MESSAGE_BYTES_MAX,
+      .meaning = "the longest message, either way: a row, or a statement with its parameters",
+      .offset = offsetof(pg_settings, message_bytes_max) },
     { "PG_QUEUE_TARGET", CONFIG_DURATION, "50ms", .min = 0, .max = 3600000,
       .meaning = "how long one should wait for a connection at most; 0: no matter",
       .offset = offsetof(pg_settings, queue_target_ms) },
@@ -291,6 +295,7 @@ static void set_limits(pg_pool *pool, const pg_pool_options *o, const pg_setting
         info->connect_timeout_ms = (uint32_t)settings->connect_timeout_ms;
     if (info->peer_timeout_ms == 0 && !info->without_peer_timeout)
         info->peer_timeout_ms = (uint32_t)settings->peer_timeout_ms;
+    pool->message_bytes_max = (uint32_t)settings->message_bytes_max;
     pool->scram_iterations_min = (uint32_t)settings->scram_iterations_min;
     pool->cancel_timeout_ms = (uint32_t)settings->connect_timeout_ms;
     pool->connections_max =

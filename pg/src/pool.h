@@ -85,6 +85,7 @@ struct pg_pool {
     uint32_t process_max;     /* of all workers together; 0: any number */
     uint32_t idle_timeout_ms; /* 0: none, as of the next */
     uint32_t lifetime_ms;
+    uint32_t message_bytes_max;
     uint32_t read_only_max;
     pg_limit limits[PG_LIMITS];
     uint32_t acquire_timeout_ms;

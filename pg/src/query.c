@@ -133,8 +133,9 @@ static void write_execution(pg_writer *w, const void *arg)
     pg_write_sync(w);
 }
 
-error pg_check_call(str sql, pg_values values)
+error pg_check_call(const pg_pool *pool, str sql, pg_values values)
 {
+    const size_t most = pool->message_bytes_max;
     size_t bytes = sql.len;
     if (sql.len > 0 && memchr(sql.ptr, '\0', sql.len))
         return error_set(&PG_INVALID_ARGUMENT, "a NUL in a statement");
@@ -143,11 +144,11 @@ error pg_check_call(str sql, pg_values values)
                          values.count, PG_VALUES_MAX);
     for (size_t i = 0; i < values.count; i++) {
         const size_t value_bytes = pg_value_size(&values.items[i]);
-        if (value_bytes > PG_MESSAGE_BYTES_MAX || (bytes += value_bytes) > PG_MESSAGE_BYTES_MAX)
+        if (value_bytes > most || (bytes += value_bytes) > most)
             return error_set(&PG_MESSAGE_TOO_LARGE,
-                             "parameter %zu makes the statement longer "
-                             "than 64 MiB",
-                             i + 1);
+                             "parameter %zu makes the statement longer than PG_MESSAGE_MAX, %zu "
+                             "bytes",
+                             i + 1, most);
     }
     return OK;
 }
@@ -288,7 +289,7 @@ error pg_run_on(pg_conn *c, const pg_run *run, pg_call *calls, size_t count)
 error pg_run_script(pg_conn *c, str sql, pg_result *result)
 {
     *result = (pg_result){ .arena = fiber_arena() };
-    TRY(pg_check_call(sql, (pg_values){ 0 }));
+    TRY(pg_check_call(c->pool, sql, (pg_values){ 0 }));
     const pg_request request = { .kind = PG_REQUEST_SCRIPT, .result = result, .leased = true };
     TRY(pg_conn_ask(c, pg_request_write_query, &sql, &request));
     return pg_result_error(result);
@@ -345,7 +346,7 @@ error pg_run_on_pool(pg_pool *pool, const pg_run *how, pg_call *calls, size_t co
 error pg_run_call(pg_target on, pg_call *call)
 {
     pg_watch w;
-    TRY(pg_check_call(call->sql, call->values));
+    TRY(pg_check_call(on.pool, call->sql, call->values));
     pg_watch_call(&w, on.pool, call, pg_lane_of(on));
     const pg_run run = { .lane = pg_lane_of(on), .at = on.at };
     const error e =

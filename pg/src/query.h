@@ -32,7 +32,7 @@ static inline pg_lane pg_lane_of(pg_target on)
 
 /* What cannot be sent.
  *   fails  PG_INVALID_ARGUMENT, PG_MESSAGE_TOO_LARGE */
-error pg_check_call(str sql, pg_values values);
+error pg_check_call(const pg_pool *pool, str sql, pg_values values);
 
 /* What is known of a statement that is to run on the connection, kept for the caller.
  *   yields  when it has to be asked for

@@ -374,7 +374,7 @@ error pg_commit_values(pg_tx **owner, pg_sql sql, pg_values values, pg_rows *row
     pg_call calls[] = { { .sql = sql.text, .name = sql.name, .values = values },
                         { .sql = commit_text(tx) } };
     calls[0].rows = rows ? &last_rows : NULL;
-    error e = pg_check_call(sql.text, values);
+    error e = pg_check_call(tx->pool, sql.text, values);
     if (!e.kind)
         e = run_last(tx, calls, ARRAY_LEN(calls));
     const pg_result *last = &calls[0].result;

@@ -20,7 +20,7 @@
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-pg_frame pg_frame_read(str input, pg_message *out, size_t *bytes)
+pg_frame pg_frame_read(str input, uint32_t bytes_max, pg_message *out, size_t *bytes)
 {
     if (input.len < PG_HEADER_BYTES)
         return PG_FRAME_PARTIAL;
@@ -29,7 +29,7 @@ pg_frame pg_frame_read(str input, pg_message *out, size_t *bytes)
         return PG_FRAME_BAD;
     out->type = input.ptr[0];
     *bytes = (size_t)len + 1;
-    if (len > PG_MESSAGE_BYTES_MAX)
+    if (len > bytes_max)
         return PG_FRAME_TOO_LONG;
     if (input.len < *bytes)
         return PG_FRAME_PARTIAL;

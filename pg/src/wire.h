@@ -8,8 +8,9 @@
 
 #include "pg/type.h"
 
-/* A message longer than this is not kept: a row is skipped, anything else ends the connection. */
-#define PG_MESSAGE_BYTES_MAX ((uint32_t)64 << 20)
+/* The most that PG_MESSAGE_MAX may allow: the server's own limit. A message longer than what that
+ * says is not kept: a row is skipped, anything else ends the connection. */
+#define PG_MESSAGE_BYTES_MAX ((uint32_t)1 << 30)
 #define PG_HEADER_BYTES      5 /* type and length */
 
 /* --- what the server says --------------------------------------------------------------------- */
@@ -48,11 +49,11 @@ typedef struct pg_message {
 typedef enum pg_frame {
     PG_FRAME_WHOLE,    /* *out is set */
     PG_FRAME_PARTIAL,  /* more bytes are needed */
-    PG_FRAME_TOO_LONG, /* over PG_MESSAGE_BYTES_MAX; out->type is set, *bytes is its whole length */
+    PG_FRAME_TOO_LONG, /* over `bytes_max`; out->type is set, *bytes is its whole length */
     PG_FRAME_BAD,      /* a length that cannot be */
 } pg_frame;
 /* Looks at the message at the front of `input`. `*bytes`: its length, header included. */
-pg_frame pg_frame_read(str input, pg_message *out, size_t *bytes);
+pg_frame pg_frame_read(str input, uint32_t bytes_max, pg_message *out, size_t *bytes);
 
 /* Returns false when the body is no list of fields. */
 bool pg_report_read(str body, pg_report *out);

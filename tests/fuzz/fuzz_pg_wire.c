@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     for (;;) {
         pg_message m;
         size_t bytes = 0;
-        if (pg_frame_read(input, &m, &bytes) != PG_FRAME_WHOLE)
+        if (pg_frame_read(input, PG_MESSAGE_BYTES_MAX, &m, &bytes) != PG_FRAME_WHOLE)
             return 0;
         invariant(bytes >= PG_HEADER_BYTES && bytes <= input.len);
         invariant(m.body.len == bytes - PG_HEADER_BYTES);

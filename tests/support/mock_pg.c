@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define PASSWORD     "pencil"
@@ -574,6 +575,38 @@ static void *play(void *arg)
     return NULL;
 }
 
+/* A socket that listens, whose place stands in `conninfo`. */
+static int listen_over_tcp(mock_pg *m)
+{
+    struct sockaddr_in where = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof where;
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    must(fd >= 0, "socket");
+    must(bind(fd, (struct sockaddr *)&where, len) == 0, "bind");
+    must(listen(fd, 8) == 0, "listen");
+    must(getsockname(fd, (struct sockaddr *)&where, &len) == 0, "getsockname");
+    (void)snprintf(m->conninfo, sizeof m->conninfo,
+                   "host=127.0.0.1 port=%u user=ada password=" PASSWORD " dbname=shop",
+                   ntohs(where.sin_port));
+    return fd;
+}
+
+static int listen_in_abstract(mock_pg *m)
+{
+    struct sockaddr_un where = { .sun_family = AF_UNIX };
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int len = snprintf(where.sun_path + 1, sizeof where.sun_path - 1, "%s/.s.PGSQL.5432",
+                             m->options.abstract);
+    must(fd >= 0, "socket");
+    must(bind(fd, (struct sockaddr *)&where,
+              (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len)) == 0,
+         "bind");
+    must(listen(fd, 8) == 0, "listen");
+    (void)snprintf(m->conninfo, sizeof m->conninfo,
+                   "host=@%s user=ada password=" PASSWORD " dbname=shop", m->options.abstract);
+    return fd;
+}
+
 void mock_pg_start(mock_pg *m, const mock_pg_options *options)
 {
     memset(m, 0, sizeof *m);
@@ -581,21 +614,12 @@ void mock_pg_start(mock_pg *m, const mock_pg_options *options)
     for (size_t i = 0; i < options->step_count; i++)
         m->accepts_left += options->steps[i].action >= MOCK_DO_ACCEPT &&
                            options->steps[i].action <= MOCK_DO_ACCEPT_RAW;
-    struct sockaddr_in where = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof where;
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     must(pthread_mutex_init(&m->lock, NULL) == 0, "pthread_mutex_init");
-    must(fd >= 0, "socket");
-    must(bind(fd, (struct sockaddr *)&where, len) == 0, "bind");
-    must(listen(fd, 8) == 0, "listen");
-    must(getsockname(fd, (struct sockaddr *)&where, &len) == 0, "getsockname");
+    const int fd = options->abstract ? listen_in_abstract(m) : listen_over_tcp(m);
     set_patience(m, fd);
     atomic_store(&m->listener, fd);
     atomic_store(&m->client, -1);
     m->left = -1;
-    (void)snprintf(m->conninfo, sizeof m->conninfo,
-                   "host=127.0.0.1 port=%u user=ada password=" PASSWORD " dbname=shop",
-                   ntohs(where.sin_port));
     must(pthread_create(&m->thread, NULL, play, m) == 0, "pthread_create");
 }
 

@@ -159,6 +159,7 @@ typedef struct mock_pg_options {
     size_t flip_at;          /* changes that byte, counted from 1; 0: none */
     unsigned char flips;     /* the bits to change in it */
     uint32_t patience_ms;    /* of every wait for the client; 0: half a minute */
+    const char *abstract;    /* a Unix socket's directory in the abstract namespace; NULL: TCP */
     uint32_t iterations;     /* of SCRAM; 0: few */
     const char *certificate; /* PEM file with its key, for MOCK_TLS */
     const char *alpn;        /* the protocol that it agrees on; NULL: none */

@@ -24,7 +24,7 @@ typedef struct tls_file {
     const char *names;   /* subjectAltName; NULL: none */
     const char *usage;   /* extendedKeyUsage; NULL: an authority */
     long days;           /* until it ends; negative: it has */
-    int key_type;        /* EVP_PKEY_EC, EVP_PKEY_RSA, EVP_PKEY_ED25519 */
+    int key_type;        /* EVP_PKEY_EC, EVP_PKEY_RSA, EVP_PKEY_RSA_PSS, EVP_PKEY_ED25519 */
     const char *hash;    /* of the issuer's signature; NULL for Ed25519 */
 } tls_file;
 
@@ -38,6 +38,7 @@ static const tls_file TLS_FILES[] = {
     { "expired", "localhost", "ca", "DNS:localhost", "serverAuth", -1, EVP_PKEY_EC, "SHA256" },
     { "self", "localhost", NULL, "DNS:localhost", "serverAuth", 2, EVP_PKEY_EC, "SHA256" },
     { "ed25519", "localhost", NULL, "DNS:localhost", "serverAuth", 2, EVP_PKEY_ED25519, NULL },
+    { "pss", "localhost", NULL, "DNS:localhost", "serverAuth", 2, EVP_PKEY_RSA_PSS, "SHA512" },
     { "client", "ada", "ca", NULL, "clientAuth", 2, EVP_PKEY_EC, "SHA256" },
     { "foreign-client", "eve", "foreign-ca", NULL, "clientAuth", 2, EVP_PKEY_EC, "SHA256" },
 };
@@ -55,12 +56,25 @@ static inline const char *tls_file_path(const char *name)
     return path;
 }
 
+static inline EVP_PKEY *tls_files_pss_key(void)
+{
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_name(NULL, "RSA-PSS", NULL);
+    const bool made = c && EVP_PKEY_keygen_init(c) == 1 &&
+                      EVP_PKEY_CTX_set_rsa_keygen_bits(c, 2048) == 1 &&
+                      EVP_PKEY_generate(c, &key) == 1;
+    EVP_PKEY_CTX_free(c);
+    return made ? key : NULL;
+}
+
 static inline EVP_PKEY *tls_files_key(int type)
 {
     if (type == EVP_PKEY_EC)
         return EVP_EC_gen("P-256");
     if (type == EVP_PKEY_RSA)
         return EVP_RSA_gen(2048);
+    if (type == EVP_PKEY_RSA_PSS)
+        return tls_files_pss_key();
     return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 }
 

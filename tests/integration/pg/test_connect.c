@@ -309,6 +309,28 @@ static void test_connect_revoked_certificate_is_refused(void **state)
     assert_refused(tcp(more), "revocation list");
 }
 
+/* A directory of lists, each under a name made of its issuer's. */
+static void test_connect_revoked_certificate_is_found_in_a_directory(void **state)
+{
+    (void)state;
+    char directory[128], path[192], more[512];
+    X509 *ca = read_pem("ca", false);
+    (void)snprintf(directory, sizeof directory, "%s/crls", tls_files_directory);
+    (void)snprintf(path, sizeof path, "%s/%08lx.r0", directory,
+                   X509_NAME_hash_ex(X509_get_subject_name(ca), NULL, NULL, NULL));
+    X509_free(ca);
+    assert_int_equal(mkdir(directory, 0700), 0);
+    (void)snprintf(more, sizeof more,
+                   "user=trust_user sslmode=verify-full sslrootcert=%s sslcrldir=%s",
+                   tls_file_path("ca"), directory);
+    write_crl(path, "rsa");
+    assert_answer(tcp(more), TLS_USED, "true");
+    write_crl(path, "server");
+    assert_refused(tcp(more), "revoked");
+    unlink(path);
+    rmdir(directory);
+}
+
 /* --- passwords -------------------------------------------------------------------------------- */
 
 static void test_connect_scram_binds_to_the_certificate(void **state)
@@ -333,6 +355,8 @@ static void test_connect_binding_follows_the_certificate(void **state)
 {
     (void)state;
     restart("rsa"); /* signed with SHA-384 */
+    assert_connects(tcp("user=scram_user password=pencil sslmode=require channel_binding=require"));
+    restart("pss"); /* whose signature says its hash in its parameters */
     assert_connects(tcp("user=scram_user password=pencil sslmode=require channel_binding=require"));
     restart("ed25519"); /* whose signatures have no hash to bind to */
     assert_connects(tcp("user=scram_user password=pencil sslmode=require"));
@@ -711,6 +735,7 @@ static int run_group(void)
         cmocka_unit_test(test_connect_versions_of_tls_are_kept_to),
         cmocka_unit_test(test_connect_second_way_is_taken_only_where_it_helps),
         cmocka_unit_test(test_connect_revoked_certificate_is_refused),
+        cmocka_unit_test(test_connect_revoked_certificate_is_found_in_a_directory),
         cmocka_unit_test(test_connect_scram_binds_to_the_certificate),
         cmocka_unit_test(test_connect_weaker_methods_are_answered_where_they_may),
         cmocka_unit_test(test_connect_methods_that_are_not_required_are_refused),

@@ -136,6 +136,29 @@ static error listen_and_return(void *arg)
     return pg_notify(db, STR("scoped"), STR("never taken"));
 }
 
+/* Beside the one of the pool there is one more, however many listen to whatever. */
+static void test_listeners_share_one_connection(void **state)
+{
+    (void)state;
+    pg_listener *listeners[12];
+    pg_rows rows;
+    int64_t count;
+    for (int i = 0; i < 12; i++)
+        assert_ok(pg_listen(db, str_format(fiber_arena(), "shared %d", i % 5), &listeners[i]));
+    assert_int_equal(pg_pool_stats_of(db).open, 2);
+    assert_ok(pg_query(db, &rows,
+                       "select count(*) from pg_stat_activity where pid <> pg_backend_pid() and "
+                       "query ~* '^(un)?listen \"shared'"));
+    assert_ok(pg_get(&rows, 0, 0, &count));
+    assert_int_equal(count, 1);
+    for (int i = 0; i < 5; i++)
+        assert_ok(pg_notify(db, str_format(fiber_arena(), "shared %d", i), STR("all of you")));
+    for (int i = 0; i < 12; i++) {
+        assert_told(listeners[i], STR("all of you"));
+        pg_unlisten(&listeners[i]);
+    }
+}
+
 static void test_listen_ends_with_its_scope(void **state)
 {
     (void)state;
@@ -230,6 +253,7 @@ static int run(void)
         cmocka_unit_test(test_listen_hears_a_transaction_when_it_commits),
         cmocka_unit_test(test_listen_takes_names_as_they_stand),
         cmocka_unit_test(test_listeners_of_one_channel_all_hear),
+        cmocka_unit_test(test_listeners_share_one_connection),
         cmocka_unit_test(test_listen_ends_with_its_scope),
         cmocka_unit_test(test_listen_is_told_of_the_gap_when_the_connection_was_lost),
         cmocka_unit_test(test_listen_slower_than_what_is_told_is_told_of_the_gap),

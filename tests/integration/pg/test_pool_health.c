@@ -201,6 +201,92 @@ static void test_connection_that_does_not_answer_is_replaced_and_ended(void **st
     assert_int_equal(count_of("pg_connections_lost_total") - lost, 1);
 }
 
+/* --- the one that listens --------------------------------------------------------------------- */
+
+#define LISTENS                                                              \
+    MOCK_EXPECT("PDS"), MOCK_SEND(DESCRIBED MOCK_READY), MOCK_EXPECT("BES"), \
+        MOCK_SEND("2\0\0\0\4C\0\0\0\13LISTEN\0" MOCK_READY)
+#define TOLD      "A\0\0\0\23\0\0\0\1news\0hello\0"
+#define HEARTBEAT MOCK_EXPECT("PDS"), MOCK_SEND(DESCRIBED MOCK_READY), MOCK_EXPECT("BES")
+#define DESCRIBED "1\0\0\0\4t\0\0\0\6\0\0n\0\0\0\4"
+
+/* A listener on a fiber of its own, which notes what it hears. */
+typedef struct hearer {
+    uint32_t gaps, told;
+} hearer;
+
+static error hear(void *arg)
+{
+    hearer *h = arg;
+    pg_listener *l;
+    pg_notification n;
+    TRY(pg_listen(db, STR("news"), &l));
+    for (;;) {
+        TRY(pg_listener_next(l, &n));
+        h->gaps += n.gap;
+        h->told += !n.gap;
+    }
+}
+
+static fiber *start_to_hear(hearer *h)
+{
+    fiber *f;
+    assert_ok(fiber_start(loop_self(), &(fiber_options){ .joinable = true }, hear, h, &f));
+    await(pg_pool_stats_of(db).leased == 1);
+    return f;
+}
+
+static void stop_hearing(fiber **f)
+{
+    fiber_cancel(*f, &CANCELED);
+    assert_fails(CANCELED, fiber_join(f));
+}
+
+/* It is asked now and then, and stays. */
+static void test_listener_of_a_quiet_server_stays(void **state)
+{
+    (void)state;
+    hearer h = { 0 };
+    PLAY(CONNECTED, LISTENS, MOCK_SEND(TOLD), HEARTBEAT,
+         MOCK_SEND("2\0\0\0\4C\0\0\0\15SELECT 1\0" MOCK_READY), MOCK_EXPECT("BES"),
+         MOCK_SEND("2\0\0\0\4C\0\0\0\15SELECT 1\0" MOCK_READY TOLD));
+    open_pool(2, "");
+    fiber *f = start_to_hear(&h);
+    await(h.told == 1);
+    for (int i = 0; i < 2; i++) {
+        const uint64_t asked = count_of("pg_queries_total");
+        let_pass(30000);
+        await(count_of("pg_queries_total") > asked);
+        await(pg_pool_stats_of(db).leased == 1);
+        for (int k = 0; k < 50; k++)
+            assert_ok(fiber_yield());
+    }
+    await(h.told == 2);
+    assert_int_equal(h.gaps, 0);
+    stop_hearing(&f);
+}
+
+/* A connection that is cut off without a word is noticed by that, and what was missed is told. */
+static void test_listener_that_was_cut_off_is_told_of_the_gap(void **state)
+{
+    (void)state;
+    hearer h = { 0 };
+    PLAY(CONNECTED, LISTENS, MOCK_SEND(TOLD), MOCK_EXPECT("PDS"), MOCK_LEAVE, CONNECTED, LISTENS,
+         MOCK_SEND(TOLD));
+    open_pool(2, "");
+    fiber *f = start_to_hear(&h);
+    await(h.told == 1);
+    const uint64_t lost = count_of("pg_connections_lost_total");
+    let_pass(30000); /* it is asked */
+    let_pass(10000); /* and says nothing */
+    await(count_of("pg_connections_lost_total") > lost);
+    for (int i = 0; i < 200 && h.told < 2; i++) /* and opened anew, in its time */
+        let_pass(100);
+    await(h.told == 2);
+    assert_int_equal(h.gaps, 1);
+    stop_hearing(&f);
+}
+
 /* --- servers that change ---------------------------------------------------------------------- */
 
 static void test_primary_that_becomes_a_standby_is_left_for_another_host(void **state)
@@ -231,10 +317,9 @@ static void test_server_that_begins_sessions_read_only_is_left_too(void **state)
         MOCK_EXPECT("BEBES"), MOCK_SEND(BEGUN READ_ONLY_ON FOUND IN_TX), MOCK_EXPECT("PDS"),  \
         MOCK_SEND(DESCRIBED IN_TX), MOCK_EXPECT("BES"), MOCK_SEND(ROLLED MOCK_READY),         \
         MOCK_EXPECT("Q")
-#define DESCRIBED "1\0\0\0\4t\0\0\0\6\0\0n\0\0\0\4"
-#define IN_TX     "Z\0\0\0\5T"
-#define FOUND     "2\0\0\0\4D\0\0\0\22\0\1\0\0\0\10\0\0\0\0\0\0\0\7C\0\0\0\15SELECT 1\0"
-#define RESET_    "C\0\0\0\12RESET\0"
+#define IN_TX  "Z\0\0\0\5T"
+#define FOUND  "2\0\0\0\4D\0\0\0\22\0\1\0\0\0\10\0\0\0\0\0\0\0\7C\0\0\0\15SELECT 1\0"
+#define RESET_ "C\0\0\0\12RESET\0"
 
 static error set_in_transaction(void *arg)
 {
@@ -355,6 +440,8 @@ static int run(void)
         WITH_SERVERS(test_connection_idle_for_long_is_asked_first),
         WITH_SERVERS(test_connection_idle_for_long_is_asked_before_a_transaction),
         WITH_SERVERS(test_connection_that_does_not_answer_is_replaced_and_ended),
+        WITH_SERVERS(test_listener_of_a_quiet_server_stays),
+        WITH_SERVERS(test_listener_that_was_cut_off_is_told_of_the_gap),
         WITH_SERVERS(test_primary_that_becomes_a_standby_is_left_for_another_host),
         WITH_SERVERS(test_server_that_begins_sessions_read_only_is_left_too),
         WITH_SERVERS(test_setting_of_one_transaction_leaves_no_host),

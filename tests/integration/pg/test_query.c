@@ -64,6 +64,26 @@ static void test_query_settings_are_those_that_the_server_reports(void **state)
     assert_str_equal(pg_reported(db, "TimeZone"), zone);
 }
 
+static void test_query_longer_than_a_message_may_be_fails_alone(void **state)
+{
+    (void)state;
+    pg_pool *strict;
+    pg_rows rows;
+    static char big[(1 << 20) + 1];
+    memset(big, 'x', sizeof big);
+    const str longer = { big, sizeof big };
+    assert_int_equal(setenv("PG_MESSAGE_MAX", "1M", 1), 0);
+    const error opened = pg_pool_open(&(pg_pool_options){ .connections_max = 1 }, &strict);
+    assert_int_equal(unsetenv("PG_MESSAGE_MAX"), 0);
+    assert_ok(opened);
+    assert_fails(PG_MESSAGE_TOO_LARGE, pg_query(strict, &rows, "select $1::text", longer));
+    assert_fails(PG_MESSAGE_TOO_LARGE,
+                 pg_query(strict, &rows, "select repeat('x', 1048577) from generate_series(1, 3)"));
+    assert_ok(pg_query(strict, &rows, "select 1"));            /* on the same connection */
+    assert_ok(pg_query(db, &rows, "select $1::text", longer)); /* elsewhere it is no length */
+    pg_pool_close(&strict);
+}
+
 static void test_query_every_type_comes_back_as_it_went(void **state)
 {
     (void)state;
@@ -387,6 +407,7 @@ static int run(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_query_without_parameters_returns_rows),
         cmocka_unit_test(test_query_settings_are_those_that_the_server_reports),
+        cmocka_unit_test(test_query_longer_than_a_message_may_be_fails_alone),
         cmocka_unit_test(test_query_every_type_comes_back_as_it_went),
         cmocka_unit_test(test_query_null_of_every_type),
         cmocka_unit_test(test_query_list_parameter_selects_many),

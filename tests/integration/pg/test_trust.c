@@ -27,6 +27,7 @@ static pthread_t loop_thread;
 static atomic_int derived, derived_on_loop;
 static bool is_elsewhere;
 
+/* NOLINTBEGIN(readability-identifier-naming): the linker's names */
 error __wrap_pg_scram_derive(pg_scram *s, str password);
 error __real_pg_scram_derive(pg_scram *s, str password);
 bool __wrap_address_is_local(const address *at);
@@ -44,6 +45,7 @@ bool __wrap_address_is_local(const address *at)
 {
     return !is_elsewhere && __real_address_is_local(at);
 }
+/* NOLINTEND(readability-identifier-naming) */
 
 /* --- a server --------------------------------------------------------------------------------- */
 

@@ -69,7 +69,8 @@ static void test_conninfo_uris_are_read(void **state)
         { "postgresql://db/shop?user=", "db", 0, NULL, NULL, "shop" },
         { "postgresql://db/a/b", "db", 0, NULL, NULL, "a/b" },
         { "postgresql://db/a@b", "db", 0, NULL, NULL, "a@b" },
-        { "postgresql://db/sh op", "db", 0, NULL, NULL, "sh op" },
+        { "postgresql://db/sh%20op", "db", 0, NULL, NULL, "sh op" },
+        { "postgresql:// ada : secret @ db : 1 / shop ", "db", 1, "ada", "secret", "shop" },
         { "postgresql://gr%C3%BC%C3%9Fe@db", "db", 0,
           "gr\xC3\xBC\xC3\x9F"
           "e",
@@ -435,6 +436,8 @@ static void test_conninfo_malformed_uris_are_refused_without_their_text(void **s
         { "postgresql://db/?pass%20hunter2=x", "unknown parameter at byte" },
         { "postgresql://db/?Host=hunter2", "unknown parameter at byte" },
         { "postgresql://db/?passw%6Frd=hunter2&x=", "parameter x at" },
+        { "postgresql://db/?password=hunter2 x", "write %20" },
+        { "postgresql://db1 ,db2/?password=hunter2", "write %20" },
         { "postgresql://db/?host=%zz&password=hunter2", "hexadecimal" },
         { "postgresql://db/?ssl=hunter2", "parameter ssl" },
         { "postgresql://db/?connect_timeout=hunter2", "connect_timeout" },

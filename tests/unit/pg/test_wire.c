@@ -8,6 +8,8 @@
 
 /* --- frames ----------------------------------------------------------------------------------- */
 
+#define LONGEST ((uint32_t)64 << 20)
+
 static void test_wire_frame_is_whole_when_all_of_it_is_there(void **state)
 {
     (void)state;
@@ -16,14 +18,14 @@ static void test_wire_frame_is_whole_when_all_of_it_is_there(void **state)
     size_t bytes = 0;
     for (size_t len = 0; len < 7; len++) {
         const str copy = exact_copy(str_slice(input, 0, len));
-        assert_int_equal(pg_frame_read(copy, &m, &bytes), PG_FRAME_PARTIAL);
+        assert_int_equal(pg_frame_read(copy, LONGEST, &m, &bytes), PG_FRAME_PARTIAL);
         exact_free(copy);
     }
-    assert_int_equal(pg_frame_read(input, &m, &bytes), PG_FRAME_WHOLE);
+    assert_int_equal(pg_frame_read(input, LONGEST, &m, &bytes), PG_FRAME_WHOLE);
     assert_int_equal(bytes, 7);
     assert_int_equal(m.type, 'D');
     assert_str_equal(m.body, STR("ab"));
-    assert_int_equal(pg_frame_read(STR("Z\0\0\0\4"), &m, &bytes), PG_FRAME_WHOLE);
+    assert_int_equal(pg_frame_read(STR("Z\0\0\0\4"), LONGEST, &m, &bytes), PG_FRAME_WHOLE);
     assert_int_equal(m.body.len, 0);
 }
 
@@ -32,15 +34,16 @@ static void test_wire_frame_lengths_are_judged_before_the_bytes_come(void **stat
     (void)state;
     pg_message m;
     size_t bytes = 0;
-    assert_int_equal(pg_frame_read(STR("D\0\0\0\0"), &m, &bytes), PG_FRAME_BAD);
-    assert_int_equal(pg_frame_read(STR("D\0\0\0\3"), &m, &bytes), PG_FRAME_BAD);
-    assert_int_equal(pg_frame_read(STR("D\200\0\0\0"), &m, &bytes), PG_FRAME_BAD);
-    assert_int_equal(pg_frame_read(STR("D\377\377\377\377"), &m, &bytes), PG_FRAME_BAD);
-    assert_int_equal(pg_frame_read(STR("D\4\0\0\0"), &m, &bytes), PG_FRAME_PARTIAL);
-    assert_int_equal(pg_frame_read(STR("D\4\0\0\1"), &m, &bytes), PG_FRAME_TOO_LONG);
-    assert_int_equal(bytes, PG_MESSAGE_BYTES_MAX + 2);
+    assert_int_equal(pg_frame_read(STR("D\0\0\0\0"), LONGEST, &m, &bytes), PG_FRAME_BAD);
+    assert_int_equal(pg_frame_read(STR("D\0\0\0\3"), LONGEST, &m, &bytes), PG_FRAME_BAD);
+    assert_int_equal(pg_frame_read(STR("D\200\0\0\0"), LONGEST, &m, &bytes), PG_FRAME_BAD);
+    assert_int_equal(pg_frame_read(STR("D\377\377\377\377"), LONGEST, &m, &bytes), PG_FRAME_BAD);
+    assert_int_equal(pg_frame_read(STR("D\4\0\0\0"), LONGEST, &m, &bytes), PG_FRAME_PARTIAL);
+    assert_int_equal(pg_frame_read(STR("D\4\0\0\1"), LONGEST, &m, &bytes), PG_FRAME_TOO_LONG);
+    assert_int_equal(bytes, LONGEST + 2);
     assert_int_equal(m.type, 'D');
-    assert_int_equal(pg_frame_read(STR("D\177\377\377\377"), &m, &bytes), PG_FRAME_TOO_LONG);
+    assert_int_equal(pg_frame_read(STR("D\177\377\377\377"), LONGEST, &m, &bytes),
+                     PG_FRAME_TOO_LONG);
     assert_int_equal(bytes, 0x80000000U);
 }
 

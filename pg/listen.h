@@ -31,6 +31,9 @@ typedef struct pg_notification {
     /* Notifications may have been lost before this one, which has no payload: the connection was
      * away, or the listener did not take them in time. */
     bool gap;
+    /* With `gap`: all that was told before this has been heard, by this machine's clock. Read what
+     * has changed since, with a margin for what the server's clock may differ. */
+    timestamptz since;
 } pg_notification;
 
 /* Listens to a channel: any text of 1 to 63 bytes, as it stands. Belongs to the running scope.

@@ -257,8 +257,12 @@ YIELDS error pg_batch_run_on(pg_target on, pg_batch *batch);
 #define pg_pipeline_run(on, batch) pg_pipeline_run_on(PG_TARGET(on), (batch))
 YIELDS error pg_pipeline_run_on(pg_target on, pg_batch *batch);
 /* What became of a statement, from 0, of a batch that was run: OK; its error; PG_ROLLED_BACK when
- * one before it failed and it was not run; PG_CONNECTION_LOST. */
+ * another failed, so that it was not run, or undone: pg_batch_failed tells which, and so does the
+ * error's text, as #i; PG_CONNECTION_LOST. */
 error pg_batch_error(const pg_batch *batch, size_t i);
+/* The first of a batch that was run that failed by itself, or was not answered; pg_batch_count when
+ * none did. */
+size_t pg_batch_failed(const pg_batch *batch);
 
 /* --- values ----------------------------------------------------------------------------------- */
 
@@ -499,5 +503,6 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
 
 #include "pg/large_object.h" // IWYU pragma: export
 #include "pg/listen.h"       // IWYU pragma: export
+#include "pg/stream.h"       // IWYU pragma: export
 
 #endif

@@ -45,7 +45,7 @@ typedef struct pg_tracer {
 
 typedef struct pg_trace {
     /* One statement, from asking to its answer, the wait for a connection included; also each piece
-     * of a cursor, and BEGIN, COMMIT, ROLLBACK where they leave alone. */
+     * of a cursor, a stream up to its end, and BEGIN, COMMIT, ROLLBACK where they leave alone. */
     pg_tracer query;
     pg_tracer batch;   /* pg_batch_run, pg_pipeline_run */
     pg_tracer copy;    /* from pg_copy_in or pg_copy_out to pg_copy_finish, or the scope's end */

@@ -354,6 +354,8 @@ static bool answer_query(pg_conn *c, pg_request *r, const pg_message *m)
         return true;
     case PG_MSG_DATA_ROW:
         add_row(c, r, m->body);
+        if (c->state == PG_CONN_READY && r->sink)
+            r->sink->data(r->sink_arg, m->body);
         return true;
     case PG_MSG_EMPTY_QUERY:
         done(r);

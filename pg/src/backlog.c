@@ -21,7 +21,7 @@ void pg_backlog_remove(pg_conn *c, const pg_request *r, bool answered)
     const uint64_t from_us = r->since_us > c->answered_us ? r->since_us : c->answered_us;
     c->answered_us = now_us;
     pg_statement *s = r->statement;
-    if (!s || r->kind != PG_REQUEST_QUERY)
+    if (!s || r->kind != PG_REQUEST_QUERY || r->sink) /* a sink takes its time */
         return;
     uint64_t cost_ns = now_us > from_us ? (now_us - from_us) * 1000 : 1;
     if (s->cost_ns)

@@ -133,15 +133,36 @@ error pg_pipeline_run_on(pg_target on, pg_batch *b)
     return first;
 }
 
+/* The first that failed by itself; their count when none did. */
+static size_t first_failed(const pg_batch *b)
+{
+    size_t i = 0;
+    while (i < b->count && !b->calls[i].result.failure && !b->calls[i].result.report.ptr)
+        i++;
+    return i;
+}
+
+size_t pg_batch_failed(const pg_batch *b)
+{
+    const size_t failed = first_failed(b);
+    size_t i = 0;
+    if (failed < b->count)
+        return failed;
+    while (i < b->count && b->calls[i].result.answered && !b->unknown)
+        i++;
+    return i;
+}
+
 error pg_batch_error(const pg_batch *b, size_t i)
 {
     invariant(i < b->count);
     const pg_result *result = &b->calls[i].result;
+    const size_t failed = first_failed(b);
     TRY(pg_result_error(result));
-    if (result->skipped)
-        return error_set(&PG_ROLLED_BACK, "not run: a statement before it failed");
+    if (result->skipped || (failed < b->count && !result->sent))
+        return error_set(&PG_ROLLED_BACK, "not run: #%zu failed", failed);
     if (b->undone && result->answered)
-        return error_set(&PG_ROLLED_BACK, "undone: a statement behind it failed");
+        return error_set(&PG_ROLLED_BACK, "undone: #%zu failed", failed);
     if (b->unknown && result->answered)
         return error_set(&PG_CONNECTION_LOST, "whether it stays was not answered");
     return result->answered ? OK : error_set(&PG_CONNECTION_LOST, "it was not answered");

@@ -225,7 +225,7 @@ static void on_closed(stream *s, error why)
 static void on_drained(stream *s)
 {
     const pg_request *r = pg_request_oldest(stream_owner(s));
-    if (r && r->sink)
+    if (r && r->sink && r->sink->drained)
         r->sink->drained(r->sink_arg);
 }
 

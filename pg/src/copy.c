@@ -189,7 +189,7 @@ static void give_up(pg_copy *c)
         const bool may_take = c->takes_data || !c->opened;
         if (may_take && pg_conn_write(conn, write_failure, NULL).kind)
             pg_conn_end(conn, false, &PG_CONNECTION_LOST, "a COPY could not be given up");
-        pg_conn_copy_forget(conn, c);
+        pg_conn_forget_sink(conn, c);
         if (conn->stream)
             stream_resume(conn->stream);
         pg_tx_note(c->tx, &c->result);
@@ -225,10 +225,11 @@ static error start(pg_copy *c, pg_target on, str sql)
     }
     TRY(pg_tx_check(c->tx));
     TRY(pg_tx_enter(c->tx));
-    TRY(pg_conn_await_room(c->tx->conn, 1));
-    const pg_request request = { .result = &c->result, .sink = &SINK, .sink_arg = c };
+    const pg_request request = {
+        .kind = PG_REQUEST_COPY, .result = &c->result, .leased = true, .sink = &SINK, .sink_arg = c
+    };
     c->ended = false;
-    const error e = pg_conn_copy(c->tx->conn, sql, &request);
+    const error e = pg_conn_feed(c->tx->conn, pg_request_write_query, &sql, &request);
     if (e.kind)
         c->ended = true;
     TRY(e);

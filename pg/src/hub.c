@@ -33,6 +33,7 @@ typedef struct channel {
 
 typedef struct told {
     list_node node;
+    timestamptz since; /* the hub's when it came */
     int32_t process;
     str payload; /* behind this struct */
 } told;
@@ -44,8 +45,9 @@ struct pg_listener {
     list queue; /* of told, the oldest first */
     uint32_t count;
     size_t bytes;
-    told *current; /* given out last */
-    bool missed;   /* something, since the connection went or the queue was full */
+    told *current;     /* given out last */
+    bool missed;       /* something, since the connection went or the queue was full */
+    timestamptz since; /* what was told before that it has heard, if it has missed something */
     fiber *waiter;
     const error_kind *failure; /* of the hub, while nothing is heard yet */
     char failure_text[128];
@@ -59,8 +61,9 @@ struct pg_hub {
     fiber *keeper;
     fiber *waiter; /* the keeper, while it waits */
     timer timer;
-    bool beat;       /* the time has come to ask */
-    bool is_foreign; /* the last session was one that others have too */
+    timestamptz since; /* when what was answered last was asked: all told before that was heard */
+    bool beat;         /* the time has come to ask */
+    bool is_foreign;   /* the last session was one that others have too */
     bool closed;
 };
 
@@ -72,6 +75,18 @@ static void wake_listener(pg_listener *l)
     l->waiter = NULL;
     if (waiter)
         fiber_wake(waiter, OK);
+}
+
+static void miss(pg_listener *l, timestamptz since)
+{
+    if (!l->missed || since.us < l->since.us)
+        l->since = since;
+    l->missed = true;
+}
+
+static const told *first_told(const pg_listener *l)
+{
+    return CONTAINER_OF(l->queue.head.next, told, node);
 }
 
 static void drop_queue(pg_listener *l)
@@ -96,12 +111,13 @@ static void tell(pg_listener *l, int32_t process, str payload)
     if (l->count < PG_LISTENER_QUEUE_MAX && l->bytes + payload.len <= QUEUED_BYTES_MAX)
         t = memory_new(1, sizeof *t + payload.len);
     if (!t) { /* what it has not taken is of no use either, when it must look for itself */
+        miss(l, list_is_empty(&l->queue) ? l->hub->since : first_told(l)->since);
         drop_queue(l);
-        l->missed = true;
         wake_listener(l);
         return;
     }
     memcpy(t + 1, payload.ptr, payload.len);
+    t->since = l->hub->since;
     t->process = process;
     t->payload = (str){ (const char *)(t + 1), payload.len };
     list_append(&l->queue, &t->node);
@@ -166,7 +182,10 @@ static error ask(void *arg)
 static error ask_in_time(pg_hub *hub, str sql)
 {
     question q = { hub->conn, sql };
-    return scope_call(&(scope_options){ .deadline_ms = ANSWER_MS }, ask, &q);
+    const timestamptz now = timestamptz_now();
+    TRY(scope_call(&(scope_options){ .deadline_ms = ANSWER_MS }, ask, &q));
+    hub->since = now;
+    return OK;
 }
 
 /* The next channel that is not as it is wanted; drops those that nobody knows of. */
@@ -271,7 +290,8 @@ static void fall_silent(pg_hub *hub, error why)
     const error_detail *detail = error_detail_of(why);
     LIST_EACH (channel, ch, &hub->channels, node) {
         LIST_EACH (pg_listener, l, &ch->listeners, node) {
-            l->missed = l->missed || ch->heard;
+            if (ch->heard)
+                miss(l, hub->since);
             if (ch->heard || !why.kind)
                 continue;
             l->failure = why.kind;
@@ -494,6 +514,7 @@ error pg_listener_next(pg_listener *l, pg_notification *out)
     if (l->missed && l->channel->heard) {
         l->missed = false;
         out->gap = true;
+        out->since = l->since;
         return OK;
     }
     l->current = CONTAINER_OF(l->queue.head.next, told, node);

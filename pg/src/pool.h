@@ -154,6 +154,7 @@ struct pg_tx {
     deferred *left;
     bool begun;   /* the server has seen BEGIN, or may have */
     bool refused; /* its first statement was, or was given up: the transaction has failed */
+    bool streams; /* a pg_stream has it, and nothing else may run */
 };
 
 /* A connection of the lane for the running fiber.

@@ -88,10 +88,10 @@ static error describe(pg_conn *c, pg_lane lane, pg_statement *s, pg_values value
 
 /* Makes one and has it described. In the cache then, or not any more.
  *   taken  the name was: by somebody else who has prepared in the same session. Now it is free */
-static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values, bool *taken,
+static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values, bool *taken, str *refusal,
                      pg_statement **out)
 {
-    pg_result result;
+    pg_result result = { 0 };
     pg_report report;
     pg_statement *s = make(c, sql, values);
     if (!s)
@@ -105,6 +105,7 @@ static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values, bool *
              str_eq(report.sqlstate, STR("42P05"));
     if (*taken)
         pg_statement_close(cache_of(c), s);
+    *refusal = result.report;
     pg_statement_release(&s);
     return e;
 }
@@ -117,8 +118,16 @@ static void waiter_forgotten(void *arg)
 
 error pg_prepared(pg_conn *c, pg_lane lane, str sql, pg_values values, pg_statement **out)
 {
+    str refusal;
+    return pg_prepared_or_refused(c, lane, sql, values, &refusal, out);
+}
+
+error pg_prepared_or_refused(pg_conn *c, pg_lane lane, str sql, pg_values values, str *refusal,
+                             pg_statement **out)
+{
     for (int tries = 0; tries < TRIES_MAX;) {
         bool taken = false;
+        *refusal = STR_NONE;
         pg_statement *s = pg_statement_find(cache_of(c), sql, values.items, values.count,
                                             loop_now_ms(c->pool->loop));
         if (s && s->ready) {
@@ -131,7 +140,7 @@ error pg_prepared(pg_conn *c, pg_lane lane, str sql, pg_values values, pg_statem
             TRY(fiber_park("pg prepare", waiter_forgotten, &w));
             continue;
         }
-        const error e = prepare(c, lane, sql, values, &taken, &s);
+        const error e = prepare(c, lane, sql, values, &taken, refusal, &s);
         if (e.kind && (!taken || tries > 0 || c->tx_status != 'I'))
             return e;                                /* in a transaction: that has failed */
         if (s && (s->cache || s->name[0] == '\0')) { /* without a name it cannot be lost */

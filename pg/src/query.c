@@ -117,9 +117,13 @@ void pg_write_call(pg_writer *w, str portal, const pg_statement *s, str sql, pg_
 static void write_held(pg_writer *w, const void *arg)
 {
     const execution *x = arg;
+    bool any = false;
     for (size_t i = 0; i < x->count; i++) {
-        if (i > 0 && x->run->sync_each)
+        if (x->calls[i].refused)
+            continue;
+        if (any && x->run->sync_each)
             pg_write_sync(w);
+        any = true;
         if (has_before(x, i))
             write_before(w, x);
         pg_write_call(w, STR(""), x->calls[i].statement, x->calls[i].sql, x->calls[i].values);
@@ -188,9 +192,12 @@ static error ask_for_all(pg_conn *c, const execution *x, pg_call *calls)
         arena_try_alloc(fiber_arena(), x->count * sizeof *requests, _Alignof(pg_request));
     if (!requests)
         return error_set(&ARENA_FULL, "no room for %zu requests", x->count);
-    for (size_t i = 0; i < x->count; i++)
-        requests[i] = request_of(x, i, &calls[i]);
-    return pg_conn_ask_all(c, write_execution, x, requests, x->count);
+    size_t count = 0;
+    for (size_t i = 0; i < x->count; i++) {
+        if (!calls[i].refused)
+            requests[count++] = request_of(x, i, &calls[i]);
+    }
+    return count > 0 ? pg_conn_ask_all(c, write_execution, x, requests, count) : OK;
 }
 
 static error ask(pg_conn *c, const execution *x, pg_call *calls)
@@ -244,13 +251,23 @@ static error execute(pg_conn *c, const execution *x, pg_call *calls)
     return first;
 }
 
+/* Of those that are transactions of their own one that is refused keeps no other from running. */
+static error prepare_call(pg_conn *c, const execution *x, pg_call *call)
+{
+    const bool alone = x->run->sync_each && x->count > 1 && x->run->lane != PG_LANE_LEASED;
+    const error e = pg_prepared_or_refused(c, x->run->lane, call->sql, call->values,
+                                           &call->result.report, &call->statement);
+    call->refused = e.kind && alone && call->result.report.ptr;
+    return call->refused ? OK : e;
+}
+
 static error prepare_all(pg_conn *c, const execution *x, pg_call *calls, pg_statement **begin)
 {
     if (x->before.ptr && !x->parses)
         TRY(pg_prepared(c, x->run->lane, x->before, (pg_values){ 0 }, begin));
     for (size_t i = 0; i < x->count; i++) {
         if (calls[i].rows || !x->parses)
-            TRY(pg_prepared(c, x->run->lane, calls[i].sql, calls[i].values, &calls[i].statement));
+            TRY(prepare_call(c, x, &calls[i]));
     }
     return OK;
 }
@@ -277,6 +294,7 @@ error pg_run_on(pg_conn *c, const pg_run *run, pg_call *calls, size_t count)
     for (size_t i = 0; i < count; i++) {
         calls[i].result = (pg_result){ .arena = calls[i].arena ? calls[i].arena : fiber_arena() };
         calls[i].statement = NULL;
+        calls[i].refused = false;
     }
     error e = prepare_all(c, &x, calls, &x.begin);
     if (!e.kind)

@@ -14,6 +14,7 @@ typedef struct pg_call {
     struct pg_watch *watch;  /* of the first call: who watches all of them; NULL: nobody */
     arena *arena;            /* of the rows; NULL: the fiber's */
     pg_statement *statement; /* what is known of it while it runs; NULL: nothing */
+    bool refused;            /* when it was prepared: it does not run, others do */
     pg_result result;
 } pg_call;
 
@@ -38,6 +39,10 @@ error pg_check_call(const pg_pool *pool, str sql, pg_values values);
  *   yields  when it has to be asked for
  *   fails   as pg_query */
 YIELDS error pg_prepared(pg_conn *c, pg_lane lane, str sql, pg_values values, pg_statement **out);
+/* The same. `refusal`: what the server said when it refused it, in the fiber's arena, or STR_NONE.
+ */
+YIELDS error pg_prepared_or_refused(pg_conn *c, pg_lane lane, str sql, pg_values values,
+                                    str *refusal, pg_statement **out);
 /* Whether a server's error says that it was out of date, if the statement did not begin to run. */
 bool pg_prepared_is_stale(const pg_report *report);
 /* Forgets a statement, on all connections of the pool; NULL is allowed. */

@@ -127,6 +127,8 @@ static void end(pg_request *r, const error_kind *lost, const char *text)
         r->result->ended_us = loop_now_us(c->pool->loop);
         r->result->tx_status = r->syncs ? c->tx_status : 0;
     }
+    if (r->sink && !lost)
+        stream_resume(c->stream); /* it may have been paused for that one */
     if (r->sink)
         r->sink->ended(r->sink_arg, lost, text);
     else if (r->fiber && !r->more)
@@ -299,21 +301,22 @@ error pg_conn_ask_nothing(pg_conn *c)
     return OK;
 }
 
-/* --- COPY ------------------------------------------------------------------------------------- */
+/* --- sinks ------------------------------------------------------------------------------------ */
 
-error pg_conn_copy(pg_conn *c, str sql, const pg_request *request)
+error pg_conn_feed(pg_conn *c, pg_write_fn *write, const void *arg, const pg_request *request)
 {
     TRY(scope_status());
+    TRY(pg_conn_await_room(c, 1));
     pg_request *r = make(c, request);
     if (!r)
         return error_set(&OUT_OF_MEMORY, "no memory for a request");
-    const error e = pg_conn_write(c, pg_request_write_query, &sql);
+    const error e = pg_conn_write(c, write_group, &(group){ c, write, arg });
     if (e.kind) {
         drop(r);
         return e;
     }
-    r->kind = PG_REQUEST_COPY;
-    r->leased = r->syncs = true;
+    pg_statement_cache_closed(&c->statements);
+    r->syncs = true;
     r->result->sent = true;
     list_append(&c->requests, &r->node);
     count_sent(c, 1, 1);
@@ -342,7 +345,7 @@ bool pg_conn_tell(pg_conn *c, pg_write_fn *write, const void *arg)
     return true;
 }
 
-void pg_conn_copy_forget(pg_conn *c, const void *sink_arg)
+void pg_conn_forget_sink(pg_conn *c, const void *sink_arg)
 {
     LIST_EACH (pg_request, r, &c->requests, node) {
         if (!r->sink || r->sink_arg != sink_arg)

@@ -57,11 +57,11 @@ typedef enum pg_request_kind {
     PG_REQUEST_COPY,      /* Query, a COPY: goes on until its sink is told of the end */
 } pg_request_kind;
 
-/* Who a COPY talks to, on the loop. */
+/* Who a COPY talks to, or a statement whose rows are taken as they come; on the loop. */
 typedef struct pg_sink {
-    void (*opened)(void *arg, bool takes_data, bool binary);
-    void (*data)(void *arg, str bytes);
-    void (*drained)(void *arg); /* what was written has left */
+    void (*opened)(void *arg, bool takes_data, bool binary); /* of a COPY */
+    void (*data)(void *arg, str bytes); /* of a COPY, or a row that the result has now */
+    void (*drained)(void *arg);         /* what was written has left; may be NULL */
     /* With the answer in the result; `lost`: none came, for that reason. */
     void (*ended)(void *arg, const error_kind *lost, const char *text);
 } pg_sink;
@@ -95,7 +95,7 @@ typedef struct pg_request {
     uint32_t cost_ns;        /* in the connection's backlog */
     pg_write_fn *write;      /* while held */
     const void *arg;
-    const pg_sink *sink; /* of a COPY; NULL: nobody listens any more */
+    const pg_sink *sink; /* NULL: none, or nobody listens any more */
     void *sink_arg;
 } pg_request;
 
@@ -128,15 +128,16 @@ YIELDS error pg_conn_ask_held(pg_conn *c, pg_write_fn *write, const void *arg,
  *   fails  PG_CONNECTION_LOST, OUT_OF_MEMORY */
 error pg_conn_ask_nothing(pg_conn *c);
 
-/* Sends a COPY, of which result, sink and sink_arg are given, without waiting.
- *   fails  as pg_conn_ask */
-error pg_conn_copy(pg_conn *c, str sql, const pg_request *request);
+/* The same for one whose sink is told of the answer: it does not wait for that.
+ *   fails  as pg_conn_ask; not sent then */
+YIELDS error pg_conn_feed(pg_conn *c, pg_write_fn *write, const void *arg,
+                          const pg_request *request);
 /* Sends a Query for which nobody waits, and which must succeed: a session's reset. The connection
  * is `resetting` until it is answered. Returns false when it was not sent. */
 bool pg_conn_tell(pg_conn *c, pg_write_fn *write, const void *arg);
 /* The sink with that `sink_arg` hears no more of it, whatever is answered before: what still comes
  * is dropped, and what the server still wants is refused. */
-void pg_conn_copy_forget(pg_conn *c, const void *sink_arg);
+void pg_conn_forget_sink(pg_conn *c, const void *sink_arg);
 
 /* There may be room now for those who wait for it. */
 void pg_requests_look_again(pg_conn *c);

@@ -103,6 +103,7 @@ error pg_tx_check(const pg_tx *tx)
 {
     invariant(tx->conn != NULL);  /* committed or rolled back */
     invariant(tx->child == NULL); /* the innermost is to be used */
+    invariant(!tx->streams);      /* a pg_stream of it is to be closed first */
     return tx->refused ? error_set(&PG_IN_FAILED_TRANSACTION,
                                    "the transaction's first statement was refused, or not "
                                    "answered")
@@ -336,7 +337,7 @@ error pg_commit(pg_tx **owner)
     pg_tx *tx = *owner;
     pg_result result;
     *owner = NULL;
-    invariant(tx && tx->conn && !tx->child); /* and not committed twice */
+    invariant(tx && tx->conn && !tx->child && !tx->streams); /* and not committed twice */
     if (!tx->begun)
         return commit_nothing(tx);
     if (tx->refused)
@@ -392,6 +393,7 @@ error pg_rollback(pg_tx **owner)
 {
     pg_tx *tx = *owner;
     *owner = NULL;
+    invariant(!tx || !tx->streams); /* a pg_stream of it is to be closed first */
     return tx ? roll_back(tx, false) : OK;
 }
 

@@ -90,7 +90,39 @@ static void test_batch_that_fails_leaves_nothing(void **state)
     assert_fails(PG_ROLLED_BACK, pg_batch_error(b, 0));
     assert_fails(PG_UNIQUE_VIOLATION, pg_batch_error(b, 1));
     assert_fails(PG_ROLLED_BACK, pg_batch_error(b, 2));
+    assert_str_equal(error_detail_of(pg_batch_error(b, 0))->text, STR("undone: #1 failed"));
+    assert_str_equal(error_detail_of(pg_batch_error(b, 2))->text, STR("not run: #1 failed"));
+    assert_int_equal(pg_batch_failed(b), 1);
     assert_int_equal(rows.count, 0);
+    assert_int_equal(rows_in_table(), 0);
+}
+
+/* It fails before anything is run. */
+static void test_batch_with_a_statement_of_no_sense_tells_which(void **state)
+{
+    (void)state;
+    pg_tx *tx;
+    pg_rows rows;
+    pg_batch *b = pg_batch_new();
+    add_insert(b, 1, NULL);
+    pg_batch_query(b, &rows, "select * from there_is_no_such_table");
+    add_insert(b, 2, NULL);
+    for (int in_tx = 0; in_tx < 2; in_tx++) {
+        assert_ok(pg_begin(db, &tx));
+        const error e = in_tx ? pg_batch_run(tx, b) : pg_batch_run(db, b);
+        assert_fails(PG_UNDEFINED_TABLE, e);
+        assert_int_equal(pg_batch_failed(b), 1);
+        assert_fails(PG_ROLLED_BACK, pg_batch_error(b, 0));
+        assert_fails(PG_UNDEFINED_TABLE, pg_batch_error(b, 1));
+        assert_fails(PG_ROLLED_BACK, pg_batch_error(b, 2));
+        assert_ok(pg_rollback(&tx));
+    }
+    assert_int_equal(rows_in_table(), 0);
+    assert_ok(pg_begin(db, &tx));
+    assert_fails(PG_UNDEFINED_TABLE, pg_pipeline_run(tx, b));
+    assert_int_equal(pg_batch_failed(b), 1);
+    assert_fails(PG_UNDEFINED_TABLE, pg_batch_error(b, 1));
+    assert_ok(pg_rollback(&tx));
     assert_int_equal(rows_in_table(), 0);
 }
 
@@ -153,9 +185,34 @@ static void test_pipeline_runs_each_for_itself(void **state)
     assert_fails(PG_UNIQUE_VIOLATION, pg_batch_error(b, 1));
     assert_ok(pg_batch_error(b, 2));
     assert_ok(pg_batch_error(b, 3));
+    assert_int_equal(pg_batch_failed(b), 1);
     assert_int_equal(affected, 1);
     assert_int_equal(rows.count, 2);
     assert_int_equal(rows_in_table(), 2);
+}
+
+/* Those that the server does not even understand keep no other from running. */
+static void test_pipeline_with_statements_of_no_sense_runs_the_others(void **state)
+{
+    (void)state;
+    uint64_t affected = 0;
+    pg_rows rows;
+    pg_batch *b = pg_batch_new();
+    pg_batch_query(b, &rows, "select * from there_is_no_such_table");
+    add_insert(b, 1, &affected);
+    pg_batch_query(b, &rows, "selec");
+    assert_fails(PG_UNDEFINED_TABLE, pg_pipeline_run(db, b));
+    assert_int_equal(pg_batch_failed(b), 0);
+    assert_fails(PG_UNDEFINED_TABLE, pg_batch_error(b, 0));
+    assert_ok(pg_batch_error(b, 1));
+    assert_fails(PG_SYNTAX, pg_batch_error(b, 2));
+    assert_int_equal(affected, 1);
+    assert_int_equal(rows_in_table(), 1);
+    b = pg_batch_new();
+    pg_batch_query(b, &rows, "selec");
+    pg_batch_query(b, &rows, "select 1 from");
+    assert_fails(PG_SYNTAX, pg_pipeline_run(db, b));
+    assert_fails(PG_SYNTAX, pg_batch_error(b, 1));
 }
 
 /* Prepared forms that are out of date are made again, and no statement runs twice. */
@@ -299,10 +356,12 @@ static int run(void)
         TEST(test_batch_of_statements_has_all_answers),
         TEST(test_batch_empty_is_no_error),
         TEST(test_batch_that_fails_leaves_nothing),
+        TEST(test_batch_with_a_statement_of_no_sense_tells_which),
         TEST(test_batch_that_fails_at_its_end_leaves_nothing),
         TEST(test_batch_run_again_runs_again),
         TEST(test_batch_that_cannot_be_sent_is_refused_whole),
         TEST(test_pipeline_runs_each_for_itself),
+        TEST(test_pipeline_with_statements_of_no_sense_runs_the_others),
         TEST(test_batch_with_stale_statement_runs_once),
         TEST(test_pipeline_with_stale_statement_runs_each_once),
         TEST(test_batch_in_transaction_is_part_of_it),

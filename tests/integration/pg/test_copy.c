@@ -76,6 +76,24 @@ static void test_copy_in_takes_csv(void **state)
     assert_str_equal(name, STR("a \"quoted\"\nline"));
 }
 
+/* The last row is more than is kept for a reader, and the end comes with it. */
+static void test_copy_out_of_a_row_of_megabytes_ends(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        pg_copy *c;
+        str bytes;
+        size_t total = 0;
+        assert_ok(pg_copy_out(db, &c, "copy (select repeat('x', 3000000)) to stdout"));
+        do {
+            assert_ok(pg_copy_read(c, &bytes));
+            total += bytes.len;
+        } while (bytes.len > 0);
+        assert_int_equal(total, 3000001);
+        assert_ok(pg_copy_finish(&c, NULL));
+    }
+}
+
 static void test_copy_rows_of_values_arrive_as_they_went(void **state)
 {
     (void)state;
@@ -337,6 +355,7 @@ static int run(void)
         TEST(test_copy_left_by_a_return_leaves_nothing),
         TEST(test_copy_past_its_deadline_leaves_nothing),
         TEST(test_copy_out_gives_all_rows),
+        TEST(test_copy_out_of_a_row_of_megabytes_ends),
         TEST(test_copy_out_goes_as_fast_as_it_is_read),
         TEST(test_copy_in_a_transaction_is_part_of_it),
         TEST(test_copy_of_another_kind_is_refused),

@@ -178,13 +178,16 @@ static void test_listen_is_told_of_the_gap_when_the_connection_was_lost(void **s
     (void)state;
     pg_listener *one, *two;
     pg_notification n;
+    const timestamptz began = timestamptz_now();
     assert_ok(pg_listen(db, STR("lost one"), &one));
     assert_ok(pg_listen(db, STR("lost two"), &two));
     assert_ok(pg_notify(db, STR("lost one"), STR("before")));
     assert_told(one, STR("before"));
+    const timestamptz lost = timestamptz_now();
     assert_ok(end_connections());
     assert_ok(pg_listener_next(one, &n)); /* heard again by now */
     assert_true(n.gap);
+    assert_true(n.since.us >= began.us && n.since.us <= lost.us);
     assert_ok(pg_notify(db, STR("lost one"), STR("after")));
     assert_told(one, STR("after"));
     assert_ok(pg_listener_next(two, &n));
@@ -201,13 +204,16 @@ static void test_listen_slower_than_what_is_told_is_told_of_the_gap(void **state
     pg_listener *l;
     pg_notification n;
     bool gap = false;
+    const timestamptz began = timestamptz_now();
     assert_ok(pg_listen(db, STR("flood"), &l));
+    const timestamptz heard = timestamptz_now();
     assert_ok(
         pg_execute(db, NULL, "select pg_notify('flood', n::text) from generate_series(1, 5000) n"));
     assert_ok(pg_notify(db, STR("flood"), STR("last")));
     do {
         assert_ok(pg_listener_next(l, &n));
         gap = gap || n.gap;
+        assert_true(!n.gap || (n.since.us >= began.us && n.since.us <= heard.us));
     } while (!str_eq(n.payload, STR("last")));
     assert_true(gap);
     pg_unlisten(&l);

@@ -264,6 +264,44 @@ static error use_cursor_in_tx(void *arg)
     return pg_commit(&tx);
 }
 
+/* Left early when `rows_max` have come. */
+static error read_stream(pg_target on, size_t rows_max)
+{
+    pg_stream *s;
+    pg_rows rows;
+    size_t count = 0;
+    TRY(pg_stream_open(on, &s, "select n from generate_series(1, 3000) n"));
+    do {
+        TRY(pg_stream_next(s, &rows));
+        count += rows.count;
+    } while (rows.count > 0 && count < rows_max);
+    return pg_stream_close(&s);
+}
+
+static error use_stream(void *arg)
+{
+    (void)arg;
+    TRY(read_stream(pg_target_pool(db), 10000));
+    return read_stream(pg_target_pool(db), 1);
+}
+
+static error use_stream_in_tx(void *arg)
+{
+    pg_tx *tx;
+    (void)arg;
+    TRY(pg_begin(db, &tx));
+    TRY(read_stream(pg_target_tx(tx), 10000));
+    TRY(read_stream(pg_target_tx(tx), 1));
+    return pg_commit(&tx);
+}
+
+static error use_stream_read_only(void *arg)
+{
+    (void)arg;
+    TRY(read_stream(pg_read_only(db), 10000));
+    return read_stream(pg_read_only(db), 1);
+}
+
 static error copy_in(pg_target on)
 {
     pg_copy *c;
@@ -381,6 +419,9 @@ static const struct {
     { "script", use_script },
     { "cursor", use_cursor },
     { "cursor in a transaction", use_cursor_in_tx },
+    { "stream", use_stream },
+    { "stream in a transaction", use_stream_in_tx },
+    { "stream, read only", use_stream_read_only },
     { "copy in", use_copy_in },
     { "copy in, in a transaction", use_copy_in_tx },
     { "copy out", use_copy_out },

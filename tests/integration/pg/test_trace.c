@@ -264,6 +264,33 @@ static void test_trace_follows_cursors_by_the_piece(void **state)
     assert_int_equal(count, 100);
 }
 
+static error leave_a_stream(void *arg)
+{
+    pg_stream *s;
+    pg_rows rows;
+    TRY(pg_stream_open(db, &s, PG_NAMED("test.stream", "select generate_series(1, $1)"), 1000));
+    do
+        TRY(pg_stream_next(s, &rows));
+    while (rows.count > 0);
+    return arg ? OK : pg_stream_close(&s);
+}
+
+static void test_trace_follows_streams_to_their_end(void **state)
+{
+    (void)state;
+    pg_stream *s;
+    assert_ok(scope_call(NULL, leave_a_stream, NULL));
+    assert_ok(last(QUERY)->span.result);
+    assert_int_equal(last(QUERY)->span.rows, 1000);
+    assert_true(last(QUERY)->span.bytes >= 8000);
+    assert_string_equal(last(QUERY)->name, "test.stream");
+    assert_ok(scope_call(NULL, leave_a_stream, &own)); /* to the scope's end */
+    assert_fails(CANCELED, last(QUERY)->span.result);
+    assert_fails(PG_UNDEFINED_TABLE, pg_stream_open(db, &s, "select * from nowhere"));
+    assert_fails(PG_UNDEFINED_TABLE, last(QUERY)->span.result);
+    assert_int_equal(ended_spans[QUERY], 3);
+}
+
 static void test_trace_tells_of_notices(void **state)
 {
     (void)state;
@@ -364,6 +391,7 @@ static int run(void)
         TRACE_TEST(test_trace_follows_transactions),
         TRACE_TEST(test_trace_follows_copies_to_their_end),
         TRACE_TEST(test_trace_follows_cursors_by_the_piece),
+        TRACE_TEST(test_trace_follows_streams_to_their_end),
         TRACE_TEST(test_trace_tells_of_notices),
         TRACE_TEST(test_trace_tells_of_the_wait_for_a_connection),
         TRACE_TEST(test_trace_follows_connecting),

@@ -334,10 +334,17 @@ void walk_ask_end_loosely(walk_ask *k, error e)
     close_ask(k, e);
 }
 
-static bool all_answered(walk_ask *const *asks, uint32_t count)
+/* One of a pipeline that could not be prepared: the others run without it. */
+static bool is_refused(const walk_ask *k, error own)
+{
+    return k->bad && k->pipelined && !k->in_tx && !in_flight(k) && error_is(own, &PG_SYNTAX);
+}
+
+static bool all_answered(walk_ask *const *asks, uint32_t count, const pg_batch *b)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (!in_flight(asks[i]) || !answered(asks[i]))
+        if ((!in_flight(asks[i]) || !answered(asks[i])) &&
+            !is_refused(asks[i], pg_batch_error(b, i)))
             return false;
     }
     return true;
@@ -349,14 +356,16 @@ static void judge_each(walk_ask *const *asks, uint32_t count, const pg_batch *b,
     for (uint32_t i = 0; i < count; i++) {
         const walk_ask *k = asks[i];
         const error own = pg_batch_error(b, i);
-        if (k->verdict == WALK_FAILED && !first)
+        if ((k->verdict == WALK_FAILED || is_refused(k, own)) && !first)
             first = k;
+        if (is_refused(k, own))
+            continue;
         if (k->verdict == WALK_DONE && e.kind && !k->pipelined ? !error_is(own, &PG_ROLLED_BACK)
                                                                : !is_said(k, own))
             walk_problem("%llu in a batch was told %s; the server said %d %s",
                          (unsigned long long)k->tag, name_of(own), (int)k->verdict, k->state);
     }
-    if (first ? !is_said(first, e) : e.kind != NULL)
+    if (first ? !is_said(first, e) && !is_refused(first, e) : e.kind != NULL)
         walk_problem("a batch was told %s", name_of(e));
 }
 
@@ -383,7 +392,7 @@ static void note_all(walk_ask *const *asks, uint32_t count)
 
 void walk_asks_end(walk_ask *const *asks, uint32_t count, const pg_batch *b, error e)
 {
-    const bool known = all_answered(asks, count);
+    const bool known = all_answered(asks, count, b);
     note_all(asks, count);
     if (known)
         judge_each(asks, count, b, e);

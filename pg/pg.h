@@ -252,7 +252,8 @@ size_t pg_batch_count(const pg_batch *batch);
 #define pg_batch_run(on, batch) pg_batch_run_on(PG_TARGET(on), (batch))
 YIELDS error pg_batch_run_on(pg_target on, pg_batch *batch);
 /* Runs them in order, each in a transaction of its own unless `on` is one: all of them run, and
- * those that succeed have their answers whatever the others do.
+ * those that succeed have their answers whatever the others do. Of many the next 128, or 256 KiB,
+ * leave when those before them are answered.
  *   fails   by the first that failed; pg_batch_error tells of each */
 #define pg_pipeline_run(on, batch) pg_pipeline_run_on(PG_TARGET(on), (batch))
 YIELDS error pg_pipeline_run_on(pg_target on, pg_batch *batch);

@@ -116,16 +116,30 @@ static error run_piece(pg_target on, const pg_run *run, pg_batch *b)
     return OK;
 }
 
+/* How many of them, from `at` on, may be under way at once; one at least. */
+static size_t piece_at(const pg_pool *pool, const pg_batch *b, size_t at)
+{
+    const size_t max = pool->pipeline_max && pool->pipeline_max < PG_UNANSWERED_MAX
+                           ? pool->pipeline_max
+                           : PG_UNANSWERED_MAX;
+    size_t bytes = 0, count = 0;
+    for (; at + count < b->count && count < max; count++) {
+        bytes += pg_call_size(b->calls[at + count].sql, b->calls[at + count].values);
+        if (count > 0 && bytes > PG_UNANSWERED_BYTES_MAX)
+            break;
+    }
+    return count;
+}
+
 error pg_pipeline_run_on(pg_target on, pg_batch *b)
 {
     const pg_run run = { .lane = pg_lane_of(on), .sync_each = true, .at = on.at };
-    const size_t piece_max = on.pool->pipeline_max ? on.pool->pipeline_max : PG_BATCH_MAX;
     error first = OK;
     b->undone = b->unknown = false;
     TRY(check(on.pool, b));
-    for (size_t at = 0; at < b->count; at += piece_max) {
-        const size_t left = b->count - at;
-        pg_batch piece = { .calls = b->calls + at, .count = left < piece_max ? left : piece_max };
+    for (size_t at = 0, count; at < b->count; at += count) {
+        count = piece_at(on.pool, b, at);
+        pg_batch piece = { .calls = b->calls + at, .count = count };
         const error e = run_piece(on, &run, &piece);
         if (!first.kind)
             first = e;

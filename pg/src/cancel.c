@@ -133,7 +133,7 @@ static void on_closed(stream *s, error why)
     if (c->cancel.sent && !c->cancel.taken)
         pg_conn_end(c, false, &PG_CONNECTION_LOST, "a cancel request was not confirmed");
     wait_ms(c, r == c->cancel.target ? AGAIN_MS : NEXT_MS);
-    pg_requests_look_again(c);
+    pg_room_serve(c);
     pg_pool_conn_closed(c);
     pg_conn_release(&c);
     pg_pool_serve(pool);

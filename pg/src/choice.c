@@ -23,7 +23,8 @@
 static bool takes_more(const pg_conn *c, uint32_t below)
 {
     return c->state == PG_CONN_READY && !c->retiring && c->health == PG_HEALTH_GOOD &&
-           !c->resetting && !c->lessee && c->abandoned == 0 && !c->cancel.stream && c->load < below;
+           !c->resetting && !c->lessee && c->abandoned == 0 && !c->cancel.stream &&
+           c->load < below && !pg_room_is_full(&c->room);
 }
 
 /* Fibers that may share a connection. */

@@ -15,6 +15,7 @@
 #include "prober.h"
 #include "reported.h"
 #include "request.h"
+#include "room.h"
 #include "statement_cache.h"
 #include "wire.h"
 
@@ -57,10 +58,8 @@ struct pg_conn {
     list requests;       /* sent, the oldest first */
     list held;           /* to be sent in batches, see request.c */
     loop_task dispatch;
-    uint32_t batches;   /* sent, and not yet answered */
-    uint32_t in_flight; /* requests that are */
-    uint32_t groups;    /* of them, each up to its Sync */
-    list for_room;      /* of fibers that wait until another group may be sent */
+    uint32_t batches; /* sent, and not yet answered */
+    pg_room room;
     uint32_t load;      /* fibers that use it now */
     uint32_t abandoned; /* requests whose fibers have stopped waiting: the server still works */
     pg_cancel cancel;

@@ -157,6 +157,14 @@ error pg_check_call(const pg_pool *pool, str sql, pg_values values)
     return OK;
 }
 
+size_t pg_call_size(str sql, pg_values values)
+{
+    size_t bytes = sql.len;
+    for (size_t i = 0; i < values.count; i++)
+        bytes += pg_value_size(&values.items[i]);
+    return bytes;
+}
+
 /* Forgets what was out of date. In one transaction the others are likely to be as old, and it is
  * run again once only. */
 static void note_stale(pg_conn *c, const execution *x, pg_call *call)

@@ -35,6 +35,9 @@ static inline pg_lane pg_lane_of(pg_target on)
  *   fails  PG_INVALID_ARGUMENT, PG_MESSAGE_TOO_LARGE */
 error pg_check_call(const pg_pool *pool, str sql, pg_values values);
 
+/* About how many bytes it is, of one that can be sent. */
+size_t pg_call_size(str sql, pg_values values);
+
 /* What is known of a statement that is to run on the connection, kept for the caller.
  *   yields  when it has to be asked for
  *   fails   as pg_query */

@@ -18,7 +18,7 @@ void pg_requests_init(pg_conn *c)
 {
     list_init(&c->requests);
     list_init(&c->held);
-    list_init(&c->for_room);
+    pg_room_init(&c->room);
     c->dispatch.run = dispatch;
 }
 
@@ -38,71 +38,6 @@ static void wake_preparing(pg_statement *s)
     }
 }
 
-/* --- room ------------------------------------------------------------------------------------- */
-
-typedef struct room_waiter {
-    list_node node;
-    fiber *fiber;
-} room_waiter;
-
-static bool has_room(const pg_conn *c, size_t groups)
-{
-    const uint32_t max = c->pool->pipeline_max;
-    return max == 0 || c->groups == 0 || c->groups + groups <= max;
-}
-
-/* Whoever has a connection alone may have given up a statement there, and goes on: a cancel that is
- * aimed at that one must not find the next. */
-static bool may_send(const pg_conn *c, size_t groups)
-{
-    return has_room(c, groups) && (!c->lessee || pg_cancel_is_over(c));
-}
-
-static void room_forgotten(void *arg)
-{
-    room_waiter *w = arg;
-    list_remove(&w->node);
-}
-
-error pg_conn_await_room(pg_conn *c, size_t groups)
-{
-    while (!may_send(c, groups)) {
-        room_waiter w = { .fiber = fiber_self() };
-        list_append(&c->for_room, &w.node);
-        TRY(fiber_park("pg pipeline", room_forgotten, &w));
-    }
-    return OK;
-}
-
-void pg_requests_look_again(pg_conn *c)
-{
-    for (list_node *n; (n = list_take_first(&c->for_room));)
-        fiber_wake(CONTAINER_OF(n, room_waiter, node)->fiber, OK);
-}
-
-/* They have left. */
-static void count_sent(pg_conn *c, size_t count, size_t groups)
-{
-    c->in_flight += (uint32_t)count;
-    c->groups += (uint32_t)groups;
-    metrics_record(c->pool->metrics, PG_METRIC_PIPELINE_DEPTH, c->in_flight);
-}
-
-static void count_answered(pg_conn *c, bool with_group)
-{
-    c->in_flight--;
-    c->groups -= with_group;
-    if (!with_group)
-        return;
-    list_node *n = list_take_first(&c->for_room);
-    if (n)
-        fiber_wake(CONTAINER_OF(n, room_waiter, node)->fiber, OK); /* it looks again */
-    else if (c->pool->pipeline_max > 0 && !list_is_empty(&c->held))
-        loop_post(c->pool->loop, &c->dispatch);
-}
-
-/* --- the end, of each ------------------------------------------------------------------------- */
-
 /* Unlinks a request and lets everybody who waits for it go on. `lost`: the answer never came. */
 static void end(pg_request *r, const error_kind *lost, const char *text)
 {
@@ -116,7 +51,7 @@ static void end(pg_request *r, const error_kind *lost, const char *text)
     }
     pg_statement_release(&r->statement);
     if (!r->write)
-        count_answered(c, r->syncs);
+        pg_room_give(c, r->syncs, r->bytes);
     if (r->resets) {
         c->resetting = false;
     } else if (!r->fiber) {
@@ -157,7 +92,7 @@ void pg_requests_lose(pg_conn *c, const error_kind *kind, const char *text)
 {
     lose_all(&c->requests, kind, text);
     lose_all(&c->held, kind, text);
-    pg_requests_look_again(c);
+    pg_room_serve(c);
 }
 
 str pg_conn_preamble(const pg_conn *c)
@@ -235,16 +170,32 @@ static void write_group(pg_writer *w, const void *arg)
     g->write(w, g->arg);
 }
 
+/* Tells its size, as of when there was room: what is to be closed may change meanwhile. */
+static error await_room(pg_conn *c, const group *g, pg_flight *flight)
+{
+    pg_writer counted = { 0 };
+    write_group(&counted, g);
+    flight->bytes = counted.bytes;
+    if (LIKELY(pg_room_is_free(c, flight)))
+        return OK;
+    TRY(pg_room_await(c, flight));
+    counted = (pg_writer){ 0 };
+    write_group(&counted, g);
+    flight->bytes = counted.bytes;
+    return OK;
+}
+
 error pg_conn_ask_all(pg_conn *c, pg_write_fn *write, const void *arg, const pg_request *requests,
                       size_t count)
 {
+    const group g = { c, write, arg };
+    pg_flight flight = { .requests = count };
     list made;
-    size_t groups = 0;
     for (size_t i = 0; i < count; i++)
-        groups += requests[i].syncs;
+        flight.groups += requests[i].syncs;
     list_init(&made);
     TRY(scope_status());
-    TRY(pg_conn_await_room(c, groups));
+    TRY(await_room(c, &g, &flight));
     for (size_t i = 0; i < count; i++) {
         pg_request *r = make(c, &requests[i]);
         if (!r) {
@@ -254,7 +205,7 @@ error pg_conn_ask_all(pg_conn *c, pg_write_fn *write, const void *arg, const pg_
         r->more = i + 1 < count;
         list_append(&made, &r->node);
     }
-    const error e = pg_conn_write(c, write_group, &(group){ c, write, arg });
+    const error e = pg_conn_write_sized(c, flight.bytes, write_group, &g);
     if (e.kind) {
         drop_all(&made);
         return e;
@@ -262,10 +213,11 @@ error pg_conn_ask_all(pg_conn *c, pg_write_fn *write, const void *arg, const pg_
     pg_statement_cache_closed(&c->statements);
     pg_request *last = CONTAINER_OF(made.head.prev, pg_request, node);
     invariant(last->syncs);
+    last->bytes = flight.bytes;
     for (size_t i = 0; i < count; i++)
         requests[i].result->sent = true;
     list_append_all(&c->requests, &made);
-    count_sent(c, count, groups);
+    pg_room_take(c, &flight);
     return fiber_park("pg answer", forgotten, last);
 }
 
@@ -296,7 +248,7 @@ error pg_conn_ask_nothing(pg_conn *c)
         return e;
     }
     list_append(&c->requests, &r->node);
-    count_sent(c, 1, 1);
+    pg_room_take(c, &(pg_flight){ .requests = 1, .groups = 1 });
     c->abandoned++;
     return OK;
 }
@@ -305,21 +257,24 @@ error pg_conn_ask_nothing(pg_conn *c)
 
 error pg_conn_feed(pg_conn *c, pg_write_fn *write, const void *arg, const pg_request *request)
 {
+    const group g = { c, write, arg };
+    pg_flight flight = { .requests = 1, .groups = 1 };
     TRY(scope_status());
-    TRY(pg_conn_await_room(c, 1));
+    TRY(await_room(c, &g, &flight));
     pg_request *r = make(c, request);
     if (!r)
         return error_set(&OUT_OF_MEMORY, "no memory for a request");
-    const error e = pg_conn_write(c, write_group, &(group){ c, write, arg });
+    const error e = pg_conn_write_sized(c, flight.bytes, write_group, &g);
     if (e.kind) {
         drop(r);
         return e;
     }
     pg_statement_cache_closed(&c->statements);
     r->syncs = true;
+    r->bytes = flight.bytes;
     r->result->sent = true;
     list_append(&c->requests, &r->node);
-    count_sent(c, 1, 1);
+    pg_room_take(c, &flight);
     return OK;
 }
 
@@ -340,7 +295,7 @@ bool pg_conn_tell(pg_conn *c, pg_write_fn *write, const void *arg)
         return false;
     }
     list_append(&c->requests, &r->node);
-    count_sent(c, 1, 1);
+    pg_room_take(c, &(pg_flight){ .requests = 1, .groups = 1 });
     c->resetting = true;
     return true;
 }
@@ -423,32 +378,36 @@ static void write_batch(pg_writer *w, const void *arg)
     pg_write_sync(w);
 }
 
-static void send_batch(pg_conn *c)
+static void send_batch(pg_conn *c, const batch *b)
 {
-    const batch b = next_batch(c);
-    const error e = pg_conn_write_sized(c, b.bytes, write_batch, &b);
+    const error e = pg_conn_write_sized(c, b->bytes, write_batch, b);
     if (e.kind) { /* and the connection does not outlive it */
         pg_conn_end(c, false, e.kind, "a batch could not be sent");
         return;
     }
-    for (size_t left = b.count; left-- > 0;) {
+    for (size_t left = b->count; left-- > 0;) {
         pg_request *r = CONTAINER_OF(c->held.head.next, pg_request, node);
-        r->begins = b.preamble.ptr && left + 1 == b.count;
+        r->begins = b->preamble.ptr && left + 1 == b->count;
         list_remove(&r->node);
         r->write = NULL;
         r->syncs = r->batch = left == 0;
+        r->bytes = left == 0 ? b->bytes : 0;
         r->result->sent = true;
         list_append(&c->requests, &r->node);
     }
     c->batches++;
-    count_sent(c, b.count, 1);
-    metrics_record(c->pool->metrics, PG_METRIC_BATCH_SIZE, b.count);
+    pg_room_take(c, &(pg_flight){ b->count, 1, b->bytes });
+    metrics_record(c->pool->metrics, PG_METRIC_BATCH_SIZE, b->count);
 }
 
 static void dispatch(loop_task *task)
 {
     pg_conn *c = CONTAINER_OF(task, pg_conn, dispatch);
-    while (c->state == PG_CONN_READY && c->batches < BATCHES_MAX && !list_is_empty(&c->held) &&
-           list_is_empty(&c->for_room) && has_room(c, 1))
-        send_batch(c);
+    pg_room_serve(c);
+    while (c->state == PG_CONN_READY && c->batches < BATCHES_MAX && !list_is_empty(&c->held)) {
+        const batch b = next_batch(c);
+        if (!pg_room_is_free(c, &(pg_flight){ b.count, 1, b.bytes }))
+            return;
+        send_batch(c, &b);
+    }
 }

@@ -93,6 +93,7 @@ typedef struct pg_request {
     bool resets;             /* the session, see session.h: nobody has asked */
     uint64_t since_us;       /* asked, by the loop's clock */
     uint32_t cost_ns;        /* in the connection's backlog */
+    size_t bytes;            /* of its group, in the one that syncs */
     pg_write_fn *write;      /* while held */
     const void *arg;
     const pg_sink *sink; /* NULL: none, or nobody listens any more */
@@ -102,12 +103,6 @@ typedef struct pg_request {
 /* What goes before each group of requests: on a read-only connection whose session cannot be begun
  * as one, because others have it too. STR_NONE: nothing. */
 str pg_conn_preamble(const pg_conn *c);
-
-/* Waits until the connection may be sent `groups` more: PG_PIPELINE_MAX; and, where a transaction
- * has it, until what that gave up has ended and no cancel is under way. Who asks is alone with it,
- * or bears that others come in between.
- *   fails  TIMED_OUT, CANCELED */
-YIELDS error pg_conn_await_room(pg_conn *c, size_t groups);
 
 /* Sends one request, of which kind, result, statement and flags are given, with its Sync, and waits
  * for the answer. `result->sent` says whether it was sent. A fuse that ends the wait leaves the
@@ -138,9 +133,6 @@ bool pg_conn_tell(pg_conn *c, pg_write_fn *write, const void *arg);
 /* The sink with that `sink_arg` hears no more of it, whatever is answered before: what still comes
  * is dropped, and what the server still wants is refused. */
 void pg_conn_forget_sink(pg_conn *c, const void *sink_arg);
-
-/* There may be room now for those who wait for it. */
-void pg_requests_look_again(pg_conn *c);
 
 /* The oldest request that was sent; NULL without one. */
 pg_request *pg_request_oldest(const pg_conn *c);

@@ -125,7 +125,7 @@ static void test_choice_knows_what_a_statement_takes(void **state)
     assert_true(pg_backlog_us(c, r->since_us + 3600000000) >= 3600000000);
     assert_ok(fiber_join(&sleeping));
     assert_int_equal(c->backlog_ns, 0);
-    assert_int_equal(c->in_flight, 0);
+    assert_int_equal(c->room.requests, 0);
     pg_pool_close(&db);
 }
 

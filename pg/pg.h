@@ -349,6 +349,32 @@ YIELDS error pg_copy_row_values(pg_copy *copy, pg_values values);
  *   yields  until there are some
  *   fails   as pg_query */
 YIELDS error pg_copy_read(pg_copy *copy, str *bytes);
+/* Rows of the binary format from structs and into them, a column for each field of the shape, in
+ * their order and of exactly its type (int8: bigint):
+ *
+ *   TRY(pg_copy_item(c, point, &p));                    // in
+ *
+ *   for (bool more;;) {                                 // out
+ *       TRY(pg_copy_next(c, point, &p, &more));
+ *       if (!more)
+ *           break;
+ *       …
+ *   }
+ *
+ * The first is as pg_copy_row. The second reads the next row, unless there is none: not together
+ * with pg_copy_read. Text, bytes and lists in it live until the next call. A nested shape has no
+ * column: an invariant.
+ *   yields, fails  as pg_copy_write, pg_copy_read; and the second with
+ *           PG_TYPE_MISMATCH: a row of other columns, NULL into what is not opt_X
+ *           PG_PROTOCOL_VIOLATION: what came is not the binary format
+ *           PG_INVALID_ARGUMENT: the COPY is in another one */
+#define pg_copy_item(copy, shape_, value) \
+    pg_copy_item_shape((copy), SHAPE_OF(shape_), \
+                       _Generic((value), shape_ * : (value), const shape_ * : (value)))
+#define pg_copy_next(copy, shape_, out, more) \
+    pg_copy_next_shape((copy), SHAPE_OF(shape_), _Generic((out), shape_ * : (out)), (more))
+YIELDS error pg_copy_item_shape(pg_copy *copy, shape_fn *of, const void *value);
+YIELDS error pg_copy_next_shape(pg_copy *copy, shape_fn *of, void *out, bool *more);
 /* Ends it: all that was sent is in the table, or nothing; what was not read is dropped. Nulls the
  * pointer. `affected` (may be NULL): rows copied.
  *   fails  as pg_query and pg_commit */

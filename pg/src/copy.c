@@ -7,6 +7,7 @@
  * server sends is read from its socket only as fast as it is asked for. An error of the server ends
  * it at once, and is what the next call says. A copy whose scope ends before it is finished is
  * refused to the server (CopyFail), or dropped: it leaves no trace, and its connection is good. */
+#include "copy_row.h"
 #include "query.h"
 #include "slow.h"
 #include "value.h"
@@ -40,6 +41,13 @@ struct pg_copy {
     char lost_text[256];
     buf came;  /* and was not read yet */
     buf given; /* to the reader; of one that takes data, rows that have not left yet */
+    struct {
+        bool begun; /* the header was read */
+        bool ended;
+        str unread; /* in `given`, or in `cut` */
+        buf cut;    /* from the beginning of a row on that came in several pieces */
+        arena row;  /* the one given out */
+    } rows;         /* if they are read one by one */
     deferred *left;
 };
 
@@ -171,6 +179,8 @@ static void let_go(pg_copy *c)
 {
     buf_deinit(&c->came);
     buf_deinit(&c->given);
+    buf_deinit(&c->rows.cut);
+    arena_deinit(&c->rows.row);
 }
 
 static void write_failure(pg_writer *w, const void *arg)
@@ -262,6 +272,8 @@ static error open_copy(pg_target on, pg_sql sql, bool takes_data, pg_copy **out)
     const size_t read_bytes_max = c->pool->message_bytes_max + READ_BYTES_HIGH;
     buf_init(&c->came, read_bytes_max);
     buf_init(&c->given, read_bytes_max);
+    buf_init(&c->rows.cut, read_bytes_max);
+    arena_init(&c->rows.row, read_bytes_max);
     error e = start(c, on, sql.text);
     c->waited_us = loop_now_us(c->pool->loop) - c->began_us;
     if (!e.kind && c->takes_data != takes_data)
@@ -377,6 +389,18 @@ error pg_copy_row_values(pg_copy *c, pg_values values)
     return wait_until_drained(c);
 }
 
+error pg_copy_item_shape(pg_copy *c, shape_fn *of, const void *value)
+{
+    const shape *s = of();
+    arena_reset(&c->rows.row);
+    pg_value *values = ARENA_NEW_ARRAY(&c->rows.row, pg_value, s->field_count);
+    for (uint32_t i = 0; i < s->field_count; i++) {
+        invariant(pg_type_of_shape(s->fields[i].type) != 0);
+        values[i] = pg_param_member(s->fields[i].type, (const char *)value + s->fields[i].offset);
+    }
+    return pg_copy_row_values(c, (pg_values){ values, s->field_count });
+}
+
 /* --- out -------------------------------------------------------------------------------------- */
 
 error pg_copy_read(pg_copy *c, str *bytes)
@@ -395,6 +419,99 @@ error pg_copy_read(pg_copy *c, str *bytes)
     buf_reset(&c->came);
     *bytes = buf_str(&c->given);
     return OK;
+}
+
+static error not_binary(void)
+{
+    return error_set(&PG_PROTOCOL_VIOLATION, "data that is not COPY's binary format");
+}
+
+/* Behind what is left of a row; none at the end. */
+static error more_unread(pg_copy *c)
+{
+    str bytes;
+    buf *rest = &c->rows.cut;
+    if (c->rows.unread.len == 0)
+        buf_reset(rest);
+    else if (rest->len > 0)
+        buf_consume(rest, rest->len - c->rows.unread.len);
+    else
+        buf_append(rest, c->rows.unread);
+    c->rows.unread = buf_str(rest);
+    TRY(pg_copy_read(c, &bytes));
+    if (bytes.len == 0)
+        return not_binary();
+    if (rest->len > 0)
+        buf_append(rest, bytes);
+    c->rows.unread = rest->len > 0 ? buf_str(rest) : bytes;
+    return rest->failed ? error_set(&PG_MESSAGE_TOO_LARGE, "a row is longer than 64 MiB") : OK;
+}
+
+/* Behind the last row; an error of the server, too. */
+static error end_of_rows(pg_copy *c)
+{
+    str bytes;
+    c->rows.ended = true;
+    if (c->rows.unread.len > 0)
+        return not_binary();
+    TRY(pg_copy_read(c, &bytes));
+    return bytes.len > 0 ? not_binary() : OK;
+}
+
+/* The next row's cells; false in `more` at the end. */
+static error next_row(pg_copy *c, const shape *s, str *cells, bool *more)
+{
+    for (;;) {
+        str *unread = &c->rows.unread;
+        const bool begun = c->rows.begun;
+        switch (begun ? pg_copy_row_read(unread, cells, s->field_count)
+                      : pg_copy_header_read(unread)) {
+        case PG_COPY_PART_WHOLE:
+            c->rows.begun = true;
+            *more = begun;
+            if (begun)
+                return OK;
+            break;
+        case PG_COPY_PART_END:
+            return end_of_rows(c);
+        case PG_COPY_PART_CUT:
+            TRY(more_unread(c));
+            break;
+        case PG_COPY_PART_OTHER:
+            return error_set(&PG_TYPE_MISMATCH, "a row that has not the %u columns of %.*s",
+                             s->field_count, STR_ARG(s->name));
+        case PG_COPY_PART_BAD:
+            return not_binary();
+        }
+    }
+}
+
+static error decode_row(pg_copy *c, const shape *s, const str *cells, void *out)
+{
+    for (uint32_t i = 0; i < s->field_count; i++) {
+        const shape_field *f = &s->fields[i];
+        const pg_cell cell = { pg_type_of_shape(f->type), PG_BINARY, cells[i] };
+        invariant(cell.oid != 0);
+        const error e = pg_decode_member(&c->rows.row, &cell, f->type, (char *)out + f->offset);
+        if (e.kind)
+            return error_wrap(e, e.kind, "column %.*s", STR_ARG(f->name));
+    }
+    return OK;
+}
+
+error pg_copy_next_shape(pg_copy *c, shape_fn *of, void *out, bool *more)
+{
+    const shape *s = of();
+    *more = false;
+    invariant(!c->takes_data);
+    if (!c->binary)
+        return error_set(&PG_INVALID_ARGUMENT, "rows are read of a COPY in binary format");
+    if (c->rows.ended)
+        return end_of_rows(c);
+    arena_reset(&c->rows.row);
+    str *cells = ARENA_NEW_ARRAY(&c->rows.row, str, s->field_count);
+    TRY(next_row(c, s, cells, more));
+    return *more ? decode_row(c, s, cells, out) : OK;
 }
 
 /* --- finishing -------------------------------------------------------------------------------- */

@@ -128,6 +128,233 @@ static void test_copy_rows_of_values_arrive_as_they_went(void **state)
     assert_true(ratio == (double)sum / 2 && tagged);
 }
 
+#define EVERY_FIELDS(F)     \
+    F(b, bool)              \
+    F(i2, int2)             \
+    F(i4, int4)             \
+    F(i8, int8)             \
+    F(f8, float8)           \
+    F(t, text)              \
+    F(by, bytea)            \
+    F(at, timestamptz)      \
+    F(id, uuid)             \
+    F(j, jsonb)             \
+    F(ob, opt_bool)         \
+    F(ot, opt_text)         \
+    F(oat, opt_timestamptz) \
+    F(li, int4_list)        \
+    F(lt, text_list)
+SHAPE(every, EVERY_FIELDS)
+
+static every every_of(int32_t n)
+{
+    static int32_t numbers[] = { 1, -2, 3 };
+    static str words[] = { STR("a"), STR("b \"c\"") };
+    static const uint8_t raw[] = { 0, 1, 255 };
+    return (every){ .b = n % 2,
+                    .i2 = (int16_t)-n,
+                    .i4 = n,
+                    .i8 = (int64_t)n << 33,
+                    .f8 = n / 4.0,
+                    .t = str_format(fiber_arena(), "text, \"%d\"\n\t", n),
+                    .by = { raw, sizeof raw },
+                    .at = { n * 1000000LL },
+                    .id = { { (uint8_t)n, 1 } },
+                    .j = { STR("{\"a\": [1, null]}") },
+                    .ob = { .has = n % 3 == 0, .value = true },
+                    .ot = { .has = n % 3 == 1, .value = STR("") },
+                    .oat = { .has = n % 3 == 2, .value = { n } },
+                    .li = { numbers, (size_t)(n % 4) },
+                    .lt = { words, (size_t)(n % 3) } };
+}
+
+static void assert_same(const every *a, const every *b)
+{
+    assert_true(a->b == b->b && a->i2 == b->i2 && a->i4 == b->i4 && a->i8 == b->i8 &&
+                a->f8 == b->f8 && a->at.us == b->at.us &&
+                memcmp(&a->id, &b->id, sizeof a->id) == 0);
+    assert_str_equal(a->t, b->t);
+    assert_int_equal(a->by.len, b->by.len);
+    assert_memory_equal(a->by.ptr, b->by.ptr, a->by.len);
+    assert_str_equal(a->j.text, b->j.text);
+    assert_true(a->ob.has == b->ob.has && a->ot.has == b->ot.has && a->oat.has == b->oat.has);
+    assert_true(!a->ob.has || a->ob.value == b->ob.value);
+    assert_true(!a->ot.has || str_eq(a->ot.value, b->ot.value));
+    assert_true(!a->oat.has || a->oat.value.us == b->oat.value.us);
+    assert_int_equal(a->li.count, b->li.count);
+    for (size_t i = 0; i < a->li.count; i++)
+        assert_int_equal(a->li.items[i], b->li.items[i]);
+    assert_int_equal(a->lt.count, b->lt.count);
+    for (size_t i = 0; i < a->lt.count; i++)
+        assert_str_equal(a->lt.items[i], b->lt.items[i]);
+}
+
+static void test_copy_of_structs_gives_them_back(void **state)
+{
+    (void)state;
+    enum {
+        COUNT = 5000
+    };
+    pg_tx *tx;
+    pg_copy *c;
+    every got;
+    uint64_t copied = 0;
+    assert_ok(pg_begin(db, &tx));
+    assert_ok(pg_execute(tx, NULL,
+                         "create temp table every (b bool, i2 int2, i4 int4, i8 int8, f8 float8, "
+                         "t text, by bytea, at timestamptz, id uuid, j jsonb, ob bool, ot text, "
+                         "oat timestamptz, li int4[], lt text[]) on commit drop"));
+    assert_ok(pg_copy_in(tx, &c, "copy every from stdin (format binary)"));
+    for (int32_t i = 0; i < COUNT; i++) {
+        const every e = every_of(i);
+        assert_ok(pg_copy_item(c, every, &e));
+    }
+    assert_ok(pg_copy_finish(&c, &copied));
+    assert_int_equal(copied, COUNT);
+    assert_ok(
+        pg_copy_out(tx, &c, "copy (select * from every order by i4) to stdout (format binary)"));
+    int32_t count = 0;
+    for (bool more;; count++) {
+        assert_ok(pg_copy_next(c, every, &got, &more));
+        if (!more)
+            break;
+        const every sent = every_of(count);
+        assert_same(&sent, &got);
+    }
+    assert_int_equal(count, COUNT);
+    assert_ok(pg_copy_finish(&c, &copied));
+    assert_int_equal(copied, COUNT);
+    assert_ok(pg_commit(&tx));
+}
+
+#define PAIR_FIELDS(F) F(n, int8) F(name, text)
+SHAPE(pair, PAIR_FIELDS)
+
+static void test_copy_next_of_another_row_is_a_mismatch(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sql;
+        const error_kind *kind;
+    } rows[] = {
+        { "copy (select 1::int8, 'a') to stdout", &PG_INVALID_ARGUMENT },
+        { "copy (select 1::int8) to stdout (format binary)", &PG_TYPE_MISMATCH },
+        { "copy (select 1::int4, 'a') to stdout (format binary)", &PG_TYPE_MISMATCH },
+        { "copy (select 1::int8, null) to stdout (format binary)", &PG_TYPE_MISMATCH },
+        { "copy (select 1::int8, 'a', 2) to stdout (format binary)", &PG_TYPE_MISMATCH },
+        { "copy (select 1 / (50000 - n)::int8, 'a' from generate_series(1, 90000) n) to stdout (format "
+          "binary)",
+          &PG_DATA_EXCEPTION },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        pg_copy *c;
+        pair p;
+        bool more = true;
+        error e = OK;
+        assert_ok(pg_copy_out(db, &c, rows[i].sql));
+        while (!e.kind && more)
+            e = pg_copy_next(c, pair, &p, &more);
+        assert_fails(*rows[i].kind, e);
+        const error end = pg_copy_finish(&c, NULL);
+        assert_true(!end.kind || error_is(end, &PG_DATA_EXCEPTION));
+    }
+    (void)count();
+}
+
+/* All of it, as text. */
+static str copied_out(const char *sql)
+{
+    pg_copy *c;
+    str bytes;
+    buf all;
+    buf_init_arena(&all, fiber_arena(), 1 << 20);
+    assert_ok(pg_copy_out(db, &c, sql));
+    do {
+        assert_ok(pg_copy_read(c, &bytes));
+        buf_append(&all, bytes);
+    } while (bytes.len > 0);
+    assert_ok(pg_copy_finish(&c, NULL));
+    return buf_str(&all);
+}
+
+#define VALUES_OF_ALL_KINDS                                                             \
+    "(values (1::int2, 'a\"b, \\ c'::text, null::text, ''::text, true, 1.50::numeric, " \
+    "'2026-01-31'::date, '{1,null}'::int4[], '\\x00ff'::bytea), "                       \
+    "(null, null, null, null, null, null, null, null, null)) v"
+
+static void test_copy_out_writes_each_format(void **state)
+{
+    (void)state;
+    assert_str_equal(copied_out("copy (select * from " VALUES_OF_ALL_KINDS ") to stdout"),
+                     STR("1\ta\"b, \\\\ c\t\\N\t\tt\t1.50\t2026-01-31\t{1,NULL}\t\\\\x00ff\n"
+                         "\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\n"));
+    assert_str_equal(
+        copied_out("copy (select * from " VALUES_OF_ALL_KINDS ") to stdout (format csv, header)"),
+        STR("column1,column2,column3,column4,column5,column6,column7,column8,column9\n"
+            "1,\"a\"\"b, \\ c\",,\"\",t,1.50,2026-01-31,\"{1,NULL}\",\\x00ff\n"
+            ",,,,,,,,\n"));
+    const str binary =
+        copied_out("copy (select * from " VALUES_OF_ALL_KINDS ") to stdout (format binary)");
+    assert_true(str_starts_with(binary, (str){ "PGCOPY\n\377\r\n\0", 11 }));
+}
+
+/* What comes out in a format goes in again, and is the same: of every type that a table may have.
+ */
+static void test_copy_of_every_type_goes_round_in_each_format(void **state)
+{
+    (void)state;
+    static const char *const formats[] = { "text", "csv", "binary" };
+    static const char TABLE[] =
+        "create temp table %s (a bool, b \"char\", c name, d int2, e int4, f int8, g oid, h float4, "
+        "i float8, j numeric, k money, l text, m varchar(9), n char(3), o bytea, p date, q time, "
+        "r timetz, s timestamp, t timestamptz, u interval, v uuid, w json, x jsonb, y inet, z cidr, "
+        "aa macaddr, ab macaddr8, ac bit(3), ad varbit, ae point, af line, ag lseg, ah box, ai path, "
+        "aj polygon, ak circle, al tsvector, am tsquery, an int4range, ao nummultirange, ap "
+        "tstzrange, aq int4[], ar text[][], as_ pg_lsn, at_ xid8, au tid, av jsonpath) on commit drop";
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+        pg_tx *tx;
+        pg_copy *c;
+        pg_rows rows;
+        str bytes, text;
+        buf all;
+        bool same = false;
+        buf_init_arena(&all, fiber_arena(), 1 << 20);
+        assert_ok(pg_begin(db, &tx));
+        assert_ok(pg_script(tx, str_format(fiber_arena(), TABLE, "one")));
+        assert_ok(pg_script(tx, str_format(fiber_arena(), TABLE, "two")));
+        assert_ok(pg_script(
+            tx, STR("insert into one values (true, 'x', 'na', -1, 2, -3, 4, 1.5, 'nan', "
+                    "'-12345678901234567890.0123', '12.34', e'a\\tb\\n\\\\ \"c\"', 'v,', 'ch', "
+                    "'\\x00ff0a', '2026-01-31', '24:00', '12:00:01.5+02', 'infinity', "
+                    "'0044-03-15 BC', '1 mon -2 days 3.5 s', gen_random_uuid(), '{\"a\" : 1}', "
+                    "'[null]', '::1/64', '10.0.0.0/8', '08:00:2b:01:02:03', "
+                    "'08:00:2b:01:02:03:04:05', '101', '1', '(1,2)', '{1,2,3}', '[(0,0),(1,1)]', "
+                    "'((0,0),(1,1))', '[(0,0),(1,2)]', '((0,0),(1,1),(2,0))', '<(0,0),1>', "
+                    "'a:1A b', 'a & !b', '[1,5)', '{[1.5,2),(3,)}', '(,infinity)', '{1,NULL,3}', "
+                    "'{{a,\"b c\"},{NULL,\"\"}}', '16/B374D848', '7', '(1,2)', '$.a[*]'); "
+                    "insert into one default values")));
+        assert_ok(pg_copy_out(
+            tx, &c, str_format(fiber_arena(), "copy one to stdout (format %s)", formats[i])));
+        do {
+            assert_ok(pg_copy_read(c, &bytes));
+            buf_append(&all, bytes);
+        } while (bytes.len > 0);
+        assert_ok(pg_copy_finish(&c, NULL));
+        assert_ok(pg_copy_in(
+            tx, &c, str_format(fiber_arena(), "copy two from stdin (format %s)", formats[i])));
+        assert_ok(pg_copy_write(c, buf_str(&all)));
+        assert_ok(pg_copy_finish(&c, NULL));
+        assert_ok(pg_query(tx, &rows,
+                           "select (select string_agg(one::text, e'\n') from one) = (select "
+                           "string_agg(two::text, e'\n') from two), (select "
+                           "string_agg(two::text, e'\n') from two)"));
+        assert_ok(pg_get(&rows, 0, 0, &same));
+        assert_ok(pg_get(&rows, 0, 1, &text));
+        assert_true(same && text.len > 500);
+        assert_ok(pg_commit(&tx));
+    }
+}
+
 static void test_copy_of_no_rows_is_no_error(void **state)
 {
     (void)state;
@@ -350,6 +577,10 @@ static int run(void)
         TEST(test_copy_in_takes_text_cut_anywhere),
         TEST(test_copy_in_takes_csv),
         TEST(test_copy_rows_of_values_arrive_as_they_went),
+        TEST(test_copy_of_structs_gives_them_back),
+        TEST(test_copy_next_of_another_row_is_a_mismatch),
+        TEST(test_copy_out_writes_each_format),
+        TEST(test_copy_of_every_type_goes_round_in_each_format),
         TEST(test_copy_of_no_rows_is_no_error),
         TEST(test_copy_in_that_fails_leaves_nothing),
         TEST(test_copy_left_by_a_return_leaves_nothing),

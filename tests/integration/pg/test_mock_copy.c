@@ -190,6 +190,138 @@ static void test_mock_copy_given_up_is_refused_to_the_server(void **state)
     assert_null(problem);
 }
 
+/* --- rows of the binary format ---------------------------------------------------------------- */
+
+#define POINT_FIELDS(F) F(x, int8) F(label, opt_text)
+SHAPE(point, POINT_FIELDS)
+
+#define BINARY_OUT "H\0\0\0\13\1\0\2\0\1\0\1"
+#define SIGNATURE  "PGCOPY\n\377\r\n\0"
+#define HEADER     SIGNATURE "\0\0\0\0\0\0\0\0"
+#define ROW_OF(xx) "\0\2\0\0\0\10\0\0\0\0\0\0\0" xx
+#define ROW        ROW_OF("\7") "\0\0\0\2ab"
+#define NULL_ROW   ROW_OF("\10") "\377\377\377\377"
+#define TRAILER    "\377\377"
+#define GOOD       HEADER ROW NULL_ROW ROW TRAILER
+#define BYTES(text)               \
+    {                             \
+        "" text, sizeof(text) - 1 \
+    }
+
+static int64_t sum;
+static uint32_t labels;
+
+static error read_points(void *arg)
+{
+    pg_copy *c;
+    point p;
+    sum = labels = 0;
+    TRY(pg_copy_out((pg_pool *)arg, &c, "copy t to stdout (format binary)"));
+    for (bool more;;) {
+        TRY(pg_copy_next(c, point, &p, &more));
+        if (!more)
+            break;
+        sum += p.x;
+        labels += p.label.has && str_eq(p.label.value, STR("ab"));
+    }
+    bool more = true;
+    TRY(pg_copy_next(c, point, &p, &more)); /* the end stays the end */
+    assert_false(more);
+    return pg_copy_finish(&c, NULL);
+}
+
+/* Sends the data in messages of `piece` bytes. */
+static error read_points_of(str data, size_t piece)
+{
+    static char said[8192];
+    size_t len = sizeof BINARY_OUT - 1;
+    memcpy(said, BINARY_OUT, len);
+    for (size_t at = 0; at < data.len; at += piece) {
+        const str part = str_slice(data, at, piece);
+        assert_true(len + part.len + 64 < sizeof said);
+        said[len] = 'd';
+        memcpy(said + len + 1, (const char[]){ 0, 0, 0, (char)(4 + part.len) }, 4);
+        memcpy(said + len + 5, part.ptr, part.len);
+        len += 5 + part.len;
+    }
+    static const char END[] = DATA_DONE COPIED IN_TX;
+    memcpy(said + len, END, sizeof END - 1);
+    len += sizeof END - 1;
+    const mock_pg_step good[] = {
+        BEGIN_DONE,         { .action = MOCK_DO_SEND, .bytes = { said, len } },
+        MOCK_EXPECT("PDS"), MOCK_SEND(PARSED NO_PARAMS NO_DATA IN_TX),
+        MOCK_EXPECT("BES"), MOCK_SEND(BOUND COMMITTED MOCK_READY)
+    };
+    const char *problem;
+    return PLAY(good, read_points);
+}
+
+static void test_mock_copy_rows_come_in_pieces_of_any_size(void **state)
+{
+    (void)state;
+    static const str data = BYTES(GOOD);
+    for (size_t piece = 1; piece <= data.len; piece++) {
+        assert_ok(read_points_of(data, piece));
+        assert_int_equal(sum, 22);
+        assert_int_equal(labels, 2);
+    }
+    assert_ok(read_points_of((str)BYTES(HEADER TRAILER), 100));
+    assert_int_equal(sum, 0);
+    /* An extension of the header that nobody knows, and a flag that need not be known. */
+    assert_ok(read_points_of((str)BYTES(SIGNATURE "\0\0\0\1\0\0\0\3xyz" ROW TRAILER), 100));
+    assert_int_equal(sum, 7);
+}
+
+static void test_mock_copy_rows_cut_at_any_byte_are_refused(void **state)
+{
+    (void)state;
+    static const str data = BYTES(GOOD);
+    for (size_t len = 0; len < data.len; len++) {
+        const error e = read_points_of(str_slice(data, 0, len), len % 2 ? 3 : 100);
+        if (!error_is(e, &PG_PROTOCOL_VIOLATION))
+            fail_msg("%zu bytes gave %s", len, e.kind ? e.kind->name : "OK");
+    }
+}
+
+static void test_mock_copy_rows_that_make_no_sense_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        str data;
+        const error_kind *kind;
+    } rows[] = {
+        { "another signature", BYTES("PGCOPY\n\377\r\n\1" ROW TRAILER), &PG_PROTOCOL_VIOLATION },
+        { "text", BYTES("7\tab\n"), &PG_PROTOCOL_VIOLATION },
+        { "a flag that one must know", BYTES(SIGNATURE "\0\1\0\0\0\0\0\0" ROW TRAILER),
+          &PG_PROTOCOL_VIOLATION },
+        { "an endless extension", BYTES(SIGNATURE "\0\0\0\0\377\377\377\377" ROW TRAILER),
+          &PG_PROTOCOL_VIOLATION },
+        { "fewer columns", BYTES(HEADER "\0\1\0\0\0\10\0\0\0\0\0\0\0\7" TRAILER),
+          &PG_TYPE_MISMATCH },
+        { "more columns", BYTES(HEADER "\0\3" ROW TRAILER), &PG_TYPE_MISMATCH },
+        { "a negative number of columns", BYTES(HEADER "\377\376" ROW TRAILER),
+          &PG_PROTOCOL_VIOLATION },
+        { "a value of a negative length", BYTES(HEADER "\0\2\377\377\377\376" TRAILER),
+          &PG_PROTOCOL_VIOLATION },
+        { "a value of two gigabytes", BYTES(HEADER "\0\2\177\377\377\377" TRAILER),
+          &PG_PROTOCOL_VIOLATION },
+        { "a value of another length", BYTES(HEADER "\0\2\0\0\0\4\0\0\0\7\0\0\0\2ab" TRAILER),
+          &PG_TYPE_MISMATCH },
+        { "NULL where none may be", BYTES(HEADER "\0\2\377\377\377\377\0\0\0\2ab" TRAILER),
+          &PG_TYPE_MISMATCH },
+        { "something behind the end", BYTES(GOOD "\0"), &PG_PROTOCOL_VIOLATION },
+        { "a row behind the end", BYTES(GOOD ROW), &PG_PROTOCOL_VIOLATION },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        for (size_t piece = 1; piece <= 100; piece += 33) {
+            const error e = read_points_of(rows[i].data, piece);
+            if (!error_is(e, rows[i].kind))
+                fail_msg("%s gave %s", rows[i].name, e.kind ? e.kind->name : "OK");
+        }
+    }
+}
+
 static error run_slow_script(void *arg)
 {
     return pg_script((pg_tx *)arg, STR("select 1"));
@@ -262,6 +394,9 @@ static int run(void)
         cmocka_unit_test(test_mock_copy_that_makes_no_sense_ends_the_connection),
         cmocka_unit_test(test_mock_copy_whose_connection_is_lost_fails),
         cmocka_unit_test(test_mock_copy_whose_connection_breaks_says_how),
+        cmocka_unit_test(test_mock_copy_rows_come_in_pieces_of_any_size),
+        cmocka_unit_test(test_mock_copy_rows_cut_at_any_byte_are_refused),
+        cmocka_unit_test(test_mock_copy_rows_that_make_no_sense_are_refused),
         cmocka_unit_test(test_mock_copy_given_up_is_refused_to_the_server),
         cmocka_unit_test(test_mock_copy_behind_a_statement_given_up_is_not_sent),
         cmocka_unit_test(test_mock_copy_given_up_before_its_turn_hears_no_more),

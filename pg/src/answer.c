@@ -253,8 +253,11 @@ static void notice(pg_conn *c, str body)
     log_write(level, "pg notice", fields, ARRAY_LEN(fields) - (kept_back == 0));
 }
 
-static void parameter_status(pg_conn *c, str body)
+/* A transaction may change them by itself; others are told of what the server's configuration says.
+ */
+static void parameter_status(pg_conn *c, const pg_request *oldest, str body)
 {
+    const bool leased = c->lessee && oldest && oldest->leased;
     pg_reader r = pg_reader_of(body);
     const str name = pg_reader_cstring(&r), value = pg_reader_cstring(&r);
     const bool is_off = str_eq(value, STR("off"));
@@ -271,7 +274,7 @@ static void parameter_status(pg_conn *c, str body)
         pg_conn_violation(c, "standard_conforming_strings must stay on");
     else
         pg_health_parameter(c, name, value);
-    if (c->lessee && !str_eq(name, STR("in_hot_standby")))
+    if (leased && !str_eq(name, STR("in_hot_standby")))
         c->changed |= PG_SESSION_SETTINGS;
 }
 
@@ -500,7 +503,7 @@ void pg_conn_answer(pg_conn *c, const pg_message *m)
         notice(c, m->body);
         break;
     case PG_MSG_PARAMETER_STATUS:
-        parameter_status(c, m->body);
+        parameter_status(c, r, m->body);
         break;
     case PG_MSG_NOTIFICATION:
         if (!pg_hub_told(c, m->body))

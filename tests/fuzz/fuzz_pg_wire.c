@@ -1,6 +1,7 @@
 /* Any bytes as what a server sends: cut into messages, each read by every reader of messages. What
  * is read are views within the message, or copies that are whole; a report is an error of a kind.
  */
+#include "copy_row.h"
 #include "wire.h"
 
 #include "core/memory.h"
@@ -61,6 +62,23 @@ static void read_row(str body)
     }
 }
 
+/* As COPY's data, with its header and without: rows of one cell, of two. */
+static void read_copy(str body)
+{
+    for (size_t count = 1; count <= 2; count++) {
+        str cells[2], rest = body;
+        (void)pg_copy_header_read(&rest);
+        for (size_t left = rest.len + 1; left > rest.len;) {
+            left = rest.len;
+            const pg_copy_part part = pg_copy_row_read(&rest, cells, count);
+            invariant((part == PG_COPY_PART_WHOLE || part == PG_COPY_PART_END) ==
+                      (rest.len < left));
+            for (size_t i = 0; part == PG_COPY_PART_WHOLE && i < count; i++)
+                invariant(is_within(cells[i], body));
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     str input = fuzz_text(data, len);
@@ -74,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         read_report(m.body);
         read_columns(m.body);
         read_row(m.body);
+        read_copy(m.body);
         (void)pg_tag_rows(m.body);
         input = str_slice(input, bytes, input.len);
     }

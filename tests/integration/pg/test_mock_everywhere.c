@@ -376,7 +376,7 @@ static void play_with(const conversation *talk, const place *p, str instead, exp
         (p->bytes.ptr[0] == 'd' || (instead.len > 0 && instead.ptr[0] == 'd')))
         expected = ANY_VALUE;
     play(talk,
-         &(mock_pg_options){ .steps = steps, .step_count = talk->step_count, .patience_ms = 100 },
+         &(mock_pg_options){ .steps = steps, .step_count = talk->step_count, .patience_ms = 25 },
          expected);
 }
 

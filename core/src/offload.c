@@ -193,17 +193,18 @@ static bool was_taken(const job *j)
     return taken;
 }
 
-static error take_job(struct offload *o, job **out)
+/* NULL without memory. */
+static job *take_job(struct offload *o)
 {
     list_node *spare = list_take_first(&o->spares);
-    *out = spare ? CONTAINER_OF(spare, job, node) : calloc(1, sizeof **out);
-    if (!*out)
-        return error_set(&OUT_OF_MEMORY, "no memory for an offloaded call");
-    if (!spare) {
-        (*out)->next = o->jobs;
-        o->jobs = *out;
+    if (spare)
+        return CONTAINER_OF(spare, job, node);
+    job *j = calloc(1, sizeof *j);
+    if (j) {
+        j->next = o->jobs;
+        o->jobs = j;
     }
-    return OK;
+    return j;
 }
 
 /* Queues it, and waits until its function has returned or will not be called. */
@@ -233,10 +234,11 @@ error offload(error (*fn)(void *arg), void *arg)
     if (fuse)
         return error_set(fuse, "before an offloaded call");
     struct offload *o = NULL;
-    job *j;
     TRY(offload_of(f->loop, &o));
     invariant(o != NULL);
-    TRY(take_job(o, &j));
+    job *j = take_job(o);
+    if (!j)
+        return error_set(&OUT_OF_MEMORY, "no memory for an offloaded call");
     j->done.run = job_done;
     j->offload = o;
     j->caller = f;

@@ -14,7 +14,6 @@
 
 ERROR_KIND(HTTP_MULTIPART_EXPECTED, ERROR_INVALID, "The body must be of type multipart/form-data.");
 
-#define WINDOW_BYTES_MAX  ((size_t)256 << 10) /* over twice what a stream keeps */
 #define PART_HEAD_BYTES   8192
 #define PART_FIELDS_MAX   32
 #define PARTS_MAX_DEFAULT 100
@@ -211,6 +210,7 @@ http_multipart *http_multipart_new(arena *a, multipart_source source, str bounda
         m->options.files_bytes_max = UINT64_MAX;
     m->delimiter = str_format(a, "\r\n--%.*s", STR_ARG(boundary));
     buf_init_arena(&m->window, a, WINDOW_BYTES_MAX);
+    buf_init_arena(&m->gathered, a, WINDOW_BYTES_MAX);
     /* The first delimiter has no CRLF before it when nothing does: as if one had come. */
     buf_append(&m->window, STR("\r\n"));
     return m;

@@ -6,7 +6,8 @@
 #include "core/buf.h"
 #include "http/http.h"
 
-#define MULTIPART_BOUNDARY_MAX 70 /* RFC 2046, 5.1.1 */
+#define MULTIPART_BOUNDARY_MAX 70                  /* RFC 2046, 5.1.1 */
+#define WINDOW_BYTES_MAX       ((size_t)256 << 10) /* over twice what a stream keeps */
 
 typedef struct multipart_source {
     /* The next bytes, none at the end; valid until the next call. */
@@ -33,6 +34,7 @@ struct http_multipart {
     bool at_end;  /* the source has no more */
     uint32_t part_count;
     uint64_t part_bytes;
+    buf gathered;         /* of a part on its way into a file */
     uint64_t saved_bytes; /* of all files */
 };
 

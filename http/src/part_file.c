@@ -3,8 +3,8 @@
  *
  * A write into the page cache is fast until the kernel holds writers up for a disk that cannot
  * follow, and then takes as long as it takes; closing frees what may be gigabytes. So the disk is
- * only ever touched on an offload thread, a piece at a time: the client sends as fast as it is
- * written, and what is in memory is one piece. When all threads are taken, an upload waits.
+ * only ever touched on an offload thread, with what pieces were gathered to be worth the way there:
+ * the client sends as fast as it is written. When all threads are taken, an upload waits.
  *
  * Invariant: a file is closed once, by the clean-up of the scope that it was opened in. */
 #include "multipart.h"
@@ -28,9 +28,9 @@ ERROR_KIND(HTTP_STORAGE_FULL, ERROR_UNAVAILABLE, "There is no room for this uplo
 /* What the threads work on. */
 typedef struct part_file {
     const char *directory;
-    char *name; /* a template in it */
-    str piece;  /* to be written */
-    int fd;
+    char *name;           /* a template in it */
+    str bytes;            /* to be written */
+    int fd;               /* -1: not open yet, or no more */
     bool without_tmpfile; /* as a test wishes */
 } part_file;
 
@@ -52,9 +52,8 @@ static bool lacks_tmpfile(int why)
     return why == EOPNOTSUPP || why == EISDIR || why == EINVAL;
 }
 
-static error open_file(void *arg)
+static error open_file(part_file *f)
 {
-    part_file *f = arg;
     int why = EOPNOTSUPP;
     if (!f->without_tmpfile) {
         f->fd = open(f->directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -69,10 +68,12 @@ static error open_file(void *arg)
     return f->fd < 0 ? failed(f, why, "a file for an upload") : OK;
 }
 
-static error write_piece(void *arg)
+static error write_bytes(void *arg)
 {
     part_file *f = arg;
-    for (str rest = f->piece; rest.len > 0;) {
+    if (f->fd < 0)
+        TRY(open_file(f));
+    for (str rest = f->bytes; rest.len > 0;) {
         const ssize_t count = write(f->fd, rest.ptr, rest.len);
         if (count < 0 && errno != EINTR)
             return failed(f, errno, "write");
@@ -94,10 +95,10 @@ static error close_file(void *arg)
 /* --- on the fiber ----------------------------------------------------------------------------- */
 
 /* What waits for a thread is the client's upload, not the client: only the fiber's fuses end it. */
-static error offload_in_turn(error (*fn)(void *arg), part_file *f)
+static error write_in_turn(part_file *f)
 {
     for (;;) {
-        const error e = offload(fn, f);
+        const error e = offload(write_bytes, f);
         if (!error_is(e, &OFFLOAD_FULL))
             return e;
         TRY(fiber_sleep(BUSY_PAUSE_MS));
@@ -125,29 +126,34 @@ static error too_large(uint64_t bytes_max, const char *what)
                      (unsigned long long)bytes_max);
 }
 
-/* `bytes`: of the part, with this piece. */
-static error save_piece(http_multipart *m, part_file *f, uint64_t bytes_max, uint64_t bytes)
+/* Writes what was gathered; opens the file first, also for nothing. */
+static error flush(http_multipart *m, part_file *f)
 {
-    m->saved_bytes += f->piece.len;
-    if (bytes > bytes_max)
-        return too_large(bytes_max, "a part");
-    if (m->saved_bytes > m->options.files_bytes_max)
-        return too_large(m->options.files_bytes_max, "files");
     if (fault_point("http.part_file.write"))
         return failed(f, ENOSPC, "write");
-    return offload_in_turn(write_piece, f);
+    f->bytes = buf_str(&m->gathered);
+    TRY(write_in_turn(f));
+    buf_reset(&m->gathered);
+    return OK;
 }
 
 static error save_pieces(http_multipart *m, part_file *f, uint64_t bytes_max, uint64_t *bytes)
 {
-    TRY(offload_in_turn(open_file, f));
-    for (*bytes = 0;;) {
-        TRY(http_part_read(m, &f->piece));
-        if (f->piece.len == 0)
+    str piece;
+    buf_reset(&m->gathered); /* of a part that failed */
+    for (*bytes = 0;; *bytes += piece.len, m->saved_bytes += piece.len) {
+        TRY(http_part_read(m, &piece));
+        if (piece.len == 0)
             break;
-        *bytes += f->piece.len;
-        TRY(save_piece(m, f, bytes_max, *bytes));
+        if (piece.len > bytes_max - *bytes)
+            return too_large(bytes_max, "a part");
+        if (piece.len > m->options.files_bytes_max - m->saved_bytes)
+            return too_large(m->options.files_bytes_max, "files");
+        if (m->gathered.len + piece.len > m->gathered.bytes_max)
+            TRY(flush(m, f));
+        buf_append(&m->gathered, piece);
     }
+    TRY(flush(m, f));
     return lseek(f->fd, 0, SEEK_SET) < 0 ? failed(f, errno, "seek") : OK;
 }
 

@@ -97,7 +97,7 @@ for link in $links; do
     [ -e "${page%/*}/$link" ] || { echo "$page: there is no $link" >&2; bad=1; }
 done
 for part in "$out"/*.part; do
-    [ -f "$part" ] && [ "$name" = http ] || continue
+    if [ ! -f "$part" ] || [ "$name" != http ]; then continue; fi
     for compiler in gcc clang-14; do
         compile $compiler -fsyntax-only -Wno-unused-function -Wno-unused-variable -Wno-unused-const-variable \
             -include brio/http.h -x c "$part" || { echo "$page: $compiler rejects a part of a program" >&2; bad=1; }

@@ -84,7 +84,7 @@ const http_trace *http_request_trace(http_request *req);
 arena *http_request_arena(const http_request *req);
 
 /* The first header field of that name (compared without case), or STR_NONE. Host is valid, "" or
- * uri-host [ ":" port ] (RFC 9110, 7.2); of a target that is a whole URL it is that one's. */
+ * uri-host [ ":" port ] (RFC 9110, 7.2); beside a target that is a whole URL it is that one's. */
 str http_header(const http_request *req, str name);
 /* A path parameter of the route's pattern, decoded. An unknown name is a programmer's error. */
 str http_path_text(const http_request *req, const char *name);

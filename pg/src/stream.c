@@ -281,7 +281,7 @@ static void start_span(pg_stream *s)
 error pg_stream_open_values(pg_target on, pg_sql sql, pg_values values, pg_stream **out)
 {
     *out = NULL;
-    TRY(pg_check_call(sql.text, values));
+    TRY(pg_check_call(on.pool, sql.text, values));
     if (on.tx)
         TRY(pg_tx_check(on.tx));
     pg_stream *s = ARENA_NEW(fiber_arena(), pg_stream);

@@ -19,3 +19,32 @@ found=$(for header in core/*.h http/*.h pg/*.h orm/*.h auth/*.h; do
     ' "$header"
 done)
 [ -z "$found" ] || { echo "functions without a comment:" >&2; echo "$found" >&2; exit 1; }
+
+# The page about the database names every function that its users call: all but those that a macro calls for them,
+# whether it stands in a header's #define or makes a function of its own (PG_PARAM and its like).
+absent=$(awk '
+    function collect(line, pattern, into) {
+        while (match(line, pattern)) {
+            name = substr(line, RSTART, RLENGTH)
+            sub(/\($/, "", name)
+            into[name]
+            line = substr(line, RSTART + RLENGTH)
+        }
+    }
+    {
+        line = $0
+        while (comment || index(line, "/*")) {
+            if (!comment) { kept = substr(line, 1, index(line, "/*") - 1); line = substr(line, index(line, "/*") + 2); comment = 1 }
+            end = index(line, "*/")
+            if (!end) { line = kept; kept = ""; break }
+            line = kept substr(line, end + 2); kept = ""; comment = 0
+        }
+    }
+    comment && line == "" { next }
+    line ~ /^#define pg_/ { match(line, /pg_[a-z0-9_]+/); names[substr(line, RSTART, RLENGTH)]; macro = /\\$/
+                            sub(/^#define [a-z0-9_]+/, "", line); collect(line, "pg_[a-z0-9_]+", inside); next }
+    macro || line ~ /^#define|^[A-Z_]+\(/ { macro = line ~ /\\$/; collect(line, "pg_[a-z0-9_]+", inside); next }
+    line !~ /^ *return / && line !~ /^typedef/ { collect(line, "pg_[a-z0-9_]+[(]", names) }
+    END { for (name in names) if (!(name in inside) && name !~ /^pg_(param|decode)_/) print name }
+' pg/*.h | sort | while read -r name; do grep -qw "$name" docs/pg.md || echo "$name"; done)
+[ -z "$absent" ] || { echo "functions that docs/pg.md does not name:" >&2; echo "$absent" >&2; exit 1; }

@@ -4,10 +4,10 @@
 # is also linked (by CC with FLAGs) and run, and must print just that. One that a ```console block follows is a server:
 # it is started by the block's first line, `$ NAME=value ./program &`, on a free port, each `$ command` behind it is run
 # with that port instead of 8080, and must print the lines up to the next one, white space aside; then SIGTERM must end
-# it with status 0. Every program of docs/http.md is run one way or the other, and its blocks without a main, parts of
-# programs, compile behind its header; those of other pages are lines out of functions, and not compiled. A library's
-# page must have a program. Programs of pages about the database need DATABASE_URL to run. Links to other
-# files lead to one.
+# it with status 0. Every program of docs/http.md is run one way or the other. The other ```c blocks
+# compile too: as they stand, behind the libraries' headers; or, where a comment `<!-- given: LINES | PARAMETERS -->` comes
+# before, behind those lines (which may be missing), as what a function with such parameters does. A library's page must
+# have a program. Programs of pages about the database need DATABASE_URL to run. Links to other files lead to one.
 set -eu
 build=$1 page=$2 cc=$3
 shift 3
@@ -19,8 +19,16 @@ mkdir -p "$out"
 
 # Programs as 1.c, 2.c …, what they print as 1.output, what is typed at them as 1.console …; other blocks as 1.part …
 awk -v out="$out" '
+    function part(block, given,   lines) {
+        if (!given) return block
+        if (i = index(given, "|")) { lines = substr(given, 1, i - 1); given = substr(given, i + 1) }
+        return lines "static error part(" given ")\n{\n" block "    return OK;\n}\n"
+    }
+    /^<!-- given: /  { given = ""; comment = 1; $0 = substr($0, 13) }
+    comment          { comment = !sub(/ *-->$/, ""); given = given $0 "\n"; next }
     /^```/ && inside { inside = 0; if (block ~ /int main\(/) { file = ++count; printf "%s", block > (out "/" file ".c") }
-                       else { file = 0; printf "%s", block > (out "/" (++parts) ".part") }
+                       else { file = 0; printf "%s", part(block, given) > (out "/" (++parts) ".part") }
+                       given = ""
                        next }
     inside           { block = block $0 "\n"; next }
     /^```$/ && prints { prints = 0; next }
@@ -35,11 +43,14 @@ awk -v out="$out" '
 warnings='-Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
     -Wformat=2 -Wwrite-strings -Wcast-qual -Wpointer-arith -Wswitch-enum -Wdouble-promotion -Wimplicit-fallthrough
     -Wframe-larger-than=2048 -Wno-missing-field-initializers -Werror'
-archives=
-libraries='auth orm http pg core' others='-lssl -lcrypto -largon2 -lzstd -lbrotlienc -lz -lm'
-# The client is used alone there: it needs nothing else of ours, and nothing of theirs but libssl.
-[ "$name" != pg ] || libraries='pg core' others='-lssl -lcrypto -lm'
-for library in $libraries; do archives="$archives $build/$library/libbrio_$library.a"; done
+# link_with PROGRAM: sets `archives` and `others`. A program of pg's that needs nothing else of ours is linked with
+# nothing else, and nothing of theirs but OpenSSL.
+link_with() {
+    libraries='auth orm http pg core' others='-lssl -lcrypto -largon2 -lzstd -lbrotlienc -lz -lm'
+    if [ "$name" = pg ] && ! grep -q '"http/' "$1"; then libraries='pg core' others='-lssl -lcrypto -lm'; fi
+    archives=
+    for library in $libraries; do archives="$archives $build/$library/libbrio_$library.a"; done
+}
 
 # compile COMPILER FLAG...
 # shellcheck disable=SC2086  # a list of flags
@@ -97,10 +108,10 @@ for link in $links; do
     [ -e "${page%/*}/$link" ] || { echo "$page: there is no $link" >&2; bad=1; }
 done
 for part in "$out"/*.part; do
-    if [ ! -f "$part" ] || [ "$name" != http ]; then continue; fi
+    [ -f "$part" ] || continue
     for compiler in gcc clang-14; do
-        compile $compiler -fsyntax-only -Wno-unused-function -Wno-unused-variable -Wno-unused-const-variable \
-            -include brio/http.h -x c "$part" || { echo "$page: $compiler rejects a part of a program" >&2; bad=1; }
+        compile $compiler -fsyntax-only -Wno-unused -Wno-shadow -include errno.h -include brio/http.h -include brio/pg.h \
+            -include brio/orm.h -x c "$part" || { echo "$page: $compiler rejects ${part##*/}" >&2; bad=1; }
     done
 done
 for program in "$out"/*.c; do
@@ -115,7 +126,8 @@ for program in "$out"/*.c; do
         [ "$name" != http ] || { echo "$page: a program is not run" >&2; bad=1; }
         continue
     fi
-    # shellcheck disable=SC2086  # a list of files
+    link_with "$program"
+    # shellcheck disable=SC2086  # lists of files
     compile "$cc" "$@" -g -Wno-frame-larger-than -o "$binary" "$program" $archives $others -pthread ||
         { echo "$page: a program does not link" >&2; bad=1; continue; }
     case $name in pg | orm)

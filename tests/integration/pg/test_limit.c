@@ -66,10 +66,19 @@ static void test_limit_ends_a_transaction_that_stands_still(void **state)
     (void)state;
     pg_pool *db = open_with("PG_IDLE_IN_TRANSACTION_TIMEOUT", "100ms", STR_NONE);
     pg_tx *tx;
+    pg_rows rows;
+    int32_t process;
+    int64_t left = 1;
     assert_ok(pg_begin(db, &tx));
     assert_ok(pg_execute(tx, NULL, "select pg_sleep(0.2)")); /* it does not stand still */
-    while (pg_pool_stats_of(db).open > 0)
+    assert_ok(pg_query(tx, &rows, "select pg_backend_pid()"));
+    assert_ok(pg_get(&rows, 0, 0, &process));
+    while (left > 0) {
         assert_ok(fiber_sleep(10));
+        assert_ok(
+            pg_query(db, &rows, "select count(*) from pg_stat_activity where pid = $1", process));
+        assert_ok(pg_get(&rows, 0, 0, &left));
+    }
     const error e = pg_execute(tx, NULL, "select 1");
     char text[512];
     assert_fails(PG_CONNECTION_LOST, e);

@@ -145,7 +145,7 @@ static void test_reload_reads_the_configuration_again(void **state)
     serve(ENVIRONMENT("WORKERS=2", "HTTP_ACCESS_LOG=on", config_variable));
     assert_int_equal(post_status(1000), 200);
     assert_int_equal(post_status(1001), 413);
-    assert_true(server_logged(&server, "\"target\":\"/echo\"")); /* the environment wins */
+    wait_until(server_logged(&server, "\"target\":\"/echo\"")); /* the environment wins */
     write_config("HTTP_BODY_BYTES_MAX=2000\n");
     reload_and_wait("\"reloaded\"");
     wait_until(post_status(1001) == 200);

@@ -8,6 +8,7 @@
  *   write       four fibers that insert a row again and again, on the pool of eight
  *   sequence    twenty of these queries one after the other; pipeline, batch: together
  *   decode      a hundred rows of ten columns, by pg_get into structs; decode_orm: by orm_list
+ *   bills       a hundred rows of amounts, dates and times, by pg_get; bills_values: as values
  *   copy_in     rows into an empty table; copy_out: a table's rows, as text and dropped
  *
  * DATABASE_URL has the tables that bench/pg_rows.sh makes. */
@@ -33,6 +34,20 @@
     F(name, text)                    \
     F(note, text)
 ORM_TABLE(sample, "samples", SAMPLE_FIELDS)
+
+/* What none of a shape's types is. */
+typedef struct bill {
+    int64_t id;
+    pg_numeric net;
+    pg_numeric tax;
+    pg_numeric total;
+    pg_date issued;
+    pg_date due;
+    pg_timestamp booked;
+    timestamptz seen;
+    pg_time opens;
+    pg_interval took;
+} bill;
 
 static load run_load;
 static pg_pool *db;
@@ -213,6 +228,49 @@ static error run_decode(void)
     return OK;
 }
 
+static error decode_bill(const pg_rows *rows, size_t i, bill *b)
+{
+    TRY(pg_get(rows, i, 0, &b->id));
+    TRY(pg_get(rows, i, 1, &b->net));
+    TRY(pg_get(rows, i, 2, &b->tax));
+    TRY(pg_get(rows, i, 3, &b->total));
+    TRY(pg_get(rows, i, 4, &b->issued));
+    TRY(pg_get(rows, i, 5, &b->due));
+    TRY(pg_get(rows, i, 6, &b->booked));
+    TRY(pg_get(rows, i, 7, &b->seen));
+    TRY(pg_get(rows, i, 8, &b->opens));
+    return pg_get(rows, i, 9, &b->took);
+}
+
+static error run_bills(bool as_values)
+{
+    const pg_sql sql = PG_SQL(LOAD_BILLS_SQL);
+    do {
+        arena_reset(fiber_arena());
+        pg_rows rows;
+        int64_t days = 0;
+        TRY(pg_query(db, &rows, as_values ? PG_AS_VALUES(sql) : sql, load_note_id() / 2));
+        bill *bills = arena_alloc(fiber_arena(), rows.count * sizeof(bill), _Alignof(bill));
+        for (size_t i = 0; i < rows.count; i++) {
+            TRY(decode_bill(&rows, i, &bills[i]));
+            days += bills[i].due.days - bills[i].issued.days;
+        }
+        if (rows.count != LOAD_ROWS || days != 30 * LOAD_ROWS)
+            return error_set(&PG_FAILED, "%zu bills, %lld days", rows.count, (long long)days);
+    } while (load_goes_on(&run_load, 1));
+    return OK;
+}
+
+static error run_bills_by_type(void)
+{
+    return run_bills(false);
+}
+
+static error run_bills_as_values(void)
+{
+    return run_bills(true);
+}
+
 static error run_decode_orm(void)
 {
     do {
@@ -295,6 +353,8 @@ static const struct pg_case {
     { "batch", run_batch, 1 },
     { "decode", run_decode, 1 },
     { "decode_orm", run_decode_orm, 1 },
+    { "bills", run_bills_by_type, 1 },
+    { "bills_values", run_bills_as_values, 1 },
     { "copy_in", run_copy_in, 1 },
     { "copy_out", run_copy_out, 1 },
 };

@@ -30,6 +30,10 @@
 #define LOAD_SAMPLES_SQL                                                               \
     "select id, account_id, parent_id, cents, seen, rank, score, is_open, name, note " \
     "from samples where id > $1 order by id limit 100"
+/* The same of numbers, dates and times that come as text unless asked for as values. */
+#define LOAD_BILLS_SQL                                                               \
+    "select id, net, tax, total, issued, due, booked, seen, opens, took from bills " \
+    "where id > $1 order by id limit 100"
 
 typedef struct load {
     const char *name;

@@ -31,6 +31,12 @@ create table samples (id bigint primary key, account_id bigint not null, parent_
     name text not null, note text not null);
 insert into samples select n, 1000000 + n, case when n % 3 > 0 then n - 1 end, 7919 * n, n % 100, n % 7, n / 8.0,
     n % 2 = 0, 'Sample ' || n, 'a note of forty characters about it, more' from generate_series(1, 1000) n;
+create table bills (id bigint primary key, net numeric(12, 2) not null, tax numeric(12, 2) not null,
+    total numeric(12, 2) not null, issued date not null, due date not null, booked timestamp not null,
+    seen timestamptz not null, opens time not null, took interval not null);
+insert into bills select n, n * 3.17, n * 0.61, n * 3.78, date '2025-01-01' + n, date '2025-01-31' + n,
+    timestamp '2025-01-01 08:00:00.25' + n * interval '1 hour', timestamptz '2025-01-01 08:00:00Z' + n * interval '7 s',
+    time '08:15' + n * interval '1 s', n * interval '61 s' + interval '2 days' from generate_series(1, 1000) n;
 create table points (id bigint not null, n int not null, name text not null);
 create table points_full as select n - 1 as id, ((n - 1) % 1000)::int as n, 'a point of some name' as name
     from generate_series(1::bigint, 1000000) n;
@@ -144,6 +150,17 @@ row_lanes() {
         "at least 1.5: $(met "$lane >= 1.5"); its client's CPU $cpu of it, at most a third: $(met "$cpu <= 0.3334")"
 }
 
+# The same rows by type and as values.
+row_bills() {
+    rm -f "$dir"/brio_bills*
+    for _ in $(seq $LOAD_ROUNDS); do
+        for kind in bills bills_values; do contend "brio_$kind" $kind; done
+    done
+    row '100 rows of 10 columns, numbers and dates' "$(figures brio_bills)" "$(counted brio_bills bills 200)"
+    row 'the same as values' "$(figures brio_bills_values)" \
+        "ratio $(ratio_of brio_bills_values brio_bills); $(counted brio_bills_values bills_values 200)"
+}
+
 met() { awk "BEGIN { printf \"%s\", ($1) ? \"met\" : \"MISSED\" }"; }
 
 # psql_copy NAME text|csv|out   rows a second of psql
@@ -197,6 +214,7 @@ row_pg() {
     beside_libpq '20 in one batch' batch 200 ''
     beside_libpq '100 rows of 10 columns, by pg_get' decode 200 '' decode decode_binary
     beside_libpq 'the same by orm_list' decode_orm 200 '' decode decode_binary
+    row_bills
     row_copies
     stop_database
     command_was "DATABASE_URL=\$(taskset -c 0 tools/pg.sh start DIRECTORY --throwaway)   # with make_tables" \

@@ -141,6 +141,7 @@ static inline pg_target pg_target_at(pg_target target, const char *at)
 typedef struct pg_sql {
     str text;
     const char *name;
+    pg_rows_as rows_as; /* see PG_AS_VALUES */
 } pg_sql;
 /* A statement with a name, both string literals, wherever SQL is taken:
  *
@@ -148,16 +149,17 @@ typedef struct pg_sql {
  *
  * Time, rows and errors are counted for each name (see PG_METRICS). 256 of them are told apart in a
  * program; what comes later counts as "other". */
-#define PG_NAMED(name_, text_) ((pg_sql){ { "" text_, sizeof(text_) - 1 }, "" name_ })
+#define PG_NAMED(name_, text_) \
+    ((pg_sql){ { "" text_, sizeof(text_) - 1 }, "" name_, PG_ROWS_BY_TYPE })
 
 /* What PG_SQL expands to. */
 static inline pg_sql pg_sql_of_c(const char *text)
 {
-    return (pg_sql){ str_from_c(text), NULL };
+    return (pg_sql){ str_from_c(text), NULL, PG_ROWS_BY_TYPE };
 }
 static inline pg_sql pg_sql_of_str(str text)
 {
-    return (pg_sql){ text, NULL };
+    return (pg_sql){ text, NULL, PG_ROWS_BY_TYPE };
 }
 static inline pg_sql pg_sql_same(pg_sql sql)
 {
@@ -166,6 +168,27 @@ static inline pg_sql pg_sql_same(pg_sql sql)
 /* SQL as a string literal, another NUL-terminated text, a str, or a pg_sql. */
 #define PG_SQL(sql) \
     _Generic((sql), str : pg_sql_of_str, pg_sql : pg_sql_same, default : pg_sql_of_c)(sql)
+
+/* What PG_AS_VALUES expands to. */
+static inline pg_sql pg_sql_as(pg_sql sql, pg_rows_as as)
+{
+    sql.rows_as = as;
+    return sql;
+}
+/* What a statement's rows are for, wherever SQL is taken, when the types of its columns do not say
+ * it well enough. Without these a column of a type of core/scalar.h comes in binary, and every
+ * other one (numeric, date, …) as text, which both its own C type and a str read.
+ *
+ *   TRY(pg_query(db, &rows, PG_AS_VALUES("select total, due from bills where id = $1"), id));
+ *
+ * As values, all columns that have a C type other than str are read into that: they come in binary,
+ * which costs a fraction (pg_type_format_as says which types). A str of such a column is then
+ * PG_TYPE_MISMATCH; cast what is to be text, due::text.
+ * As text, every column is a str, just as the server writes it: for tables of whatever is there,
+ * for CSV. Its C type still reads it, but for pg_money. The server knows one statement, however its
+ * rows are asked for. */
+#define PG_AS_VALUES(sql) pg_sql_as(PG_SQL(sql), PG_ROWS_AS_VALUES)
+#define PG_AS_TEXT(sql)   pg_sql_as(PG_SQL(sql), PG_ROWS_AS_TEXT)
 
 #define PG_VALUES_MAX 65535 /* of a statement; PG_VALUES takes 16 */
 /* pg_param of each argument: PG_VALUES(id, title). Lives as long as the enclosing block. The

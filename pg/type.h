@@ -188,10 +188,20 @@ typedef enum pg_format {
     PG_BINARY = 1,
 } pg_format;
 
-/* The format to ask for in a column of this type: binary for the types of core/scalar.h, text for
- * all others, which pg_decode_text then gives as the server writes them (numeric, enums, …) and
- * pg_decode_pg_numeric and its like parse. */
+/* What rows are for, which is what columns' formats follow from: see PG_AS_VALUES. */
+typedef enum pg_rows_as {
+    PG_ROWS_BY_TYPE = 0,
+    PG_ROWS_AS_VALUES,
+    PG_ROWS_AS_TEXT,
+} pg_rows_as;
+
+/* The format to ask for in a column of this type, when nothing is said: binary for the types of
+ * core/scalar.h, text for all others, which pg_decode_text then gives as the server writes them
+ * (numeric, enums, …) and pg_decode_pg_numeric and its like parse. */
 pg_format pg_type_format(pg_oid oid);
+/* The same for rows that are for something: binary as values also for numbers, dates, times,
+ * addresses, bits, shapes, lexemes and numbers of the system, and arrays of them. */
+pg_format pg_type_format_as(pg_oid oid, pg_rows_as as);
 /* "int8", "text[]"; "type" for what is not in the list above. */
 const char *pg_type_name(pg_oid oid);
 /* The type of the array's elements, 0 for what is not an array in the list above. */

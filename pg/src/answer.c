@@ -88,7 +88,8 @@ static void portal_changed(pg_conn *c, const pg_request *r, str body, bool has_c
     if (!result->columns)
         fail(r, &ARENA_FULL, "no room for a description");
     for (uint32_t i = 0; columns && i < count; i++)
-        result->outdated = result->outdated || columns[i].format != pg_type_format(columns[i].oid);
+        result->outdated =
+            result->outdated || columns[i].format != pg_type_format_as(columns[i].oid, r->rows_as);
     memory_free(columns);
 }
 
@@ -96,7 +97,8 @@ static void portal_described(pg_conn *c, pg_request *r, str body, bool has_colum
 {
     const pg_statement *s = r->statement;
     r->describes = false;
-    if (has_columns ? !pg_columns_match(body, s->columns, s->column_count) : s->column_count > 0)
+    const pg_column *columns = pg_statement_columns(s, r->rows_as);
+    if (has_columns ? !pg_columns_match(body, columns, s->column_count) : s->column_count > 0)
         portal_changed(c, r, body, has_columns);
 }
 

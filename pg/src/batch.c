@@ -31,6 +31,7 @@ void pg_batch_add(pg_batch *b, pg_sql sql, pg_values values, pg_rows *rows, uint
         copies[i] = values.items[i];
     pg_call *call = &b->calls[b->count++];
     *call = (pg_call){ .sql = sql.text, .name = sql.name, .values = { copies, values.count } };
+    call->rows_as = sql.rows_as;
     call->rows = rows;
     call->affected = affected;
 }

@@ -16,6 +16,7 @@ struct pg_cursor {
     pg_tx *tx;
     pg_tx *own; /* the same, begun for it; NULL: somebody else's */
     pg_statement *statement;
+    pg_rows_as rows_as;
     const char *name; /* of the statement; NULL: none */
     char portal[24];
     arena arena;   /* of the rows given out */
@@ -59,7 +60,7 @@ static void write_fetch(pg_writer *w, const void *arg)
     const pg_cursor *c = f->cursor;
     const str portal = str_from_c(c->portal);
     if (f->bind)
-        pg_write_call(w, portal, c->statement, c->statement->sql, *f->bind);
+        pg_write_call(w, portal, c->statement, c->rows_as, c->statement->sql, *f->bind);
     pg_write_execute(w, portal, c->rows_max);
     pg_write_sync(w);
 }
@@ -88,6 +89,7 @@ static error fetch_piece(pg_cursor *c, const pg_values *bind, pg_result *result,
     const pg_request request = { .kind = PG_REQUEST_QUERY,
                                  .result = result,
                                  .statement = c->statement,
+                                 .rows_as = c->rows_as,
                                  .leased = true,
                                  .partly = true,
                                  .parses = is_unnamed && bind,
@@ -139,6 +141,7 @@ static error open_portal(pg_cursor *c, pg_target on, str sql, pg_values values)
     (void)snprintf(c->portal, sizeof c->portal, "p%u", ++conn->portals);
     pg_pool_count(conn->pool, PG_METRIC_PORTALS, 1);
     TRY(pg_prepared(conn, PG_LANE_LEASED, sql, values, &c->statement));
+    TRY(pg_show_as(c->statement, c->rows_as));
     return fetch_rows(c, &values, &c->first);
 }
 
@@ -149,6 +152,7 @@ error pg_cursor_open_values(pg_target on, pg_sql sql, pg_values values, pg_curso
     pg_cursor *c = ARENA_NEW(fiber_arena(), pg_cursor);
     c->tx = on.tx;
     c->name = sql.name;
+    c->rows_as = sql.rows_as;
     c->rows_max = PIECE_ROWS;
     arena_init(&c->arena, ARENA_BYTES_MAX);
     c->left = scope_defer(&CURSOR_LEFT, c);

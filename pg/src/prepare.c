@@ -153,6 +153,13 @@ error pg_prepared_or_refused(pg_conn *c, pg_lane lane, str sql, pg_values values
     return error_set(&PG_STATEMENT_STALE, "a statement was forgotten as often as it was prepared");
 }
 
+error pg_show_as(pg_statement *s, pg_rows_as as)
+{
+    return LIKELY(pg_statement_show_as(s, as))
+               ? OK
+               : error_set(&OUT_OF_MEMORY, "no memory for a statement");
+}
+
 /* --- out of date ------------------------------------------------------------------------------ */
 
 void pg_prepared_forget(pg_pool *pool, pg_statement *s)

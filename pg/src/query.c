@@ -102,13 +102,14 @@ static void write_before(pg_writer *w, const execution *x)
     pg_write_execute(w, STR(""), 0);
 }
 
-void pg_write_call(pg_writer *w, str portal, const pg_statement *s, str sql, pg_values values)
+void pg_write_call(pg_writer *w, str portal, const pg_statement *s, pg_rows_as as, str sql,
+                   pg_values values)
 {
     const str name = s ? pg_statement_name(s) : STR("");
     if (name.len == 0)
         pg_write_parse(w, name, sql, values.items, values.count);
-    pg_write_bind(w, portal, name, values.items, values.count, s ? s->columns : NULL,
-                  s ? s->column_count : 0);
+    pg_write_bind(w, portal, name, values.items, values.count,
+                  s ? pg_statement_columns(s, as) : NULL, s ? s->column_count : 0);
     if (s && name.len == 0)
         pg_write_describe_portal(w, portal);
 }
@@ -126,7 +127,8 @@ static void write_held(pg_writer *w, const void *arg)
         any = true;
         if (has_before(x, i))
             write_before(w, x);
-        pg_write_call(w, STR(""), x->calls[i].statement, x->calls[i].sql, x->calls[i].values);
+        const pg_call *call = &x->calls[i];
+        pg_write_call(w, STR(""), call->statement, call->rows_as, call->sql, call->values);
         pg_write_execute(w, STR(""), 0);
     }
 }
@@ -187,6 +189,7 @@ static pg_request request_of(const execution *x, size_t i, pg_call *call)
     return (pg_request){ .kind = PG_REQUEST_QUERY,
                          .result = &call->result,
                          .statement = call->statement,
+                         .rows_as = call->rows_as,
                          .leased = x->run->lane == PG_LANE_LEASED,
                          .begins = has_before(x, i),
                          .parses = x->parses,
@@ -274,8 +277,12 @@ static error prepare_all(pg_conn *c, const execution *x, pg_call *calls, pg_stat
     if (x->before.ptr && !x->parses)
         TRY(pg_prepared(c, x->run->lane, x->before, (pg_values){ 0 }, begin));
     for (size_t i = 0; i < x->count; i++) {
-        if (calls[i].rows || !x->parses)
-            TRY(prepare_call(c, x, &calls[i]));
+        pg_call *call = &calls[i];
+        if (!call->rows && x->parses)
+            continue;
+        TRY(prepare_call(c, x, call));
+        if (call->statement)
+            TRY(pg_show_as(call->statement, call->rows_as));
     }
     return OK;
 }
@@ -383,7 +390,7 @@ error pg_run_call(pg_target on, pg_call *call)
 
 error pg_query_values(pg_target on, pg_sql sql, pg_values values, pg_rows *rows)
 {
-    pg_call call = { .sql = sql.text, .name = sql.name, .values = values, .rows = rows };
+    pg_call call = { sql.text, sql.name, sql.rows_as, values, .rows = rows };
     *rows = (pg_rows){ 0 };
     return pg_run_call(on, &call);
 }

@@ -8,6 +8,7 @@
 typedef struct pg_call {
     str sql;
     const char *name; /* NULL: none */
+    pg_rows_as rows_as;
     pg_values values;
     pg_rows *rows;           /* NULL: not wanted */
     uint64_t *affected;      /* NULL: not wanted */
@@ -46,6 +47,9 @@ YIELDS error pg_prepared(pg_conn *c, pg_lane lane, str sql, pg_values values, pg
  */
 YIELDS error pg_prepared_or_refused(pg_conn *c, pg_lane lane, str sql, pg_values values,
                                     str *refusal, pg_statement **out);
+/* Makes the columns of what pg_prepared gave known in the formats of `as`; before they are asked
+ * for. fails  OUT_OF_MEMORY */
+error pg_show_as(pg_statement *s, pg_rows_as as);
 /* Whether a server's error says that it was out of date, if the statement did not begin to run. */
 bool pg_prepared_is_stale(const pg_report *report);
 /* Forgets a statement, on all connections of the pool; NULL is allowed. */
@@ -53,7 +57,8 @@ void pg_prepared_forget(pg_pool *pool, pg_statement *s);
 /* Forgets what an answer says to be out of date; `s` (may be NULL) was used. Returns whether. */
 bool pg_prepared_forget_stale(pg_conn *c, pg_statement *s, const pg_result *result);
 /* [Parse] Bind [Describe], of what pg_prepared gave, or of NULL: rows are of no interest. */
-void pg_write_call(pg_writer *w, str portal, const pg_statement *s, str sql, pg_values values);
+void pg_write_call(pg_writer *w, str portal, const pg_statement *s, pg_rows_as as, str sql,
+                   pg_values values);
 /* The error that an answer is, or OK. */
 error pg_result_error(const pg_result *result);
 /* The rows of an answer, in its arena.

@@ -117,7 +117,7 @@ static pg_request *make(pg_conn *c, const pg_request *like)
     if (r->statement)
         pg_statement_keep(r->statement);
     if (r->statement && r->kind == PG_REQUEST_QUERY) {
-        r->result->columns = r->statement->columns;
+        r->result->columns = pg_statement_columns(r->statement, r->rows_as);
         r->result->column_count = r->statement->column_count;
     }
     pg_backlog_add(c, r);

@@ -79,6 +79,7 @@ typedef struct pg_request {
     fiber *fiber;            /* NULL: nobody waits any more */
     pg_result *result;       /* of that fiber */
     pg_statement *statement; /* NULL: its rows are of no interest */
+    pg_rows_as rows_as;      /* in what formats they were asked for */
     bool leased;             /* asked by a transaction */
     bool begins;             /* a BEGIN, or its like, goes before it and was not answered yet */
     bool parses;             /* Parse goes before Bind, in both */

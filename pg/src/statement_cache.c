@@ -139,6 +139,13 @@ pg_statement *pg_statement_add(pg_statement_cache *cache, str sql, const pg_valu
     return s;
 }
 
+static void grow(pg_statement *s, size_t bytes)
+{
+    s->bytes += bytes;
+    if (s->cache)
+        s->cache->bytes += bytes;
+}
+
 void pg_statement_described(pg_statement *s, pg_column *columns, uint32_t column_count)
 {
     size_t bytes = column_count * sizeof(pg_column);
@@ -147,9 +154,36 @@ void pg_statement_described(pg_statement *s, pg_column *columns, uint32_t column
     s->columns = columns;
     s->column_count = column_count;
     s->ready = true;
-    s->bytes += bytes;
-    if (s->cache)
-        s->cache->bytes += bytes;
+    grow(s, bytes);
+}
+
+/* Names stay where they are. */
+static pg_column *columns_as(const pg_statement *s, pg_rows_as as)
+{
+    bool same = true;
+    for (uint32_t i = 0; i < s->column_count && same; i++)
+        same = pg_type_format_as(s->columns[i].oid, as) == s->columns[i].format;
+    if (same)
+        return s->columns;
+    pg_column *columns = memory_new(s->column_count, sizeof *columns);
+    for (uint32_t i = 0; columns && i < s->column_count; i++) {
+        columns[i] = s->columns[i];
+        columns[i].format = pg_type_format_as(columns[i].oid, as);
+    }
+    return columns;
+}
+
+bool pg_statement_show_as(pg_statement *s, pg_rows_as as)
+{
+    if (LIKELY(as == PG_ROWS_BY_TYPE || !s->columns))
+        return true;
+    pg_column **made = &s->as[as - PG_ROWS_AS_VALUES];
+    if (*made)
+        return true;
+    *made = columns_as(s, as);
+    if (*made && *made != s->columns)
+        grow(s, s->column_count * sizeof(pg_column));
+    return *made != NULL;
 }
 
 /* --- going ------------------------------------------------------------------------------------ */
@@ -231,6 +265,10 @@ void pg_statement_release(pg_statement **owner)
     if (--s->references > 0)
         return;
     invariant(list_is_empty(&s->waiters));
+    for (size_t i = 0; i < ARRAY_LEN(s->as); i++) {
+        if (s->as[i] != s->columns)
+            memory_free(s->as[i]);
+    }
     memory_free(s->columns);
     memory_free(s);
 }

@@ -39,7 +39,8 @@ typedef struct pg_statement {
     uint32_t references; /* requests that use it; the cache counts as one */
     char name[28];       /* "s1f0…", a NUL behind it; "": it has none */
     bool ready;          /* described by the server */
-    pg_column *columns;  /* NULL when it returns no rows */
+    pg_column *columns;  /* by type; NULL when it returns no rows */
+    pg_column *as[2];    /* the same as values and as text, once asked for; perhaps `columns` */
     uint32_t column_count;
     uint32_t cost_ns; /* of the server's time, see backlog.h; 0: not known yet */
     list waiters;     /* of pg_statement_waiter */
@@ -79,6 +80,8 @@ pg_statement *pg_statement_add(pg_statement_cache *cache, str sql, const pg_valu
 pg_statement *pg_statement_new(str sql, const pg_value *values, size_t value_count);
 /* It has been described: takes the columns. */
 void pg_statement_described(pg_statement *statement, pg_column *columns, uint32_t column_count);
+/* Makes its columns known in the formats of rows that are for something. False without memory. */
+bool pg_statement_show_as(pg_statement *statement, pg_rows_as as);
 /* One to give up before another is added: the least recently used that no request uses, if they are
  * too many or it is too old; or NULL. */
 pg_statement *pg_statement_surplus(pg_statement_cache *cache, uint64_t now_ms);
@@ -100,6 +103,12 @@ static inline pg_statement *pg_statement_keep(pg_statement *statement)
 }
 /* Nulls the pointer; NULL is allowed. */
 void pg_statement_release(pg_statement **owner);
+
+/* Its columns, in the formats that pg_statement_show_as has made known. */
+static inline const pg_column *pg_statement_columns(const pg_statement *statement, pg_rows_as as)
+{
+    return as == PG_ROWS_BY_TYPE ? statement->columns : statement->as[as - PG_ROWS_AS_VALUES];
+}
 
 static inline str pg_statement_name(const pg_statement *statement)
 {

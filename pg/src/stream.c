@@ -186,7 +186,7 @@ static const cleanup STREAM_LEFT = { .run = stream_left,
 static void write_statement(pg_writer *w, const void *arg)
 {
     const pg_call *call = arg;
-    pg_write_call(w, STR(""), call->statement, call->sql, call->values);
+    pg_write_call(w, STR(""), call->statement, call->rows_as, call->sql, call->values);
     pg_write_execute(w, STR(""), 0);
     pg_write_sync(w);
 }
@@ -200,11 +200,13 @@ static error ask(pg_stream *s)
     const bool parses = !pg_conn_is_named(s->conn);
     TRY(pg_prepared(s->conn, leased ? PG_LANE_LEASED : PG_LANE_SHARED, call->sql, call->values,
                     &call->statement));
+    TRY(pg_show_as(call->statement, call->rows_as));
     if (parses)
         pg_pool_count(s->pool, PG_METRIC_PARSES, 1);
     const pg_request request = { .kind = PG_REQUEST_QUERY,
                                  .result = result,
                                  .statement = call->statement,
+                                 .rows_as = call->rows_as,
                                  .leased = leased,
                                  .parses = parses,
                                  .describes = parses,
@@ -288,7 +290,7 @@ error pg_stream_open_values(pg_target on, pg_sql sql, pg_values values, pg_strea
     s->pool = on.pool;
     s->ended = true;
     s->began_us = loop_now_us(loop_self());
-    s->call = (pg_call){ .sql = sql.text, .name = sql.name, .values = values };
+    s->call = (pg_call){ sql.text, sql.name, sql.rows_as, values };
     arena_init(&s->arenas[0], ARENA_BYTES_MAX);
     arena_init(&s->arenas[1], ARENA_BYTES_MAX);
     if (UNLIKELY(s->pool->trace))

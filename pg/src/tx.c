@@ -372,8 +372,7 @@ error pg_commit_values(pg_tx **owner, pg_sql sql, pg_values values, pg_rows *row
     if (tx->refused)
         return tx->begun ? commit_refused(tx) : commit_nothing(tx);
     pg_rows last_rows;
-    pg_call calls[] = { { .sql = sql.text, .name = sql.name, .values = values },
-                        { .sql = commit_text(tx) } };
+    pg_call calls[] = { { sql.text, sql.name, sql.rows_as, values }, { .sql = commit_text(tx) } };
     calls[0].rows = rows ? &last_rows : NULL;
     error e = pg_check_call(tx->pool, sql.text, values);
     if (!e.kind)

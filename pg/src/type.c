@@ -3,9 +3,9 @@
  *
  * The types of core/scalar.h are asked for in binary, and so are numbers that have no other type
  * (oid, xid, cid) and money, whose text is not the same on every server. Those of pg/ (numeric,
- * date, …) come as text, so that a str reads what the server writes, and their decoders parse it;
- * they take the binary form too, in which they stand inside of COPY and of other values. Both say
- * exactly the same. */
+ * date, …) come as text, so that a str reads what the server writes, and their decoders parse it,
+ * unless the rows are asked for as values; they take the binary form too, in which they stand
+ * inside of COPY and of other values. Both say exactly the same. */
 #include "pg/type.h"
 
 #include "decoder.h"
@@ -20,12 +20,18 @@
 
 /* --- the catalog ------------------------------------------------------------------------------ */
 
+typedef enum comes {
+    COMES_BINARY = 0,
+    COMES_EITHER, /* binary as values, else text */
+    COMES_TEXT,
+} comes;
+
 typedef struct type_row {
     pg_oid oid;
     pg_oid array;
     const char *name;
     const char *array_name;
-    bool as_text; /* asked for in text format */
+    comes comes;
 } type_row;
 
 static const type_row TYPES[] = {
@@ -46,67 +52,73 @@ static const type_row TYPES[] = {
     { PG_OID_NAME, PG_OID_NAME_ARRAY, "name", "name[]" },
     { PG_OID_OID, PG_OID_OID_ARRAY, "oid", "oid[]" },
     { PG_OID_UNKNOWN, 0, "unknown", NULL },
-    { PG_OID_NUMERIC, PG_OID_NUMERIC_ARRAY, "numeric", "numeric[]", true },
-    { PG_OID_DATE, PG_OID_DATE_ARRAY, "date", "date[]", true },
-    { PG_OID_TIME, PG_OID_TIME_ARRAY, "time", "time[]", true },
-    { PG_OID_TIMESTAMP, PG_OID_TIMESTAMP_ARRAY, "timestamp", "timestamp[]", true },
-    { PG_OID_INTERVAL, PG_OID_INTERVAL_ARRAY, "interval", "interval[]", true },
-    { PG_OID_INET, PG_OID_INET_ARRAY, "inet", "inet[]", true },
-    { PG_OID_CIDR, PG_OID_CIDR_ARRAY, "cidr", "cidr[]", true },
-    { PG_OID_MACADDR, PG_OID_MACADDR_ARRAY, "macaddr", "macaddr[]", true },
-    { PG_OID_MACADDR8, PG_OID_MACADDR8_ARRAY, "macaddr8", "macaddr8[]", true },
+    { PG_OID_NUMERIC, PG_OID_NUMERIC_ARRAY, "numeric", "numeric[]", COMES_EITHER },
+    { PG_OID_DATE, PG_OID_DATE_ARRAY, "date", "date[]", COMES_EITHER },
+    { PG_OID_TIME, PG_OID_TIME_ARRAY, "time", "time[]", COMES_EITHER },
+    { PG_OID_TIMESTAMP, PG_OID_TIMESTAMP_ARRAY, "timestamp", "timestamp[]", COMES_EITHER },
+    { PG_OID_INTERVAL, PG_OID_INTERVAL_ARRAY, "interval", "interval[]", COMES_EITHER },
+    { PG_OID_INET, PG_OID_INET_ARRAY, "inet", "inet[]", COMES_EITHER },
+    { PG_OID_CIDR, PG_OID_CIDR_ARRAY, "cidr", "cidr[]", COMES_EITHER },
+    { PG_OID_MACADDR, PG_OID_MACADDR_ARRAY, "macaddr", "macaddr[]", COMES_EITHER },
+    { PG_OID_MACADDR8, PG_OID_MACADDR8_ARRAY, "macaddr8", "macaddr8[]", COMES_EITHER },
     { PG_OID_XID, PG_OID_XID_ARRAY, "xid", "xid[]" },
     { PG_OID_CID, PG_OID_CID_ARRAY, "cid", "cid[]" },
     { PG_OID_MONEY, PG_OID_MONEY_ARRAY, "money", "money[]" },
-    { PG_OID_TIMETZ, PG_OID_TIMETZ_ARRAY, "timetz", "timetz[]", true },
-    { PG_OID_BIT, PG_OID_BIT_ARRAY, "bit", "bit[]", true },
-    { PG_OID_VARBIT, PG_OID_VARBIT_ARRAY, "varbit", "varbit[]", true },
-    { PG_OID_XID8, PG_OID_XID8_ARRAY, "xid8", "xid8[]", true },
-    { PG_OID_LSN, PG_OID_LSN_ARRAY, "pg_lsn", "pg_lsn[]", true },
-    { PG_OID_TID, PG_OID_TID_ARRAY, "tid", "tid[]", true },
-    { PG_OID_POINT, PG_OID_POINT_ARRAY, "point", "point[]", true },
-    { PG_OID_LINE, PG_OID_LINE_ARRAY, "line", "line[]", true },
-    { PG_OID_LSEG, PG_OID_LSEG_ARRAY, "lseg", "lseg[]", true },
-    { PG_OID_BOX, PG_OID_BOX_ARRAY, "box", "box[]", true },
-    { PG_OID_CIRCLE, PG_OID_CIRCLE_ARRAY, "circle", "circle[]", true },
-    { PG_OID_PATH, PG_OID_PATH_ARRAY, "path", "path[]", true },
-    { PG_OID_POLYGON, PG_OID_POLYGON_ARRAY, "polygon", "polygon[]", true },
-    { PG_OID_TSVECTOR, PG_OID_TSVECTOR_ARRAY, "tsvector", "tsvector[]", true },
-    { PG_OID_TSQUERY, PG_OID_TSQUERY_ARRAY, "tsquery", "tsquery[]", true },
-    { PG_OID_INT4RANGE, PG_OID_INT4RANGE_ARRAY, "int4range", "int4range[]", true },
-    { PG_OID_NUMRANGE, PG_OID_NUMRANGE_ARRAY, "numrange", "numrange[]", true },
-    { PG_OID_TSRANGE, PG_OID_TSRANGE_ARRAY, "tsrange", "tsrange[]", true },
-    { PG_OID_TSTZRANGE, PG_OID_TSTZRANGE_ARRAY, "tstzrange", "tstzrange[]", true },
-    { PG_OID_DATERANGE, PG_OID_DATERANGE_ARRAY, "daterange", "daterange[]", true },
-    { PG_OID_INT8RANGE, PG_OID_INT8RANGE_ARRAY, "int8range", "int8range[]", true },
+    { PG_OID_TIMETZ, PG_OID_TIMETZ_ARRAY, "timetz", "timetz[]", COMES_EITHER },
+    { PG_OID_BIT, PG_OID_BIT_ARRAY, "bit", "bit[]", COMES_EITHER },
+    { PG_OID_VARBIT, PG_OID_VARBIT_ARRAY, "varbit", "varbit[]", COMES_EITHER },
+    { PG_OID_XID8, PG_OID_XID8_ARRAY, "xid8", "xid8[]", COMES_EITHER },
+    { PG_OID_LSN, PG_OID_LSN_ARRAY, "pg_lsn", "pg_lsn[]", COMES_EITHER },
+    { PG_OID_TID, PG_OID_TID_ARRAY, "tid", "tid[]", COMES_EITHER },
+    { PG_OID_POINT, PG_OID_POINT_ARRAY, "point", "point[]", COMES_EITHER },
+    { PG_OID_LINE, PG_OID_LINE_ARRAY, "line", "line[]", COMES_EITHER },
+    { PG_OID_LSEG, PG_OID_LSEG_ARRAY, "lseg", "lseg[]", COMES_EITHER },
+    { PG_OID_BOX, PG_OID_BOX_ARRAY, "box", "box[]", COMES_EITHER },
+    { PG_OID_CIRCLE, PG_OID_CIRCLE_ARRAY, "circle", "circle[]", COMES_EITHER },
+    { PG_OID_PATH, PG_OID_PATH_ARRAY, "path", "path[]", COMES_EITHER },
+    { PG_OID_POLYGON, PG_OID_POLYGON_ARRAY, "polygon", "polygon[]", COMES_EITHER },
+    { PG_OID_TSVECTOR, PG_OID_TSVECTOR_ARRAY, "tsvector", "tsvector[]", COMES_EITHER },
+    { PG_OID_TSQUERY, PG_OID_TSQUERY_ARRAY, "tsquery", "tsquery[]", COMES_EITHER },
+    { PG_OID_INT4RANGE, PG_OID_INT4RANGE_ARRAY, "int4range", "int4range[]", COMES_TEXT },
+    { PG_OID_NUMRANGE, PG_OID_NUMRANGE_ARRAY, "numrange", "numrange[]", COMES_TEXT },
+    { PG_OID_TSRANGE, PG_OID_TSRANGE_ARRAY, "tsrange", "tsrange[]", COMES_TEXT },
+    { PG_OID_TSTZRANGE, PG_OID_TSTZRANGE_ARRAY, "tstzrange", "tstzrange[]", COMES_TEXT },
+    { PG_OID_DATERANGE, PG_OID_DATERANGE_ARRAY, "daterange", "daterange[]", COMES_TEXT },
+    { PG_OID_INT8RANGE, PG_OID_INT8RANGE_ARRAY, "int8range", "int8range[]", COMES_TEXT },
     { PG_OID_INT4MULTIRANGE, PG_OID_INT4MULTIRANGE_ARRAY, "int4multirange", "int4multirange[]",
-      true },
-    { PG_OID_NUMMULTIRANGE, PG_OID_NUMMULTIRANGE_ARRAY, "nummultirange", "nummultirange[]", true },
-    { PG_OID_TSMULTIRANGE, PG_OID_TSMULTIRANGE_ARRAY, "tsmultirange", "tsmultirange[]", true },
+      COMES_TEXT },
+    { PG_OID_NUMMULTIRANGE, PG_OID_NUMMULTIRANGE_ARRAY, "nummultirange", "nummultirange[]",
+      COMES_TEXT },
+    { PG_OID_TSMULTIRANGE, PG_OID_TSMULTIRANGE_ARRAY, "tsmultirange", "tsmultirange[]",
+      COMES_TEXT },
     { PG_OID_TSTZMULTIRANGE, PG_OID_TSTZMULTIRANGE_ARRAY, "tstzmultirange", "tstzmultirange[]",
-      true },
+      COMES_TEXT },
     { PG_OID_DATEMULTIRANGE, PG_OID_DATEMULTIRANGE_ARRAY, "datemultirange", "datemultirange[]",
-      true },
+      COMES_TEXT },
     { PG_OID_INT8MULTIRANGE, PG_OID_INT8MULTIRANGE_ARRAY, "int8multirange", "int8multirange[]",
-      true },
-    { PG_OID_RECORD, PG_OID_RECORD_ARRAY, "record", "record[]", true },
-    { PG_OID_CHAR, PG_OID_CHAR_ARRAY, "\"char\"", "\"char\"[]", true },
-    { PG_OID_XML, PG_OID_XML_ARRAY, "xml", "xml[]", true },
-    { PG_OID_JSONPATH, PG_OID_JSONPATH_ARRAY, "jsonpath", "jsonpath[]", true },
-    { PG_OID_REGPROC, PG_OID_REGPROC_ARRAY, "regproc", "regproc[]", true },
-    { PG_OID_REGPROCEDURE, PG_OID_REGPROCEDURE_ARRAY, "regprocedure", "regprocedure[]", true },
-    { PG_OID_REGOPER, PG_OID_REGOPER_ARRAY, "regoper", "regoper[]", true },
-    { PG_OID_REGOPERATOR, PG_OID_REGOPERATOR_ARRAY, "regoperator", "regoperator[]", true },
-    { PG_OID_REGCLASS, PG_OID_REGCLASS_ARRAY, "regclass", "regclass[]", true },
-    { PG_OID_REGTYPE, PG_OID_REGTYPE_ARRAY, "regtype", "regtype[]", true },
-    { PG_OID_REGROLE, PG_OID_REGROLE_ARRAY, "regrole", "regrole[]", true },
-    { PG_OID_REGNAMESPACE, PG_OID_REGNAMESPACE_ARRAY, "regnamespace", "regnamespace[]", true },
-    { PG_OID_REGCONFIG, PG_OID_REGCONFIG_ARRAY, "regconfig", "regconfig[]", true },
-    { PG_OID_REGDICTIONARY, PG_OID_REGDICTIONARY_ARRAY, "regdictionary", "regdictionary[]", true },
-    { PG_OID_REGCOLLATION, PG_OID_REGCOLLATION_ARRAY, "regcollation", "regcollation[]", true },
-    { PG_OID_OIDVECTOR, PG_OID_OIDVECTOR_ARRAY, "oidvector", "oidvector[]", true },
-    { PG_OID_INT2VECTOR, PG_OID_INT2VECTOR_ARRAY, "int2vector", "int2vector[]", true },
-    { PG_OID_VOID, 0, "void", NULL, true },
+      COMES_TEXT },
+    { PG_OID_RECORD, PG_OID_RECORD_ARRAY, "record", "record[]", COMES_TEXT },
+    { PG_OID_CHAR, PG_OID_CHAR_ARRAY, "\"char\"", "\"char\"[]", COMES_TEXT },
+    { PG_OID_XML, PG_OID_XML_ARRAY, "xml", "xml[]", COMES_TEXT },
+    { PG_OID_JSONPATH, PG_OID_JSONPATH_ARRAY, "jsonpath", "jsonpath[]", COMES_TEXT },
+    { PG_OID_REGPROC, PG_OID_REGPROC_ARRAY, "regproc", "regproc[]", COMES_TEXT },
+    { PG_OID_REGPROCEDURE, PG_OID_REGPROCEDURE_ARRAY, "regprocedure", "regprocedure[]",
+      COMES_TEXT },
+    { PG_OID_REGOPER, PG_OID_REGOPER_ARRAY, "regoper", "regoper[]", COMES_TEXT },
+    { PG_OID_REGOPERATOR, PG_OID_REGOPERATOR_ARRAY, "regoperator", "regoperator[]", COMES_TEXT },
+    { PG_OID_REGCLASS, PG_OID_REGCLASS_ARRAY, "regclass", "regclass[]", COMES_TEXT },
+    { PG_OID_REGTYPE, PG_OID_REGTYPE_ARRAY, "regtype", "regtype[]", COMES_TEXT },
+    { PG_OID_REGROLE, PG_OID_REGROLE_ARRAY, "regrole", "regrole[]", COMES_TEXT },
+    { PG_OID_REGNAMESPACE, PG_OID_REGNAMESPACE_ARRAY, "regnamespace", "regnamespace[]",
+      COMES_TEXT },
+    { PG_OID_REGCONFIG, PG_OID_REGCONFIG_ARRAY, "regconfig", "regconfig[]", COMES_TEXT },
+    { PG_OID_REGDICTIONARY, PG_OID_REGDICTIONARY_ARRAY, "regdictionary", "regdictionary[]",
+      COMES_TEXT },
+    { PG_OID_REGCOLLATION, PG_OID_REGCOLLATION_ARRAY, "regcollation", "regcollation[]",
+      COMES_TEXT },
+    { PG_OID_OIDVECTOR, PG_OID_OIDVECTOR_ARRAY, "oidvector", "oidvector[]", COMES_TEXT },
+    { PG_OID_INT2VECTOR, PG_OID_INT2VECTOR_ARRAY, "int2vector", "int2vector[]", COMES_TEXT },
+    { PG_OID_VOID, 0, "void", NULL, COMES_TEXT },
 };
 
 /* The row in which `oid` is a type or its array; NULL when there is none. */
@@ -121,8 +133,15 @@ static const type_row *find_row(pg_oid oid)
 
 pg_format pg_type_format(pg_oid oid)
 {
-    const type_row *row = find_row(oid);
-    return row && !row->as_text ? PG_BINARY : PG_TEXT;
+    return pg_type_format_as(oid, PG_ROWS_BY_TYPE);
+}
+
+pg_format pg_type_format_as(pg_oid oid, pg_rows_as as)
+{
+    const type_row *row = as == PG_ROWS_AS_TEXT ? NULL : find_row(oid);
+    const bool is_binary = row && (row->comes == COMES_BINARY ||
+                                   (row->comes == COMES_EITHER && as == PG_ROWS_AS_VALUES));
+    return is_binary ? PG_BINARY : PG_TEXT;
 }
 
 pg_oid pg_type_array(pg_oid element)

@@ -22,6 +22,26 @@ UNUSED static int close_pool(void **state)
     return 0;
 }
 
+/* The value that `sent_` is comes in the format that rows for something have, alone and in a list,
+ * and is the one that the server's text says. */
+#define CAME_AS(as_, name, sql_type, oid_)                                                \
+    do {                                                                                  \
+        pg_rows as_rows_;                                                                 \
+        name as_got_;                                                                     \
+        name##_list as_list_;                                                             \
+        const pg_sql as_sql_ =                                                            \
+            PG_SQL("select x, array[x, x] from (select $1::" sql_type " as x) as y");     \
+        assert_ok(pg_query(db, &as_rows_, pg_sql_as(as_sql_, as_), sent_));               \
+        assert_int_equal(as_rows_.columns[0].format, pg_type_format_as((oid_), (as_)));   \
+        assert_int_equal(as_rows_.columns[0].format, (as_) == PG_ROWS_AS_VALUES ? 1 : 0); \
+        assert_int_equal(as_rows_.columns[1].format, (as_) == PG_ROWS_AS_VALUES ? 1 : 0); \
+        assert_ok(pg_get(&as_rows_, 0, 0, &as_got_));                                     \
+        assert_str_equal(name##_format(fiber_arena(), &as_got_), ours_);                  \
+        assert_ok(pg_get(&as_rows_, 0, 1, &as_list_));                                    \
+        assert_int_equal(as_list_.count, 2);                                              \
+        assert_str_equal(name##_format(fiber_arena(), &as_list_.items[1]), ours_);        \
+    } while (0)
+
 /* A value's way: `written` is what we write of `value`. Asks the server for its own text of it, for
  * the value as a column, and for the bytes of its binary form, and wants the same of all. */
 #define ROUND_TRIP(name, sql_type, value, oid_) \
@@ -55,6 +75,8 @@ UNUSED static int close_pool(void **state)
         assert_ok(pg_get(&rows_, 0, 3, &list_));                                               \
         assert_int_equal(list_.count, 2);                                                      \
         assert_str_equal(name##_format(fiber_arena(), &list_.items[1]), server_);              \
+        CAME_AS(PG_ROWS_AS_VALUES, name, sql_type, (oid_));                                    \
+        CAME_AS(PG_ROWS_AS_TEXT, name, sql_type, (oid_));                                      \
         pg_rows again_;                                                                        \
         bool same_;                                                                            \
         assert_ok(pg_query(db, &again_,                                                        \

@@ -118,6 +118,65 @@ static void test_statement_cache_gives_up_what_takes_too_much(void **state)
     pg_statement_cache_deinit(&cache);
 }
 
+static pg_statement *described(pg_statement_cache *cache, const char *sql, const pg_oid *oids,
+                               uint32_t count)
+{
+    pg_column *columns = memory_new(count, sizeof *columns);
+    for (uint32_t i = 0; i < count; i++)
+        columns[i] = (pg_column){ .oid = oids[i], .format = pg_type_format(oids[i]) };
+    pg_statement *s = add(cache, sql);
+    pg_statement_described(s, columns, count);
+    return s;
+}
+
+static void test_statement_columns_have_the_formats_of_what_rows_are_for(void **state)
+{
+    (void)state;
+    static const pg_oid MIXED[] = { PG_OID_INT8, PG_OID_NUMERIC, PG_OID_XML };
+    static const pg_oid PLAIN[] = { PG_OID_INT8, PG_OID_TEXT };
+    pg_statement_cache cache;
+    pg_statement_cache_init(&cache, true);
+    pg_statement *s = described(&cache, "mixed", MIXED, ARRAY_LEN(MIXED));
+    const size_t bytes = cache.bytes;
+    for (int times = 0; times < 2; times++) {
+        assert_true(pg_statement_show_as(s, PG_ROWS_BY_TYPE));
+        assert_true(pg_statement_show_as(s, PG_ROWS_AS_VALUES));
+        assert_true(pg_statement_show_as(s, PG_ROWS_AS_TEXT));
+        assert_int_equal(cache.bytes, bytes + 2 * ARRAY_LEN(MIXED) * sizeof(pg_column));
+    }
+    static const pg_format EXPECTED[][3] = { [PG_ROWS_BY_TYPE] = { PG_BINARY, PG_TEXT, PG_TEXT },
+                                             [PG_ROWS_AS_VALUES] = { PG_BINARY, PG_BINARY,
+                                                                     PG_TEXT },
+                                             [PG_ROWS_AS_TEXT] = { PG_TEXT, PG_TEXT, PG_TEXT } };
+    for (size_t as = 0; as < ARRAY_LEN(EXPECTED); as++) {
+        for (size_t i = 0; i < ARRAY_LEN(MIXED); i++)
+            assert_int_equal(pg_statement_columns(s, (pg_rows_as)as)[i].format, EXPECTED[as][i]);
+    }
+    s = described(&cache, "plain", PLAIN, ARRAY_LEN(PLAIN));
+    assert_true(pg_statement_show_as(s, PG_ROWS_AS_VALUES));
+    assert_ptr_equal(pg_statement_columns(s, PG_ROWS_AS_VALUES), s->columns);
+    s = add(&cache, "no rows");
+    pg_statement_described(s, NULL, 0);
+    assert_true(pg_statement_show_as(s, PG_ROWS_AS_TEXT));
+    assert_null(pg_statement_columns(s, PG_ROWS_AS_TEXT));
+    pg_statement_cache_deinit(&cache);
+}
+
+static void test_statement_columns_without_memory_are_asked_for_again(void **state)
+{
+    (void)state;
+    static const pg_oid DATE[] = { PG_OID_DATE };
+    pg_statement_cache cache;
+    pg_statement_cache_init(&cache, true);
+    pg_statement *s = described(&cache, "a date", DATE, 1);
+    fault_at("memory", 1);
+    assert_false(pg_statement_show_as(s, PG_ROWS_AS_VALUES));
+    fault_clear();
+    assert_true(pg_statement_show_as(s, PG_ROWS_AS_VALUES));
+    assert_int_equal(pg_statement_columns(s, PG_ROWS_AS_VALUES)[0].format, PG_BINARY);
+    pg_statement_cache_deinit(&cache);
+}
+
 static void test_statement_cache_gives_up_what_was_not_used_for_long(void **state)
 {
     (void)state;
@@ -379,6 +438,8 @@ int main(void)
         cmocka_unit_test(test_statement_cache_in_another_context_has_others),
         cmocka_unit_test(test_statement_cache_gives_up_the_least_recently_used),
         cmocka_unit_test(test_statement_cache_gives_up_what_takes_too_much),
+        cmocka_unit_test(test_statement_columns_have_the_formats_of_what_rows_are_for),
+        cmocka_unit_test(test_statement_columns_without_memory_are_asked_for_again),
         cmocka_unit_test(test_statement_cache_gives_up_what_was_not_used_for_long),
         cmocka_unit_test(test_statement_cache_names_follow_from_the_content),
         cmocka_unit_test(test_statement_cache_with_colliding_names_keeps_them_apart),

@@ -667,6 +667,31 @@ static void test_type_catalog_knows_types_and_their_arrays(void **state)
     assert_int_equal(pg_type_format(PG_OID_JSONB_ARRAY), PG_BINARY);
     assert_int_equal(pg_type_format(1700), PG_TEXT);
     assert_int_equal(pg_type_format(0), PG_TEXT);
+    static const struct {
+        pg_oid oid;
+        pg_format by_type, as_values;
+    } FORMATS[] = {
+        { PG_OID_INT8, PG_BINARY, PG_BINARY },
+        { PG_OID_TEXT, PG_BINARY, PG_BINARY },
+        { PG_OID_MONEY, PG_BINARY, PG_BINARY },
+        { PG_OID_NUMERIC, PG_TEXT, PG_BINARY },
+        { PG_OID_DATE_ARRAY, PG_TEXT, PG_BINARY },
+        { PG_OID_TSQUERY, PG_TEXT, PG_BINARY },
+        { PG_OID_INT4RANGE, PG_TEXT, PG_TEXT },
+        { PG_OID_RECORD, PG_TEXT, PG_TEXT },
+        { PG_OID_REGCLASS, PG_TEXT, PG_TEXT },
+        { PG_OID_XML, PG_TEXT, PG_TEXT },
+        { PG_OID_JSONPATH_ARRAY, PG_TEXT, PG_TEXT },
+        { 0, PG_TEXT, PG_TEXT },
+        { 60000, PG_TEXT, PG_TEXT },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(FORMATS); i++) {
+        assert_int_equal(pg_type_format(FORMATS[i].oid), FORMATS[i].by_type);
+        assert_int_equal(pg_type_format_as(FORMATS[i].oid, PG_ROWS_BY_TYPE), FORMATS[i].by_type);
+        assert_int_equal(pg_type_format_as(FORMATS[i].oid, PG_ROWS_AS_VALUES),
+                         FORMATS[i].as_values);
+        assert_int_equal(pg_type_format_as(FORMATS[i].oid, PG_ROWS_AS_TEXT), PG_TEXT);
+    }
     assert_int_equal(pg_type_element(PG_OID_UUID_ARRAY), PG_OID_UUID);
     assert_int_equal(pg_type_element(PG_OID_UUID), 0);
     assert_int_equal(pg_type_element(PG_OID_UNKNOWN), 0);

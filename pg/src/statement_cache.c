@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define BUCKETS   ARRAY_LEN(((pg_statement_cache *)NULL)->buckets)
+#define GUESSES   ARRAY_LEN(((pg_statement_cache *)NULL)->guesses)
 #define NAME_SEED 0x6272696FU /* the same everywhere: see the head of the header */
 
 void pg_statement_cache_init(pg_statement_cache *cache, bool named)
@@ -44,6 +45,15 @@ static uint64_t hash_of(uint64_t context, str sql, const pg_value *values, size_
     return hash;
 }
 
+/* A text that stands where one stood before is most likely the same, and costs no hash: that of a
+ * constant, of a function that is called again. It is compared all the same, because memory is used
+ * for other texts too. */
+static pg_statement **guess_at(pg_statement_cache *cache, str sql)
+{
+    const uint64_t place = (uint64_t)(uintptr_t)sql.ptr ^ (uint64_t)sql.len << 48;
+    return &cache->guesses[(place * 0x9E3779B97F4A7C15U >> 32) % GUESSES];
+}
+
 static bool same_types(const pg_statement *s, const pg_value *values, size_t value_count)
 {
     if (s->oid_count != value_count)
@@ -55,20 +65,39 @@ static bool same_types(const pg_statement *s, const pg_value *values, size_t val
     return true;
 }
 
-pg_statement *pg_statement_find(pg_statement_cache *cache, str sql, const pg_value *values,
-                                size_t value_count, uint64_t now_ms)
+static bool is_same(const pg_statement_cache *cache, const pg_statement *s, str sql,
+                    const pg_value *values, size_t value_count)
+{
+    return s->context == cache->context && str_eq(s->sql, sql) &&
+           same_types(s, values, value_count);
+}
+
+static pg_statement *look_up(pg_statement_cache *cache, str sql, const pg_value *values,
+                             size_t value_count)
 {
     const uint64_t hash = hash_of(cache->context, sql, values, value_count);
     LIST_EACH (pg_statement, s, &cache->buckets[hash % BUCKETS], bucket) {
-        if (s->hash != hash || s->context != cache->context || !str_eq(s->sql, sql) ||
-            !same_types(s, values, value_count))
-            continue;
-        list_remove(&s->used);
-        list_prepend(&cache->used, &s->used);
-        s->used_ms = now_ms;
-        return s;
+        if (s->hash == hash && is_same(cache, s, sql, values, value_count))
+            return s;
     }
     return NULL;
+}
+
+pg_statement *pg_statement_find(pg_statement_cache *cache, str sql, const pg_value *values,
+                                size_t value_count, uint64_t now_ms)
+{
+    pg_statement **guess = guess_at(cache, sql);
+    pg_statement *s = *guess;
+    if (!s || !is_same(cache, s, sql, values, value_count)) {
+        s = look_up(cache, sql, values, value_count);
+        if (!s)
+            return NULL;
+        *guess = s;
+    }
+    list_remove(&s->used);
+    list_prepend(&cache->used, &s->used);
+    s->used_ms = now_ms;
+    return s;
 }
 
 pg_statement *pg_statement_twin(pg_statement_cache *cache, const pg_statement *of)
@@ -114,10 +143,11 @@ static void name_it(pg_statement_cache *cache, pg_statement *s)
             break;
         }
     }
-    if (cache->renamed > 0)
-        (void)snprintf(s->name, sizeof s->name, "s%016llx_%x", hash, cache->renamed);
-    else
-        (void)snprintf(s->name, sizeof s->name, "s%016llx", hash);
+    const int len = cache->renamed > 0
+                        ? snprintf(s->name, sizeof s->name, "s%016llx_%x", hash, cache->renamed)
+                        : snprintf(s->name, sizeof s->name, "s%016llx", hash);
+    invariant(len > 0 && (size_t)len < sizeof s->name);
+    s->name_len = (uint8_t)len;
 }
 
 pg_statement *pg_statement_add(pg_statement_cache *cache, str sql, const pg_value *values,
@@ -203,6 +233,10 @@ pg_statement *pg_statement_surplus(pg_statement_cache *cache, uint64_t now_ms)
 
 static void take_out(pg_statement *s)
 {
+    for (size_t i = 0; i < GUESSES; i++) {
+        if (s->cache->guesses[i] == s)
+            s->cache->guesses[i] = NULL;
+    }
     list_remove(&s->used);
     list_remove(&s->bucket);
     s->cache->count--;

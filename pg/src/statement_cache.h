@@ -38,9 +38,10 @@ typedef struct pg_statement {
     uint32_t oid_count;
     uint32_t references; /* requests that use it; the cache counts as one */
     char name[28];       /* "s1f0…", a NUL behind it; "": it has none */
-    bool ready;          /* described by the server */
-    pg_column *columns;  /* by type; NULL when it returns no rows */
-    pg_column *as[2];    /* the same as values and as text, once asked for; perhaps `columns` */
+    uint8_t name_len;
+    bool ready;         /* described by the server */
+    pg_column *columns; /* by type; NULL when it returns no rows */
+    pg_column *as[2];   /* the same as values and as text, once asked for; perhaps `columns` */
     uint32_t column_count;
     uint32_t cost_ns; /* of the server's time, see backlog.h; 0: not known yet */
     list waiters;     /* of pg_statement_waiter */
@@ -55,7 +56,8 @@ typedef struct pg_statement_waiter {
 struct pg_statement_cache {
     list used;
     list buckets[64];
-    list closing; /* gone, and the server is to be told; each is kept by the list */
+    pg_statement *guesses[64]; /* by where texts stood when they were last found; in the cache */
+    list closing;              /* gone, and the server is to be told; each is kept by the list */
     uint32_t count;
     size_t bytes;
     bool named;
@@ -112,7 +114,7 @@ static inline const pg_column *pg_statement_columns(const pg_statement *statemen
 
 static inline str pg_statement_name(const pg_statement *statement)
 {
-    return str_from_c(statement->name);
+    return (str){ statement->name, statement->name_len };
 }
 
 #endif

@@ -42,6 +42,34 @@ static void test_statement_cache_finds_by_the_whole_text_and_all_types(void **st
     pg_statement_cache_deinit(&cache);
 }
 
+/* Who finds a text where it stood before does not read it by its hash, but reads it. */
+static void test_statement_cache_text_in_memory_used_again_is_another(void **state)
+{
+    (void)state;
+    static const char *const TEXTS[] = { "select 1", "select 2", "select " };
+    char memory[16];
+    pg_statement_cache cache;
+    pg_statement_cache_init(&cache, true);
+    for (size_t i = 0; i < ARRAY_LEN(TEXTS); i++)
+        add(&cache, TEXTS[i]);
+    for (size_t round = 0; round < 9; round++) {
+        const char *text = TEXTS[round * round % 3];
+        memcpy(memory, text, strlen(text) + 1);
+        assert_str_equal(find(&cache, memory)->sql, str_from_c(text));
+        assert_str_equal(find(&cache, memory)->sql, str_from_c(text));
+        assert_null(pg_statement_find(&cache, str_from_c(memory), &INT8, 1, 0)); /* its types */
+    }
+    cache.context = 7;
+    assert_null(find(&cache, memory));
+    cache.context = 0;
+    pg_statement_close(&cache, find(&cache, memory));
+    assert_null(find(&cache, memory));
+    pg_statement_expire_all(&cache);
+    for (size_t i = 0; i < ARRAY_LEN(TEXTS); i++)
+        assert_null(find(&cache, TEXTS[i]));
+    pg_statement_cache_deinit(&cache);
+}
+
 static void test_statement_cache_in_another_context_has_others(void **state)
 {
     (void)state;
@@ -435,6 +463,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_statement_cache_finds_by_the_whole_text_and_all_types),
+        cmocka_unit_test(test_statement_cache_text_in_memory_used_again_is_another),
         cmocka_unit_test(test_statement_cache_in_another_context_has_others),
         cmocka_unit_test(test_statement_cache_gives_up_the_least_recently_used),
         cmocka_unit_test(test_statement_cache_gives_up_what_takes_too_much),

@@ -196,9 +196,12 @@ error orm_read_row(const orm_sql *sql, const pg_rows *rows, size_t row, void *ou
     if (rows->column_count != of->field_count)
         return error_set(&PG_TYPE_MISMATCH, "%u columns for the %u of table %.*s",
                          rows->column_count, of->field_count, STR_ARG(sql->table->name));
+    invariant(row < rows->count);
+    const str *cells = rows->items[row].cells;
     for (uint32_t i = 0; i < of->field_count; i++) {
         const shape_field *field = &of->fields[i];
-        const pg_cell cell = pg_cell_of(rows, row, i);
+        const pg_column *column = &rows->columns[i];
+        const pg_cell cell = { column->oid, column->format, cells[i] };
         const error e = pg_decode_member(a, &cell, field->type, (char *)out + field->offset);
         if (e.kind)
             return error_wrap(e, e.kind, "column %.*s of table %.*s", STR_ARG(field->name),

@@ -19,21 +19,13 @@ COLD static error mismatch(const pg_cell *cell, const char *wanted)
 }
 
 /* Text of no type, or a mismatch. */
-COLD __attribute__((noinline)) static error decode_otherwise(const pg_decoder *d, arena *a,
-                                                             const pg_cell *cell, void *out)
+error pg_decode_otherwise(const pg_decoder *d, arena *a, const pg_cell *cell, void *out)
 {
     const pg_cell untyped = { d->elements[0], PG_TEXT, cell->bytes };
     const bool is_untyped = cell->oid == 0 && cell->format == PG_TEXT;
     if (!cell->bytes.ptr || !d->read(a, is_untyped ? &untyped : cell, out))
         return mismatch(cell, d->name);
     return OK;
-}
-
-error pg_decode_one(const pg_decoder *d, arena *a, const pg_cell *cell, void *out)
-{
-    if (LIKELY(cell->bytes.ptr && cell->oid && d->read(a, cell, out)))
-        return OK;
-    return decode_otherwise(d, a, cell, out);
 }
 
 static bool takes_element(const pg_decoder *d, pg_oid element)

@@ -30,8 +30,15 @@ typedef struct pg_optional {
     bool is_null;
 } pg_optional;
 
+/* What pg_decode_one does with all but what is as it should be. */
+COLD error pg_decode_otherwise(const pg_decoder *d, arena *a, const pg_cell *cell, void *out);
 /* One value, which must be there. Text of no type is read as that of the first of `elements`. */
-error pg_decode_one(const pg_decoder *d, arena *a, const pg_cell *cell, void *out);
+static inline error pg_decode_one(const pg_decoder *d, arena *a, const pg_cell *cell, void *out)
+{
+    if (LIKELY(cell->bytes.ptr && cell->oid && d->read(a, cell, out)))
+        return OK;
+    return pg_decode_otherwise(d, a, cell, out);
+}
 /* All items of an array of at most one dimension: opt_X, or X and then none of them NULL. */
 error pg_decode_items(const pg_decoder *d, arena *a, const pg_cell *cell, bool optional,
                       void **items, size_t *count);
@@ -77,7 +84,7 @@ static inline bool pg_cell_is_foreign(const pg_cell *cell)
     {                                                                                          \
         if (LIKELY(cell->bytes.ptr && cell->oid && read_##name_(a, cell, out)))                \
             return OK;                                                                         \
-        return pg_decode_one(&name_##_decoder, a, cell, out);                                  \
+        return pg_decode_otherwise(&name_##_decoder, a, cell, out);                            \
     }                                                                                          \
     error pg_decode_opt_##name_(arena *a, const pg_cell *cell, opt_##name_ *out)               \
     {                                                                                          \

@@ -35,8 +35,9 @@ static void asked_for_long(timer *t)
 
 static void ask(pg_conn *c)
 {
+    const str nothing = STR(""); /* the answer to which shows that the server is there */
     c->ask.fire = asked_for_long;
-    if (pg_conn_ask_nothing(c).kind) { /* it is about to say that it has ended */
+    if (pg_conn_tell(c, pg_request_write_query, &nothing, false).kind) { /* it has ended */
         c->health = PG_HEALTH_UNHEARD;
         return;
     }

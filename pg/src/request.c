@@ -233,23 +233,28 @@ void pg_request_write_query(pg_writer *w, const void *sql)
     pg_write_query(w, *(const str *)sql);
 }
 
-error pg_conn_ask_nothing(pg_conn *c)
+error pg_conn_tell(pg_conn *c, pg_write_fn *write, const void *arg, bool resets)
 {
-    const str nothing = STR("");
     pg_request *r = pg_pool_take_request(c->pool);
     if (!r)
         return error_set(&OUT_OF_MEMORY, "no memory for a request");
-    *r = (pg_request){
-        .conn = c, .kind = PG_REQUEST_SCRIPT, .syncs = true, .since_us = loop_now_us(c->pool->loop)
-    };
-    const error e = pg_conn_write(c, pg_request_write_query, &nothing);
+    *r = (pg_request){ .conn = c,
+                       .kind = PG_REQUEST_SCRIPT,
+                       .leased = resets,
+                       .syncs = true,
+                       .resets = resets,
+                       .since_us = loop_now_us(c->pool->loop) };
+    const error e = pg_conn_write(c, write, arg);
     if (e.kind) {
         pg_pool_give_request(c->pool, r);
         return e;
     }
     list_append(&c->requests, &r->node);
     pg_room_take(c, &(pg_flight){ .requests = 1, .groups = 1 });
-    c->abandoned++;
+    if (resets)
+        c->resetting = true;
+    else
+        c->abandoned++;
     return OK;
 }
 
@@ -276,28 +281,6 @@ error pg_conn_feed(pg_conn *c, pg_write_fn *write, const void *arg, const pg_req
     list_append(&c->requests, &r->node);
     pg_room_take(c, &flight);
     return OK;
-}
-
-bool pg_conn_tell(pg_conn *c, pg_write_fn *write, const void *arg)
-{
-    pg_request *r = pg_pool_take_request(c->pool);
-    if (!r)
-        return false;
-    *r = (pg_request){ .conn = c,
-                       .kind = PG_REQUEST_SCRIPT,
-                       .leased = true,
-                       .syncs = true,
-                       .resets = true,
-                       .since_us = loop_now_us(c->pool->loop) };
-    const error e = pg_conn_write(c, write, arg);
-    if (e.kind) {
-        pg_pool_give_request(c->pool, r);
-        return false;
-    }
-    list_append(&c->requests, &r->node);
-    pg_room_take(c, &(pg_flight){ .requests = 1, .groups = 1 });
-    c->resetting = true;
-    return true;
 }
 
 void pg_conn_forget_sink(pg_conn *c, const void *sink_arg)

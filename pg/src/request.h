@@ -120,17 +120,14 @@ YIELDS error pg_conn_ask_all(pg_conn *c, pg_write_fn *write, const void *arg,
 YIELDS error pg_conn_ask_held(pg_conn *c, pg_write_fn *write, const void *arg,
                               const pg_request *request);
 
-/* Asks for nothing: the answer shows that the server is there. Nobody waits for it.
- *   fails  PG_CONNECTION_LOST, OUT_OF_MEMORY */
-error pg_conn_ask_nothing(pg_conn *c);
-
 /* The same for one whose sink is told of the answer: it does not wait for that.
  *   fails  as pg_conn_ask; not sent then */
 YIELDS error pg_conn_feed(pg_conn *c, pg_write_fn *write, const void *arg,
                           const pg_request *request);
-/* Sends a Query for which nobody waits, and which must succeed: a session's reset. The connection
- * is `resetting` until it is answered. Returns false when it was not sent. */
-bool pg_conn_tell(pg_conn *c, pg_write_fn *write, const void *arg);
+/* Sends a Query for whose answer no fiber waits. One that `resets` the session must succeed, and
+ * the connection is `resetting` until it is answered; of any other the answer is dropped.
+ *   fails  PG_CONNECTION_LOST, OUT_OF_MEMORY; not sent then */
+error pg_conn_tell(pg_conn *c, pg_write_fn *write, const void *arg, bool resets);
 /* The sink with that `sink_arg` hears no more of it, whatever is answered before: what still comes
  * is dropped, and what the server still wants is refused. */
 void pg_conn_forget_sink(pg_conn *c, const void *sink_arg);

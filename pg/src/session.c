@@ -65,7 +65,7 @@ void pg_session_reset(pg_conn *c)
     c->sets_up = c->setup.len > 0;
     if (changed & PG_SESSION_ALL)
         forget_statements(c);
-    if (!pg_conn_tell(c, write_reset, &changed))
+    if (pg_conn_tell(c, write_reset, &changed, true).kind)
         pg_conn_end(c, false, &PG_CONNECTION_LOST, "a session could not be reset");
 }
 
@@ -79,7 +79,7 @@ bool pg_session_set_up(pg_conn *c)
     if (!c->sets_up || c->state != PG_CONN_READY)
         return false;
     c->sets_up = false;
-    if (!pg_conn_tell(c, write_setup, &c->setup))
+    if (pg_conn_tell(c, write_setup, &c->setup, true).kind)
         pg_conn_end(c, false, &PG_CONNECTION_LOST, "a session could not be set up again");
     return true;
 }

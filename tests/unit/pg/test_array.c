@@ -1,23 +1,5 @@
 /* Arrays as cells: dimensions, NULLs, bounds, and everything that is no array. */
-#include "pg/type.h"
-#include "tests/support/exact_copy.h"
-#include "tests/support/in_fiber.h"
-
-static arena memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&memory, 1 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_deinit(&memory);
-    return 0;
-}
+#include "type_test.h"
 
 static void test_array_text_has_dimensions_bounds_and_nulls(void **state)
 {
@@ -150,13 +132,10 @@ static void test_array_that_is_none_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest group[] = {
-        cmocka_unit_test_setup_teardown(test_array_text_has_dimensions_bounds_and_nulls, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_array_binary_has_dimensions_bounds_and_nulls, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_array_that_is_empty_or_null_has_no_items, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_array_that_is_none_is_refused, set_up, tear_down),
+        TEST(test_array_text_has_dimensions_bounds_and_nulls),
+        TEST(test_array_binary_has_dimensions_bounds_and_nulls),
+        TEST(test_array_that_is_empty_or_null_has_no_items),
+        TEST(test_array_that_is_none_is_refused),
     };
     return cmocka_run_group_tests_name("pg array", group, NULL, NULL);
 }

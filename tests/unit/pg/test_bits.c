@@ -1,25 +1,6 @@
 /* Rows of bits: their text as the server writes it, and their bytes. */
+#include "type_test.h"
 #include "value.h"
-
-#include "pg/type.h"
-#include "tests/support/exact_copy.h"
-#include "tests/support/in_fiber.h"
-
-static arena memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&memory, 1 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_deinit(&memory);
-    return 0;
-}
 
 static error decode_copy(pg_format format, str bytes, pg_bits *out)
 {
@@ -144,15 +125,12 @@ static void test_bits_lists_are_read_from_both_formats(void **state)
 int main(void)
 {
     const struct CMUnitTest group[] = {
-        cmocka_unit_test_setup_teardown(test_bits_text_and_bytes_agree, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_bits_behind_the_last_are_not_sent, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_bits_that_are_none_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_bits_too_many_for_a_message_have_no_size, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_bits_of_a_text_too_long_for_the_arena_are_refused,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_bits_lists_are_read_from_both_formats, set_up,
-                                        tear_down),
+        TEST(test_bits_text_and_bytes_agree),
+        TEST(test_bits_behind_the_last_are_not_sent),
+        TEST(test_bits_that_are_none_are_refused),
+        TEST(test_bits_too_many_for_a_message_have_no_size),
+        TEST(test_bits_of_a_text_too_long_for_the_arena_are_refused),
+        TEST(test_bits_lists_are_read_from_both_formats),
     };
     return cmocka_run_group_tests_name("pg bits", group, NULL, NULL);
 }

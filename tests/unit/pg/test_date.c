@@ -1,41 +1,13 @@
 /* Dates, times and spans: their text as the server writes it, and their bytes. */
+#include "type_test.h"
 #include "value.h"
-
-#include "pg/type.h"
-#include "tests/support/exact_copy.h"
-#include "tests/support/in_fiber.h"
-
-static arena memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&memory, 1 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_deinit(&memory);
-    return 0;
-}
-
-/* Decodes from memory of exactly the text's size. */
-#define PARSES(name, oid, text_, out)                                                        \
-    do {                                                                                     \
-        const str copy_ = exact_copy(text_);                                                 \
-        const error e_ = pg_decode_##name(NULL, &(pg_cell){ (oid), PG_TEXT, copy_ }, (out)); \
-        exact_free(copy_);                                                                   \
-        assert_ok(e_);                                                                       \
-    } while (0)
 
 /* Every row's text parses to the row's bytes, which read gives the text again. */
 #define TEXT_AND_BYTES(name, oid, rows)                                                \
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {                                     \
         name value_;                                                                   \
         name again_;                                                                   \
-        PARSES(name, (oid), str_from_c((rows)[i].text), &value_);                      \
+        PARSES(NULL, name, (oid), str_from_c((rows)[i].text), &value_);                \
         assert_str_equal(name##_format(&memory, &value_), str_from_c((rows)[i].text)); \
         const pg_value parameter_ = pg_param(value_);                                  \
         char bytes_[16];                                                               \
@@ -312,17 +284,17 @@ static void test_date_lists_are_read_from_text(void **state)
 int main(void)
 {
     const struct CMUnitTest group[] = {
-        cmocka_unit_test_setup_teardown(test_date_text_and_bytes_agree, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_time_text_and_bytes_agree, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_timetz_text_and_bytes_agree, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_timestamp_text_and_bytes_agree, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_interval_text_and_bytes_agree, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_date_text_that_is_none_is_refused, set_up, tear_down),
+        TEST(test_date_text_and_bytes_agree),
+        TEST(test_time_text_and_bytes_agree),
+        TEST(test_timetz_text_and_bytes_agree),
+        TEST(test_timestamp_text_and_bytes_agree),
+        TEST(test_interval_text_and_bytes_agree),
+        TEST(test_date_text_that_is_none_is_refused),
         cmocka_unit_test(test_date_infinities_are_told),
-        cmocka_unit_test_setup_teardown(test_date_calendar_is_the_gregorian, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_time_out_of_the_day_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_date_types_do_not_mix, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_date_lists_are_read_from_text, set_up, tear_down),
+        TEST(test_date_calendar_is_the_gregorian),
+        TEST(test_time_out_of_the_day_is_refused),
+        TEST(test_date_types_do_not_mix),
+        TEST(test_date_lists_are_read_from_text),
     };
     return cmocka_run_group_tests_name("pg date", group, NULL, NULL);
 }

@@ -1,58 +1,36 @@
 /* Points and what is made of them: their text as the server writes it, and their bytes. */
+#include "type_test.h"
 #include "value.h"
-
-#include "pg/type.h"
-#include "tests/support/exact_copy.h"
-#include "tests/support/in_fiber.h"
 
 #include <math.h>
 
-static arena memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&memory, 1 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_deinit(&memory);
-    return 0;
-}
-
 /* The text is read, from memory of its size; written as a parameter of that type and so many bytes;
  * read from those, and from no fewer; and gives the text again. */
-#define TEXT_AND_BYTES(name, oid_, text_, size_)                                                   \
-    do {                                                                                           \
-        name value_;                                                                               \
-        const str copy_ = exact_copy(text_);                                                       \
-        const error e_ = pg_decode_##name(&memory, &(pg_cell){ (oid_), PG_TEXT, copy_ }, &value_); \
-        exact_free(copy_);                                                                         \
-        assert_ok(e_);                                                                             \
-        const pg_value parameter_ = pg_param(value_);                                              \
-        assert_int_equal(parameter_.oid, (oid_));                                                  \
-        assert_int_equal(pg_value_size(&parameter_), (size_));                                     \
-        char bytes_[size_];                                                                        \
-        assert_ptr_equal(pg_value_put(&parameter_, bytes_), bytes_ + (size_));                     \
-        for (size_t len_ = 0; len_ <= (size_); len_++) {                                           \
-            const str cut_ = exact_copy((str){ bytes_, len_ });                                    \
-            name again_;                                                                           \
-            const error f_ =                                                                       \
-                pg_decode_##name(&memory, &(pg_cell){ (oid_), PG_BINARY, cut_ }, &again_);         \
-            exact_free(cut_);                                                                      \
-            if (len_ < (size_))                                                                    \
-                assert_fails(PG_TYPE_MISMATCH, f_);                                                \
-            else                                                                                   \
-                assert_ok(f_);                                                                     \
-            if (len_ == (size_))                                                                   \
-                assert_str_equal(name##_format(&memory, &again_), (text_));                        \
-        }                                                                                          \
-        name other_;                                                                               \
-        const pg_cell text_cell_ = { PG_OID_TEXT, PG_TEXT, (text_) };                              \
-        assert_fails(PG_TYPE_MISMATCH, pg_decode_##name(&memory, &text_cell_, &other_));           \
+#define TEXT_AND_BYTES(name, oid_, text_, size_)                                           \
+    do {                                                                                   \
+        name value_;                                                                       \
+        PARSES(&memory, name, (oid_), text_, &value_);                                     \
+        const pg_value parameter_ = pg_param(value_);                                      \
+        assert_int_equal(parameter_.oid, (oid_));                                          \
+        assert_int_equal(pg_value_size(&parameter_), (size_));                             \
+        char bytes_[size_];                                                                \
+        assert_ptr_equal(pg_value_put(&parameter_, bytes_), bytes_ + (size_));             \
+        for (size_t len_ = 0; len_ <= (size_); len_++) {                                   \
+            const str cut_ = exact_copy((str){ bytes_, len_ });                            \
+            name again_;                                                                   \
+            const error f_ =                                                               \
+                pg_decode_##name(&memory, &(pg_cell){ (oid_), PG_BINARY, cut_ }, &again_); \
+            exact_free(cut_);                                                              \
+            if (len_ < (size_))                                                            \
+                assert_fails(PG_TYPE_MISMATCH, f_);                                        \
+            else                                                                           \
+                assert_ok(f_);                                                             \
+            if (len_ == (size_))                                                           \
+                assert_str_equal(name##_format(&memory, &again_), (text_));                \
+        }                                                                                  \
+        name other_;                                                                       \
+        const pg_cell text_cell_ = { PG_OID_TEXT, PG_TEXT, (text_) };                      \
+        assert_fails(PG_TYPE_MISMATCH, pg_decode_##name(&memory, &text_cell_, &other_));   \
     } while (0)
 
 static void test_geometry_text_and_bytes_agree(void **state)
@@ -243,7 +221,6 @@ static void test_geometry_lists_are_read_from_both_formats(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest group[] = {
         TEST(test_geometry_text_and_bytes_agree),
         TEST(test_geometry_bytes_are_in_network_order),

@@ -1,23 +1,5 @@
 /* hstore's text, and what is none. */
-#include "pg/pg.h"
-#include "tests/support/exact_copy.h"
-#include "tests/support/in_fiber.h"
-
-static arena memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&memory, 1 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_deinit(&memory);
-    return 0;
-}
+#include "type_test.h"
 
 static void test_hstore_text_is_its_pairs(void **state)
 {
@@ -111,10 +93,9 @@ static void test_hstore_lists_are_read_and_nulls_sent(void **state)
 static int run(void)
 {
     const struct CMUnitTest group[] = {
-        cmocka_unit_test_setup_teardown(test_hstore_text_is_its_pairs, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_hstore_that_is_none_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_hstore_lists_are_read_and_nulls_sent, set_up,
-                                        tear_down),
+        TEST(test_hstore_text_is_its_pairs),
+        TEST(test_hstore_that_is_none_is_refused),
+        TEST(test_hstore_lists_are_read_and_nulls_sent),
     };
     return cmocka_run_group_tests_name("pg hstore", group, NULL, NULL);
 }

@@ -1,25 +1,6 @@
 /* PostgreSQL's own numbers: their text as the server writes it, and their bytes. */
+#include "type_test.h"
 #include "value.h"
-
-#include "pg/type.h"
-#include "tests/support/exact_copy.h"
-#include "tests/support/in_fiber.h"
-
-static arena memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&memory, 1 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_deinit(&memory);
-    return 0;
-}
 
 typedef struct row {
     const char *text;
@@ -27,29 +8,26 @@ typedef struct row {
 } row;
 
 /* Every row's text is read, from memory of its size, written as the row's bytes, and back. */
-#define TEXT_AND_BYTES(name, oid_, rows, len_)                                                  \
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {                                              \
-        name value_;                                                                            \
-        const str text_ = str_from_c((rows)[i].text);                                           \
-        const str copy_ = exact_copy(text_);                                                    \
-        const error e_ = pg_decode_##name(NULL, &(pg_cell){ (oid_), PG_TEXT, copy_ }, &value_); \
-        exact_free(copy_);                                                                      \
-        assert_ok(e_);                                                                          \
-        assert_str_equal(name##_format(&memory, &value_), text_);                               \
-        const pg_value parameter_ = pg_param(value_);                                           \
-        assert_int_equal(parameter_.oid, (oid_));                                               \
-        char bytes_[len_];                                                                      \
-        assert_int_equal(pg_value_size(&parameter_), (len_));                                   \
-        assert_ptr_equal(pg_value_put(&parameter_, bytes_), bytes_ + (len_));                   \
-        assert_memory_equal(bytes_, (rows)[i].bytes, (len_));                                   \
-        name again_;                                                                            \
-        const pg_cell cell_ = { (oid_), PG_BINARY, { bytes_, (len_) } };                        \
-        assert_ok(pg_decode_##name(NULL, &cell_, &again_));                                     \
-        assert_str_equal(name##_format(&memory, &again_), text_);                               \
-        const pg_cell short_ = { (oid_), PG_BINARY, { bytes_, (len_)-1 } };                     \
-        assert_fails(PG_TYPE_MISMATCH, pg_decode_##name(NULL, &short_, &again_));               \
-        const pg_cell other_ = { PG_OID_TEXT, PG_TEXT, text_ };                                 \
-        assert_fails(PG_TYPE_MISMATCH, pg_decode_##name(NULL, &other_, &again_));               \
+#define TEXT_AND_BYTES(name, oid_, rows, len_)                                    \
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {                                \
+        name value_;                                                              \
+        const str text_ = str_from_c((rows)[i].text);                             \
+        PARSES(NULL, name, (oid_), text_, &value_);                               \
+        assert_str_equal(name##_format(&memory, &value_), text_);                 \
+        const pg_value parameter_ = pg_param(value_);                             \
+        assert_int_equal(parameter_.oid, (oid_));                                 \
+        char bytes_[len_];                                                        \
+        assert_int_equal(pg_value_size(&parameter_), (len_));                     \
+        assert_ptr_equal(pg_value_put(&parameter_, bytes_), bytes_ + (len_));     \
+        assert_memory_equal(bytes_, (rows)[i].bytes, (len_));                     \
+        name again_;                                                              \
+        const pg_cell cell_ = { (oid_), PG_BINARY, { bytes_, (len_) } };          \
+        assert_ok(pg_decode_##name(NULL, &cell_, &again_));                       \
+        assert_str_equal(name##_format(&memory, &again_), text_);                 \
+        const pg_cell short_ = { (oid_), PG_BINARY, { bytes_, (len_)-1 } };       \
+        assert_fails(PG_TYPE_MISMATCH, pg_decode_##name(NULL, &short_, &again_)); \
+        const pg_cell other_ = { PG_OID_TEXT, PG_TEXT, text_ };                   \
+        assert_fails(PG_TYPE_MISMATCH, pg_decode_##name(NULL, &other_, &again_)); \
     }
 
 #define REFUSES(name, texts)                                  \
@@ -140,10 +118,9 @@ static void test_identifier_of_32_bits_is_an_int8(void **state)
 int main(void)
 {
     const struct CMUnitTest group[] = {
-        cmocka_unit_test_setup_teardown(test_identifier_text_and_bytes_agree, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_identifier_text_that_is_none_is_refused, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_identifier_of_32_bits_is_an_int8, set_up, tear_down),
+        TEST(test_identifier_text_and_bytes_agree),
+        TEST(test_identifier_text_that_is_none_is_refused),
+        TEST(test_identifier_of_32_bits_is_an_int8),
     };
     return cmocka_run_group_tests_name("pg identifier", group, NULL, NULL);
 }

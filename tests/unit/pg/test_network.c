@@ -1,33 +1,11 @@
 /* Addresses of IP and Ethernet: their text as the server writes it, and their bytes. */
+#include "type_test.h"
 #include "value.h"
-
-#include "pg/type.h"
-#include "tests/support/exact_copy.h"
-#include "tests/support/in_fiber.h"
-
-static arena memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&memory, 1 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_deinit(&memory);
-    return 0;
-}
 
 static pg_inet inet_of(pg_oid oid, str text)
 {
     pg_inet inet;
-    const str copy = exact_copy(text);
-    const error e = pg_decode_pg_inet(NULL, &(pg_cell){ oid, PG_TEXT, copy }, &inet);
-    exact_free(copy);
-    assert_ok(e);
+    PARSES(NULL, pg_inet, oid, text, &inet);
     return inet;
 }
 
@@ -142,11 +120,10 @@ static void test_macaddr_text_and_bytes_agree(void **state)
 int main(void)
 {
     const struct CMUnitTest group[] = {
-        cmocka_unit_test_setup_teardown(test_inet_text_and_bytes_agree, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_inet_cidr_has_its_prefix_and_nothing_behind_it, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_inet_that_is_none_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_macaddr_text_and_bytes_agree, set_up, tear_down),
+        TEST(test_inet_text_and_bytes_agree),
+        TEST(test_inet_cidr_has_its_prefix_and_nothing_behind_it),
+        TEST(test_inet_that_is_none_is_refused),
+        TEST(test_macaddr_text_and_bytes_agree),
     };
     return cmocka_run_group_tests_name("pg network", group, NULL, NULL);
 }

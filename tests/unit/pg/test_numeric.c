@@ -1,26 +1,8 @@
 /* Exact decimal numbers: from integers, text and the server's bytes, and to them. */
+#include "type_test.h"
 #include "value.h"
 
-#include "pg/type.h"
-#include "tests/support/exact_copy.h"
-#include "tests/support/in_fiber.h"
 #include "tests/support/random.h"
-
-static arena memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&memory, 16 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_deinit(&memory);
-    return 0;
-}
 
 static pg_numeric parsed(str text)
 {
@@ -328,23 +310,16 @@ static void test_numeric_list_is_read_from_both_formats(void **state)
 int main(void)
 {
     const struct CMUnitTest group[] = {
-        cmocka_unit_test_setup_teardown(test_numeric_text_and_bytes_agree, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_numeric_of_many_digits_is_exact, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_numeric_text_that_is_none_is_refused, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_numeric_to_int128_is_exact_or_an_error, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_numeric_of_int128_goes_there_and_back, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_numeric_to_int8_is_exact_or_an_error, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_numeric_of_int8_has_the_scale, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_numeric_bytes_that_are_none_are_refused, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_numeric_column_is_text_that_a_str_reads_too, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_numeric_list_is_read_from_both_formats, set_up,
-                                        tear_down),
+        TEST(test_numeric_text_and_bytes_agree),
+        TEST(test_numeric_of_many_digits_is_exact),
+        TEST(test_numeric_text_that_is_none_is_refused),
+        TEST(test_numeric_to_int128_is_exact_or_an_error),
+        TEST(test_numeric_of_int128_goes_there_and_back),
+        TEST(test_numeric_to_int8_is_exact_or_an_error),
+        TEST(test_numeric_of_int8_has_the_scale),
+        TEST(test_numeric_bytes_that_are_none_are_refused),
+        TEST(test_numeric_column_is_text_that_a_str_reads_too),
+        TEST(test_numeric_list_is_read_from_both_formats),
     };
     return cmocka_run_group_tests_name("pg numeric", group, NULL, NULL);
 }

@@ -1,25 +1,6 @@
 /* Ranges and multiranges: their text as the server writes it, and their bytes. */
+#include "type_test.h"
 #include "value.h"
-
-#include "pg/type.h"
-#include "tests/support/exact_copy.h"
-#include "tests/support/in_fiber.h"
-
-static arena memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&memory, 1 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_deinit(&memory);
-    return 0;
-}
 
 /* Text and bytes say the same, each is written of what the other was read as, and every cut of the
  * bytes is refused. */
@@ -28,9 +9,7 @@ static int tear_down(void **state)
         const str text = STR(text_);                                                               \
         const str bytes = STR(bytes_);                                                             \
         name value;                                                                                \
-        const str copy = exact_copy(text);                                                         \
-        assert_ok(pg_decode_##name(&memory, &(pg_cell){ oid_, PG_TEXT, copy }, &value));           \
-        exact_free(copy);                                                                          \
+        PARSES(&memory, name, (oid_), text, &value);                                               \
         assert_str_equal(name##_format(&memory, &value), text);                                    \
         const pg_value param = pg_param(value);                                                    \
         assert_int_equal(param.oid, oid_);                                                         \
@@ -189,15 +168,12 @@ static void test_range_lists_are_arrays(void **state)
 static int run(void)
 {
     const struct CMUnitTest group[] = {
-        cmocka_unit_test_setup_teardown(test_range_text_and_bytes_agree, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_range_several_in_text_and_bytes_agree, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_range_of_any_zone_and_quoting_is_read, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_range_of_zeros_but_for_its_bounds_is_half_open, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_range_that_is_none_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_range_lists_are_arrays, set_up, tear_down),
+        TEST(test_range_text_and_bytes_agree),
+        TEST(test_range_several_in_text_and_bytes_agree),
+        TEST(test_range_of_any_zone_and_quoting_is_read),
+        TEST(test_range_of_zeros_but_for_its_bounds_is_half_open),
+        TEST(test_range_that_is_none_is_refused),
+        TEST(test_range_lists_are_arrays),
     };
     return cmocka_run_group_tests_name("pg range", group, NULL, NULL);
 }

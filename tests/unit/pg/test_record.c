@@ -1,25 +1,6 @@
 /* Composites, arrays and ranges of any type as cells, and what is written of them. */
+#include "type_test.h"
 #include "value.h"
-
-#include "pg/pg.h"
-#include "tests/support/exact_copy.h"
-#include "tests/support/in_fiber.h"
-
-static arena memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&memory, 1 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_deinit(&memory);
-    return 0;
-}
 
 /* --- composites ------------------------------------------------------------------------------- */
 
@@ -284,7 +265,6 @@ static void test_range_of_values_is_half_open(void **state)
 
 static int run(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest group[] = {
         TEST(test_record_text_is_its_fields),
         TEST(test_record_that_is_none_is_refused),

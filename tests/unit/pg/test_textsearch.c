@@ -1,24 +1,6 @@
 /* Documents and queries of the full text search: their text as the server writes it, and their
  * bytes. */
-#include "pg/type.h"
-#include "tests/support/exact_copy.h"
-#include "tests/support/in_fiber.h"
-
-static arena memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&memory, 8 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_deinit(&memory);
-    return 0;
-}
+#include "type_test.h"
 
 typedef struct row {
     const char *text;
@@ -305,7 +287,6 @@ static void test_textsearch_without_memory_is_refused(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest group[] = {
         TEST(test_tsvector_text_and_bytes_agree),
         TEST(test_tsvector_tells_words_places_and_weights),

@@ -1,26 +1,8 @@
 /* Columns into C values: hand-written bytes of every type, and every way in which a server's bytes
  * do not fit their reader. */
-#include "pg/type.h"
-#include "tests/support/exact_copy.h"
-#include "tests/support/in_fiber.h"
+#include "type_test.h"
 
 #include <math.h>
-
-static arena memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&memory, 1 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_deinit(&memory);
-    return 0;
-}
 
 static pg_cell binary(pg_oid oid, str bytes)
 {
@@ -719,7 +701,6 @@ static void test_type_mismatch_tells_types_and_no_values(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_type_bool_is_one_byte_of_0_or_1),
         TEST(test_type_integers_widen_and_never_narrow),

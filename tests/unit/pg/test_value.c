@@ -1,27 +1,11 @@
 /* C values into parameters: hand-written bytes of every type, and back through the decoders. */
+#include "type_test.h"
 #include "value.h"
 #include "wire.h"
 
-#include "tests/support/in_fiber.h"
 #include "tests/support/random.h"
 
 #include <math.h>
-
-static arena memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&memory, 16 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_deinit(&memory);
-    return 0;
-}
 
 /* The parameter's bytes; STR_NONE for NULL. Checks that what is written is what was announced. */
 static str encode(const pg_value *value)
@@ -336,7 +320,6 @@ static void test_value_random_lists_come_back_as_they_went(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_value_numbers_are_in_network_order),
         TEST(test_value_c_integers_take_the_type_that_holds_them),

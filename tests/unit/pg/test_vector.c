@@ -1,29 +1,11 @@
 /* pgvector's texts, and the numbers in them. */
 #include "text.h"
+#include "type_test.h"
 
-#include "pg/pg.h"
-#include "tests/support/exact_copy.h"
-#include "tests/support/in_fiber.h"
 #include "tests/support/random.h"
 
 #include <float.h>
 #include <math.h>
-
-static arena memory;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&memory, 1 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_deinit(&memory);
-    return 0;
-}
 
 static void assert_float_text(float value, const char *expected)
 {
@@ -158,7 +140,6 @@ static void test_vector_of_more_numbers_than_the_server_has_is_refused(void **st
 
 static int run(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest group[] = {
         TEST(test_float_text_is_shortest),
         TEST(test_float_of_any_bits_reads_back),

@@ -255,7 +255,7 @@ static error run_bills(bool as_values)
             TRY(decode_bill(&rows, i, &bills[i]));
             days += bills[i].due.days - bills[i].issued.days;
         }
-        if (rows.count != LOAD_ROWS || days != 30 * LOAD_ROWS)
+        if (rows.count != LOAD_ROWS || days != INT64_C(30) * LOAD_ROWS)
             return error_set(&PG_FAILED, "%zu bills, %lld days", rows.count, (long long)days);
     } while (load_goes_on(&run_load, 1));
     return OK;

@@ -126,8 +126,8 @@ pgbench_alone() {
     cp "$dir/note.sql" "$dir/alone.sql"
     if [ "$2" != one ]; then
         together=$2
-        { echo '\startpipeline'; for _ in $(seq "$2"); do sed 's/$/ /; $s/$/;/' "$dir/note.sql"; done
-          echo '\endpipeline'; } >"$dir/alone.sql"
+        { printf '%s\n' '\startpipeline'; for _ in $(seq "$2"); do sed 's/$/ /; $s/$/;/' "$dir/note.sql"; done
+          printf '%s\n' '\endpipeline'; } >"$dir/alone.sql"
     fi
     on_core 1 timeout 60 pgbench -n -M prepared -f "$dir/alone.sql" -c 1 -T $LOAD_SECONDS "$DATABASE_URL" \
         >"$dir/pgbench" 2>&1 || { cat "$dir/pgbench" >&2; die "pgbench failed"; }

@@ -112,7 +112,8 @@ static const config_entry SETTINGS[] = {
     { "HTTP_REQUESTS_MAX", CONFIG_INT, "10000", .min = 1, .max = 1000000,
       .meaning = "requests in flight in a worker; past it 503, but for routes of high priority",
       .offset = AT(requests_max), .unit = "requests" },
-    { "HTTP_FIBERS_MAX", CONFIG_INT, "100000", .min = 2 * HTTP_FIBERS_SPARE, .max = 1000000,
+    { "HTTP_FIBERS_MAX", CONFIG_INT, "100000", .min = 2 * (int64_t)HTTP_FIBERS_SPARE,
+      .max = 1000000,
       .meaning = "fibers of a worker: requests in flight, and what their handlers start; the last "
                  "64 are for routes of high priority",
       .offset = AT(fibers_max), .unit = "fibers" },

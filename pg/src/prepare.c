@@ -66,10 +66,12 @@ static error ask_about(pg_conn *c, pg_lane lane, pg_statement *s, pg_values valu
                                  .leased = lane == PG_LANE_LEASED };
     pg_pool_count(c->pool, PG_METRIC_PARSES, 1);
     const error e = pg_conn_ask(c, write_prepare, &p, &request);
-    if (e.kind && !result->sent)
+    if (!e.kind)
+        return pg_result_error(result);
+    if (!result->sent)
         pg_statement_evict(s);
-    TRY(e);
-    return pg_result_error(result);
+    result->report = STR_NONE; /* it came when the wait had ended */
+    return e;
 }
 
 static error describe(pg_conn *c, pg_lane lane, pg_statement *s, pg_values values,

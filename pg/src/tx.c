@@ -371,7 +371,7 @@ error pg_commit_values(pg_tx **owner, pg_sql sql, pg_values values, pg_rows *row
         *rows = (pg_rows){ 0 };
     if (tx->refused)
         return tx->begun ? commit_refused(tx) : commit_nothing(tx);
-    pg_rows last_rows;
+    pg_rows last_rows = { 0 };
     pg_call calls[] = { { sql.text, sql.name, sql.rows_as, values }, { .sql = commit_text(tx) } };
     calls[0].rows = rows ? &last_rows : NULL;
     error e = pg_check_call(tx->pool, sql.text, values);

@@ -87,7 +87,7 @@ extern const metrics_table PG_METRICS;
  * PG_READ_ONLY_MAX, PG_ACQUIRE_TIMEOUT, PG_WAITING_MAX, PG_QUEUE_TARGET, PG_QUEUE_INTERVAL,
  * PG_CONNECT_TIMEOUT, PG_PEER_TIMEOUT, PG_SCRAM_ITERATIONS_MIN, PG_IDLE_TIMEOUT, PG_MAX_LIFETIME,
  * PG_IDLE_IN_TRANSACTION_TIMEOUT, PG_TRANSACTION_TIMEOUT, PG_HOSTS_INTERVAL, PG_REPLICA_LAG_MAX,
- * PG_STATEMENTS, PG_PIPELINE_MAX, PG_SLOW_QUERY, PG_LOG_PARAMETERS. */
+ * PG_STATEMENTS, PG_PIPELINE_MAX, PG_MESSAGE_MAX, PG_SLOW_QUERY, PG_LOG_PARAMETERS. */
 extern const config_entry PG_SETTINGS[];
 
 /* --- queries --------------------------------------------------------------------------------- */
@@ -553,6 +553,7 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
 
 #include "pg/large_object.h" // IWYU pragma: export
 #include "pg/listen.h"       // IWYU pragma: export
+#include "pg/sqlstate.h"     // IWYU pragma: export
 #include "pg/stream.h"       // IWYU pragma: export
 
 #endif

@@ -444,7 +444,8 @@ static error more_unread(pg_copy *c)
     if (rest->len > 0)
         buf_append(rest, bytes);
     c->rows.unread = rest->len > 0 ? buf_str(rest) : bytes;
-    return rest->failed ? error_set(&PG_MESSAGE_TOO_LARGE, "a row is longer than 64 MiB") : OK;
+    return rest->failed ? error_set(&PG_MESSAGE_TOO_LARGE, "a row is longer than PG_MESSAGE_MAX")
+                        : OK;
 }
 
 /* Behind the last row; an error of the server, too. */

@@ -19,7 +19,7 @@
 #include <stdio.h>
 
 #define KEPT_BYTES_HIGH ((size_t)256 << 10) /* not taken yet, past which the server waits */
-#define ARENA_BYTES_MAX ((size_t)256 << 20) /* a row of 64 MiB fits */
+#define ARENA_BYTES_MAX ((size_t)2 * PG_MESSAGE_BYTES_MAX) /* a row of any message fits */
 
 struct pg_stream {
     pg_pool *pool;

@@ -62,6 +62,12 @@ static bool has_refused(const PQconninfoOption *options)
     return false;
 }
 
+/* Before 18 libpq took spaces in a URI as they stand. */
+static bool is_differently_spaced(const char *text)
+{
+    return PQlibVersion() < 180000 && strncmp(text, "postgres", 8) == 0 && strchr(text, ' ');
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     char text[TEXT_BYTES_MAX + 1];
@@ -72,6 +78,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len > 0)
         memcpy(text, data, len);
     text[len] = '\0';
+    if (is_differently_spaced(text))
+        return 0;
     arena_init(&a, ARENA_BYTES);
     const error e = pg_conninfo_text_parse(&a, fuzz_text(data, len), &ours);
     invariant(error_is_ok(e) || error_is(e, &PG_CONNINFO_INVALID));

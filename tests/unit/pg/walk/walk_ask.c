@@ -365,7 +365,8 @@ static void judge_each(walk_ask *const *asks, uint32_t count, const pg_batch *b,
             walk_problem("%llu in a batch was told %s; the server said %d %s",
                          (unsigned long long)k->tag, name_of(own), (int)k->verdict, k->state);
     }
-    if (first ? !is_said(first, e) && !is_refused(first, e) : e.kind != NULL)
+    const bool by_fuse = first && !first->backend && e.kind && is_explained(first, e);
+    if (first ? !is_said(first, e) && !is_refused(first, e) && !by_fuse : e.kind != NULL)
         walk_problem("a batch was told %s", name_of(e));
 }
 

@@ -55,11 +55,12 @@ static int64_t number(str sql)
     return found;
 }
 
+/* Sleeps, that is: while it is prepared it is active too. */
 static bool runs(int mark)
 {
     return number(str_format(fiber_arena(),
-                             "select count(*) from pg_stat_activity where state = 'active' and "
-                             "query like 'select pg_sleep(%%leaver %d */'",
+                             "select count(*) from pg_stat_activity where wait_event = 'PgSleep' "
+                             "and query like 'select pg_sleep(%%leaver %d */'",
                              mark)) > 0;
 }
 

@@ -37,6 +37,8 @@ static uint32_t queue_of(int fd)
     struct tcp_info info = { .tcpi_state = 0 };
     socklen_t len = sizeof info;
     assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+    if (len == sizeof(int)) /* an emulated kernel (qemu-user) has all options for ints */
+        skip();
     return info.tcpi_sacked; /* that is what it holds of a socket that listens */
 }
 

@@ -60,11 +60,12 @@ contend() {
     awk '$2 == "cpu_us" { print $3 }' "$dir/load" >>"$dir/$name.us"
 }
 
-# counted NAME CASE MANY   instructions and heap calls of an operation: two counts of them, their difference
+# counted NAME CASE MANY   instructions and heap calls of an operation: two counts of them, their difference. Without
+# the looks before sleeping, which are as many as the machine likes
 counted() {
     case $1 in brio_*) program=$BIN/bench/bench_pg ;; *) program=$BIN/bench/bench_libpq ;; esac
     for count in $(($3 / 10)) "$3"; do
-        timeout 120 valgrind --tool=callgrind --callgrind-out-file=/dev/null "$program" "$2" "$count" 2>&1 |
+        PG_BUSY_POLL=off timeout 120 valgrind --tool=callgrind --callgrind-out-file=/dev/null "$program" "$2" "$count" 2>&1 |
             awk '/Collected/ { print $4 }'
         head -c 16 /dev/zero >"$dir/heap"
         LD_PRELOAD="$PWD/$BIN/bench/libcount_mallocs.so" BRIO_MALLOC_COUNT="$dir/heap" timeout 60 "$program" "$2" "$count"

@@ -70,6 +70,20 @@ uint64_t loop_now_us(const loop *loop);
 void loop_timer_arm(loop *loop, timer *t, uint32_t ms);
 void loop_timer_cancel(loop *loop, timer *t);
 
+/* --- answers that come soon ------------------------------------------------------------------- */
+
+#define LOOP_BUSY_POLL_US 50
+
+/* `answers` were asked for that are likely to come within microseconds, as from a database on the
+ * same machine: to sleep, and be woken, takes as long. While the loop awaits few of them, it looks
+ * for what comes, for LOOP_BUSY_POLL_US at most, before it sleeps; seldom where that was in vain of
+ * late, and where others want its core. Each begin is followed by one end of as many, when all are
+ * there or nobody waits for them any more. */
+void loop_busy_poll_begin(loop *loop, uint32_t answers);
+void loop_busy_poll_end(loop *loop, uint32_t answers);
+
+/* --- tasks and signals ------------------------------------------------------------------------ */
+
 /* Work for later on the loop; the holder keeps it until it ran. */
 typedef struct loop_task loop_task;
 struct loop_task {

@@ -35,8 +35,9 @@ struct backend_ops {
     const char *name;
     error (*open)(loop *l);
     void (*close)(loop *l);
-    /* Waits at most `timeout_ms` (-1: for ever), calls loop_woke, and delivers what completed. */
-    void (*wait)(loop *l, int timeout_ms);
+    /* Waits at most `timeout_ms` (-1: for ever), calls loop_woke, and delivers what completed;
+     * false: nothing had. */
+    bool (*wait)(loop *l, int timeout_ms);
 
     error (*watch)(loop *l, watch *w);
     void (*unwatch)(loop *l, watch *w);

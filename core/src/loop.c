@@ -17,6 +17,7 @@
 #include "core/clock.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -25,6 +26,7 @@
 #define TURN_ROUNDS_MAX  256
 #define STREAMS_WAIT_MS  10000 /* for closed streams, at a program's end */
 #define SETTLE_TURNS_MAX 10000 /* fibers that yield for ever do not settle */
+#define LOOK_US_MAX      10    /* from one look to the next, where nobody else wants the core */
 
 uint64_t loop_now_ms(const loop *l)
 {
@@ -49,6 +51,17 @@ const char *loop_backend_name(const loop *l)
 void loop_stop(loop *l)
 {
     l->stopping = true;
+}
+
+void loop_busy_poll_begin(loop *l, uint32_t answers)
+{
+    l->busy_poll.awaited += answers;
+}
+
+void loop_busy_poll_end(loop *l, uint32_t answers)
+{
+    invariant(l->busy_poll.awaited >= answers);
+    l->busy_poll.awaited -= answers;
 }
 
 void loop_timer_arm(loop *l, timer *t, uint32_t ms)
@@ -291,10 +304,28 @@ static void read_again(loop *l)
         stream_read_again(stream_of_unread(n));
 }
 
+/* Looks for I/O without sleeping, and lets others have the core who want it. Whether some came. */
+static bool look(loop *l)
+{
+    bool found = false, lost_core = false;
+    const uint64_t from_us = clock_us();
+    for (uint64_t now_us = from_us; !found && now_us - from_us < LOOP_BUSY_POLL_US;) {
+        found = l->backend->wait(l, 0);
+        lost_core = lost_core || l->now_us - now_us > LOOK_US_MAX;
+        now_us = l->now_us;
+        if (!found)
+            sched_yield();
+    }
+    busy_poll_ended(&l->busy_poll, found, lost_core);
+    return found;
+}
+
 static void turn(loop *l, int timeout_ms)
 {
-    beat(l, false);
-    l->backend->wait(l, timeout_ms);
+    if (timeout_ms == 0 || !busy_poll_is_due(&l->busy_poll) || clock_is_fake() || !look(l)) {
+        beat(l, false);
+        l->backend->wait(l, timeout_ms);
+    }
     list_append_all(&l->ready, &l->yielded);
     timer_wheel_advance(&l->timers, l->now_ms);
     for (int round = 0; round < TURN_ROUNDS_MAX; round++) {

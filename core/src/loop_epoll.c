@@ -292,7 +292,7 @@ static void deliver(loop *l, stream *s, uint32_t events)
         stream_peer_ended(s);
 }
 
-static void epoll_wait_and_deliver(loop *l, int timeout_ms)
+static bool epoll_wait_and_deliver(loop *l, int timeout_ms)
 {
     epoll_state *e = l->backend_state;
     const int count = epoll_wait(e->fd, e->events, EVENTS_MAX, timeout_ms);
@@ -308,6 +308,7 @@ static void epoll_wait_and_deliver(loop *l, int timeout_ms)
         }
     }
     e->count = 0;
+    return count > 0;
 }
 
 const backend_ops backend_epoll = {

@@ -2,6 +2,8 @@
 #ifndef CORE_SRC_LOOP_PRIVATE_H
 #define CORE_SRC_LOOP_PRIVATE_H
 
+#include "busy_poll.h"
+
 #include "core/crash.h"
 #include "core/fiber.h"
 #include "core/loop.h"
@@ -30,6 +32,7 @@ struct loop {
     uint64_t now_ms;
     uint64_t now_us; /* the same moment */
     bool stopping;
+    busy_poll busy_poll;
 
     list posted;          /* loop_task, for this turn or the next */
     list turn_end;        /* loop_task, for the end of this turn */

@@ -36,6 +36,7 @@ typedef struct pg_settings {
     int64_t pipeline_max;
     int64_t slow_query_ms;
     bool log_parameters;
+    bool busy_polls;
     int64_t waiting_max;
     int64_t message_bytes_max;
     int64_t queue_target_ms;
@@ -115,6 +116,11 @@ const config_entry PG_SETTINGS[] = {
       .meaning = "requests under way on a connection, each up to its answer; 1 for poolers that do "
                  "not speak pipelining, 0: no limit",
       .offset = offsetof(pg_settings, pipeline_max), .unit = "requests" },
+    { "PG_BUSY_POLL", CONFIG_BOOL, "on",
+      .meaning =
+          "whether a worker that awaits few answers looks for them, 50 us at most, before it "
+          "sleeps: as long as they come that soon, and nobody else wants the core",
+      .offset = offsetof(pg_settings, busy_polls) },
     { "PG_SLOW_QUERY", CONFIG_DURATION, "1s", .max = 86400000,
       .meaning = "statements that take as long are logged; 0: none",
       .offset = offsetof(pg_settings, slow_query_ms) },
@@ -349,6 +355,7 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
         pg_pool_unref(&pool);
         return e;
     }
+    pool->busy_polls = settings.busy_polls;
     set_limits(pool, o, &settings);
     pg_limits_init(pool, (const int64_t[]){
                              [PG_LIMIT_IDLE_IN_TRANSACTION] = settings.idle_tx_timeout_ms,

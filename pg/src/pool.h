@@ -126,6 +126,7 @@ struct pg_pool {
     uint32_t listening;              /* connections that the hub has, beside connections_max */
     pg_statements statements;        /* never the default */
     uint32_t pipeline_max;           /* groups under way on a connection; 0: no limit */
+    bool busy_polls;                 /* its answers are looked for before the loop sleeps */
     pg_statement_cache descriptions; /* of statements, where they are not named */
     uint64_t queries;
     metrics_cells metrics;

@@ -155,6 +155,17 @@ static void forgotten(void *arg)
     pg_cancel_consider(c);
 }
 
+/* The running fiber waits for the end of a request of its own, the last of so many groups. */
+static error await_answer(pg_request *r, uint32_t groups, void (*on_forgotten)(void *arg))
+{
+    loop *l = r->conn->pool->loop;
+    const uint32_t polled = r->conn->pool->busy_polls ? groups : 0;
+    loop_busy_poll_begin(l, polled);
+    const error e = fiber_park("pg answer", on_forgotten, r);
+    loop_busy_poll_end(l, polled);
+    return e;
+}
+
 typedef struct group {
     pg_conn *conn;
     pg_write_fn *write;
@@ -218,7 +229,7 @@ error pg_conn_ask_all(pg_conn *c, pg_write_fn *write, const void *arg, const pg_
         requests[i].result->sent = true;
     list_append_all(&c->requests, &made);
     pg_room_take(c, &flight);
-    return fiber_park("pg answer", forgotten, last);
+    return await_answer(last, (uint32_t)flight.groups, forgotten);
 }
 
 error pg_conn_ask(pg_conn *c, pg_write_fn *write, const void *arg, const pg_request *request)
@@ -317,7 +328,7 @@ error pg_conn_ask_held(pg_conn *c, pg_write_fn *write, const void *arg, const pg
     r->arg = arg;
     list_append(&c->held, &r->node);
     loop_post(c->pool->loop, &c->dispatch); /* after the fibers that are ready too */
-    return fiber_park("pg answer", held_forgotten, r);
+    return await_answer(r, 1, held_forgotten);
 }
 
 typedef struct batch {

@@ -2,7 +2,7 @@
 # symbols.sh ARCHIVE...: every symbol that a libbrio_<room>.a defines for others begins with that room's prefix.
 # In core the noun is the prefix; this is the one table of its nouns.
 set -eu
-core='address|arena|backend|base|base64|base64url|block|buf|bytes|clock|command|config|crash|digest|duplex|duration|error|fault|fiber|fibers
+core='address|arena|backend|base|base64|base64url|block|buf|busy|bytes|clock|command|config|crash|digest|duplex|duration|error|fault|fiber|fibers
 float8|fuse|hash|int64|json|ledger|list|listener|log|loop|memory|metrics|no_yield|offload|page|pow10|random|scalar|scope|shape|stack
 str|stream|time|timer|timestamptz|tls|uint64|utf8|uuid|wait_group|worker'
 # Words of the language, as it were: what core reports with, and what every room returns.

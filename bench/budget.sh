@@ -1,7 +1,7 @@
 #!/bin/sh
 # budget.sh BUILD: what a query may cost the client in instructions and heap calls, which do not depend on what else the
 # machine does. Fails when a case takes more. The limits are 1.3 times what it took when they were set (RESULTS.md has
-# today's): who makes something dearer on purpose says so by raising one. BUILD is a release build, by gcc.
+# today's): who makes something dearer on purpose says so by raising one. BUILD is a release build, by gcc, of `benchmarks`.
 set -eu
 cd "$(dirname "$0")/.."
 BIN=$1

@@ -135,6 +135,8 @@ static void command_complete(pg_request *r, str body)
         return;
     }
     note_change(r, tag, r->statement && r->statement->columns);
+    if (UNLIKELY(r->statement && !r->statement->dml))
+        r->statement->dml = pg_tag_is_dml(tag);
     if (r->fiber) {
         r->result->affected = pg_tag_rows(tag);
         r->result->rolled_back = str_eq(tag, STR("ROLLBACK"));
@@ -189,6 +191,8 @@ static void server_error(pg_conn *c, pg_request *r, str body)
         pg_conn_end(c, false, &PG_CONNECTION_LOST, "a session could not be reset");
         return;
     }
+    if (r->fiber && r->exposed && r->repeats)
+        r->result->struck = str_eq(report.sqlstate, STR("57014"));
     keep_report(r, body);
     r->done = true;
     if (r->syncs)

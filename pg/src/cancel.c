@@ -5,14 +5,17 @@
  *   --the server ends it: the signal is sent--> once more, if the next request is such a one
  *
  * A cancel is aimed at a connection, not at a statement. So the pool gives a connection to nobody
- * while somebody's statement is left on it or a cancel is under way, and none is sent while others
- * use the connection: those behind a statement that hangs have deadlines too. A transaction has it
- * alone, and sends nothing behind a statement that it gave up, its rollback neither, until that is
- * answered and the cancel's stream has ended (pg_conn_await_room).
+ * while somebody's statement is left on it or a cancel is under way, and who has it already sends
+ * nothing meanwhile (pg_room_await). A transaction sends nothing behind a statement that it gave
+ * up, its rollback neither, until that is answered too.
  *
- * Then nothing is left that could strike: the server ends the stream when it has sent the signal,
- * and a process that has a signal to take takes it before it reads another byte of ours; idle, it
- * pays no heed to it. Decision 0032 has the whole of it.
+ * What was sent before the cancel, behind the statement that hangs, may be struck in its place,
+ * should that have ended just then. Such a request is `exposed`, and runs again: the server has
+ * undone it. Where somebody waits for one that could not be run again, no cancel is sent.
+ *
+ * Otherwise nothing is left that could strike: the server ends the stream when it has sent the
+ * signal, and a process that has a signal to take takes it before it reads another byte of ours;
+ * idle, it pays no heed to it. Decision 0032 has the whole of it.
  *
  * The request carries what proves that we may, so it goes to the same address and, where the
  * connection has TLS, over TLS, begun in the same way and held to the same certificate.
@@ -76,6 +79,8 @@ void pg_cancel_go_on(pg_conn *c)
 static void send_request(pg_conn *c)
 {
     char bytes[CANCEL_BYTES_MAX];
+    LIST_EACH (pg_request, r, &c->requests, node)
+        r->exposed = true;
     pg_writer w = { .at = bytes };
     pg_write_cancel(&w, c->cancel.process, (str){ c->cancel.key, c->cancel.key_bytes });
     c->cancel.sent = true;
@@ -133,7 +138,7 @@ static void on_closed(stream *s, error why)
     if (c->cancel.sent && !c->cancel.taken)
         pg_conn_end(c, false, &PG_CONNECTION_LOST, "a cancel request was not confirmed");
     wait_ms(c, r == c->cancel.target ? AGAIN_MS : NEXT_MS);
-    pg_room_serve(c);
+    loop_post(c->pool->loop, &c->dispatch);
     pg_pool_conn_closed(c);
     pg_conn_release(&c);
     pg_pool_serve(pool);
@@ -185,12 +190,22 @@ static bool may_send(pg_pool *pool)
     return false;
 }
 
+/* Whether all who wait there would bear to be struck in its place. What transactions wait for is
+ * never sent behind a statement that was given up. */
+static bool may_strike(const pg_conn *c)
+{
+    LIST_EACH (pg_request, r, &c->requests, node) {
+        if (r->fiber && !(r->repeats && r->statement && r->statement->dml))
+            return false;
+    }
+    return true;
+}
+
 static void patience_ended(timer *t)
 {
     pg_conn *c = CONTAINER_OF(t, pg_conn, cancel.patience);
     const pg_request *r = oldest(c);
-    const bool alone = c->load == 0 || c->lessee;
-    if (!r || r->fiber || !alone || !may_send(c->pool) || !send_cancel(c))
+    if (!r || r->fiber || !may_strike(c) || !may_send(c->pool) || !send_cancel(c))
         wait_ms(c, PATIENCE_MS);
 }
 

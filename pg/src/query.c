@@ -11,7 +11,7 @@
  *
  * A statement that the server no longer knows, or whose columns have changed, is forgotten; it
  * never began to run, so it is prepared and run once more, but for a transaction, which has failed
- * by then. */
+ * by then. One that a cancel struck in another's place was undone, and is run once more too. */
 #include "query.h"
 
 #include "value.h"
@@ -194,7 +194,8 @@ static pg_request request_of(const execution *x, size_t i, pg_call *call)
                          .begins = has_before(x, i),
                          .parses = x->parses,
                          .describes = x->parses && call->statement,
-                         .syncs = x->run->sync_each || i + 1 == x->count };
+                         .syncs = x->run->sync_each || i + 1 == x->count,
+                         .repeats = x->count == 1 && x->run->lane != PG_LANE_LEASED };
 }
 
 static error ask_for_all(pg_conn *c, const execution *x, pg_call *calls)
@@ -329,7 +330,7 @@ error pg_run_script(pg_conn *c, str sql, pg_result *result)
 }
 
 /* Whether to run them once more, and how: a statement that was out of date has not run, and with it
- * nothing of its transaction; nor has one that was skipped. */
+ * nothing of its transaction; nor has one that was skipped. One that was struck is undone. */
 static bool again(pg_run *run, const pg_call *calls, size_t count, bool *was_stale)
 {
     bool stale = false;
@@ -339,6 +340,8 @@ static bool again(pg_run *run, const pg_call *calls, size_t count, bool *was_sta
         run->lane = PG_LANE_SHARED; /* now with a Sync of its own: not to be skipped again */
         return true;
     }
+    if (calls->result.struck)
+        return true;
     if (!stale || *was_stale || (run->sync_each && count > 1))
         return false;
     *was_stale = true;

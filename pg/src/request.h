@@ -44,6 +44,7 @@ typedef struct pg_result {
     bool redescribed; /* its columns are not those that were expected */
     bool outdated;    /* and come in formats that were meant for others */
     bool skipped;     /* the server did not look at it: one before it in its group failed */
+    bool struck;      /* by a cancel that was meant for another one: it is undone */
     bool answered;    /* the server has said all of it */
     bool rolled_back; /* the command tag was ROLLBACK */
     bool suspended;   /* the portal has more rows */
@@ -91,6 +92,8 @@ typedef struct pg_request {
     bool partly;             /* not all of its rows are asked for */
     bool more;               /* its fiber waits for others behind it, and is woken by the last */
     bool batch;              /* the last of a batch of held ones */
+    bool repeats;            /* its fiber runs it again when it was struck */
+    bool exposed;            /* a cancel was sent while it waited for its answer */
     bool resets;             /* the session, see session.h: nobody has asked */
     uint64_t since_us;       /* asked, by the loop's clock */
     uint32_t cost_ns;        /* in the connection's backlog */

@@ -14,13 +14,13 @@ void pg_room_init(pg_room *room)
     list_init(&room->line);
 }
 
-/* Whoever has a connection alone may have given up a statement there, and goes on: a cancel that is
- * aimed at that one must not find the next. */
+/* A cancel must not find what is sent after it. Whoever has a connection alone may have given up a
+ * statement there, for which one is to come. */
 static bool fits(const pg_conn *c, const pg_flight *flight)
 {
     const pg_room *room = &c->room;
     const uint32_t groups_max = c->pool->pipeline_max;
-    if (c->lessee && !pg_cancel_is_over(c))
+    if (UNLIKELY(c->cancel.stream || (c->lessee && !pg_cancel_is_over(c))))
         return false;
     if (room->requests == 0)
         return true;
@@ -50,12 +50,12 @@ void pg_room_serve(pg_conn *c)
         fiber_wake(waiting, OK);
 }
 
-/* The next one may have room too, when this one has sent what it has. */
+/* The next one may have room too, when this one has sent what it has; or goes without sending. */
 static void leave(room_waiter *w)
 {
     pg_conn *c = w->conn;
     list_remove(&w->node);
-    if (!list_is_empty(&c->room.line))
+    if (!list_is_empty(&c->room.line) || !list_is_empty(&c->held))
         loop_post(c->pool->loop, &c->dispatch);
 }
 

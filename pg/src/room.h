@@ -1,8 +1,8 @@
 /* How much may be under way on a connection: sent, and not answered yet. Who finds no room waits,
  * in order, so that neither what is queued for a slow server nor what is to be kept of its answers
  * piles up. Nothing waits for itself: a connection on which nothing is under way takes whatever
- * comes, one group of requests of any size. A transaction that has given up a statement waits until
- * that has ended, and no cancel is under way.
+ * comes, one group of requests of any size. While a cancel is under way nothing is sent; and a
+ * transaction that has given up a statement waits until that has ended too.
  *
  * Invariant: while a fiber waits in line, something is under way, or the first of them was woken.
  */

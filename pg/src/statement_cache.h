@@ -40,6 +40,7 @@ typedef struct pg_statement {
     char name[28];       /* "s1f0…", a NUL behind it; "": it has none */
     uint8_t name_len;
     bool ready;         /* described by the server */
+    bool dml;           /* and it has run: its tag said so */
     pg_column *columns; /* by type; NULL when it returns no rows */
     pg_column *as[2];   /* the same as values and as text, once asked for; perhaps `columns` */
     uint32_t column_count;

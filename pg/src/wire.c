@@ -266,6 +266,13 @@ uint64_t pg_tag_rows(str tag)
     return str_to_uint64(str_slice(tag, at, tag.len), &rows) ? rows : 0;
 }
 
+bool pg_tag_is_dml(str tag)
+{
+    return str_starts_with(tag, STR("SELECT ")) || str_starts_with(tag, STR("INSERT ")) ||
+           str_starts_with(tag, STR("UPDATE ")) || str_starts_with(tag, STR("DELETE ")) ||
+           str_starts_with(tag, STR("MERGE "));
+}
+
 /* --- writing ---------------------------------------------------------------------------------- */
 
 static void put8(pg_writer *w, uint8_t value)

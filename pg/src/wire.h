@@ -84,6 +84,9 @@ bool pg_row_read(str body, str *cells, uint32_t count);
 
 /* The rows of a command tag: "INSERT 0 5" is 5, "CREATE TABLE" is 0. */
 uint64_t pg_tag_rows(str tag);
+/* Whether it is that of SELECT, INSERT, UPDATE, DELETE or MERGE: all that such a statement does in
+ * its database is undone when it fails, while others may commit on their way (CALL, VACUUM). */
+bool pg_tag_is_dml(str tag);
 
 /* --- what we say ------------------------------------------------------------------------------ */
 

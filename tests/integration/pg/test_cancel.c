@@ -13,6 +13,7 @@
 #define PREPARED    "1\0\0\0\4t\0\0\0\6\0\0n\0\0\0\4"
 #define BOUND       "2\0\0\0\4"
 #define DONE        "C\0\0\0\15SELECT 0\0"
+#define CALLED      "C\0\0\0\11CALL\0"
 #define BEGUN       BOUND "C\0\0\0\12BEGIN\0"
 #define SAVED       BOUND "C\0\0\0\16SAVEPOINT\0"
 #define ROLLED      BOUND "C\0\0\0\15ROLLBACK\0"
@@ -150,6 +151,88 @@ static void test_connection_lost_under_a_cancel_ends_the_wait(void **state)
     assert_fails(PG_CONNECTION_LOST, e);
 }
 
+/* --- others behind it ------------------------------------------------------------------------- */
+
+static uint64_t total_of(const char *name)
+{
+    for (uint32_t i = 0; i < PG_METRICS.count; i++) {
+        if (strcmp(PG_METRICS.items[i].name, name) == 0)
+            return metrics_total(&PG_METRICS, i);
+    }
+    fail_msg("no metric %s", name);
+    return 0;
+}
+
+static error ask_for(void *sql)
+{
+    return pg_execute(db, NULL, (const char *)sql);
+}
+
+/* "a" is given up while `behind` waits on the same connection. Both have run before. */
+static error wait_behind(const char *behind)
+{
+    fiber *hangs, *waits;
+    const fiber_options hurries = { .joinable = true, .deadline_ms = 30 };
+    const fiber_options waits_long = { .joinable = true, .deadline_ms = 20000 };
+    static char a[] = "a";
+    TRY(ask_for(a));
+    TRY(pg_execute(db, NULL, behind));
+    TRY(fiber_start(loop_self(), &hurries, ask_for, a, &hangs));
+    TRY(fiber_start(loop_self(), &waits_long, ask_for, (void *)(uintptr_t)behind, &waits));
+    assert_fails(TIMED_OUT, fiber_join(&hangs));
+    return fiber_join(&waits);
+}
+
+#define BOTH_RUN(tag)                                                                        \
+    MOCK_ACCEPT, MOCK_SEND(MOCK_WELCOME), PREPARES(MOCK_READY), RUNS(BOUND DONE MOCK_READY), \
+        PREPARES(MOCK_READY), RUNS(BOUND tag MOCK_READY), MOCK_EXPECT("BES"), MOCK_EXPECT("BES")
+
+/* The statement that hung goes on, and then the one behind it: that had waited for the cancel. */
+static void test_cancel_frees_those_behind_a_statement_that_hangs(void **state)
+{
+    (void)state;
+    PLAY(BOTH_RUN(DONE), OTHER, MOCK_BACK, MOCK_SEND(CANCELED_ MOCK_READY BOUND DONE MOCK_READY));
+    const error e = wait_behind("b");
+    stop();
+    assert_ok(e);
+}
+
+/* The statement that hung ends just before the cancel is there, which strikes the one behind it. */
+static void test_cancel_that_strikes_the_next_statement_has_it_run_again(void **state)
+{
+    (void)state;
+    PLAY(BOTH_RUN(DONE), OTHER, MOCK_BACK,
+         MOCK_SEND(BOUND DONE MOCK_READY BOUND CANCELED_ MOCK_READY), RUNS(BOUND DONE MOCK_READY));
+    const error e = wait_behind("b");
+    stop();
+    assert_ok(e);
+}
+
+/* A procedure may have committed half of its work. */
+static void test_cancel_is_not_sent_before_what_cannot_be_run_again(void **state)
+{
+    (void)state;
+    const uint64_t sent = total_of("pg_cancels_total");
+    PLAY(BOTH_RUN(CALLED), MOCK_LISTEN(2 * QUIET_MS),
+         MOCK_SEND(BOUND DONE MOCK_READY BOUND CALLED MOCK_READY));
+    const error e = wait_behind("b");
+    stop();
+    assert_ok(e);
+    assert_int_equal(total_of("pg_cancels_total"), sent);
+}
+
+/* What the server cancels otherwise, by statement_timeout or for an administrator, is the caller's.
+ */
+static void test_cancel_of_somebody_elses_is_an_error(void **state)
+{
+    (void)state;
+    PLAY(MOCK_ACCEPT, MOCK_SEND(MOCK_WELCOME), PREPARES(MOCK_READY),
+         RUNS(BOUND CANCELED_ MOCK_READY));
+    const error e = pg_execute(db, NULL, "a");
+    stop();
+    assert_fails(PG_QUERY_CANCELED, e);
+}
+
 /* --- how many --------------------------------------------------------------------------------- */
 
 #define WAIT_MS 30000 /* a hang, and not a time that is measured */
@@ -165,16 +248,6 @@ static void let_pass(uint32_t ms)
     clock_fake_advance((uint64_t)ms * 1000);
     for (int i = 0; i < 20; i++)
         assert_ok(fiber_yield());
-}
-
-static uint64_t total_of(const char *name)
-{
-    for (uint32_t i = 0; i < PG_METRICS.count; i++) {
-        if (strcmp(PG_METRICS.items[i].name, name) == 0)
-            return metrics_total(&PG_METRICS, i);
-    }
-    fail_msg("no metric %s", name);
-    return 0;
 }
 
 static error ask(void *arg)
@@ -265,6 +338,10 @@ static int run(void)
         cmocka_unit_test(test_statement_given_up_holds_back_the_next_one),
         cmocka_unit_test(test_cancel_on_its_way_holds_back_the_inner_rollback),
         cmocka_unit_test(test_connection_lost_under_a_cancel_ends_the_wait),
+        cmocka_unit_test(test_cancel_frees_those_behind_a_statement_that_hangs),
+        cmocka_unit_test(test_cancel_that_strikes_the_next_statement_has_it_run_again),
+        cmocka_unit_test(test_cancel_is_not_sent_before_what_cannot_be_run_again),
+        cmocka_unit_test(test_cancel_of_somebody_elses_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

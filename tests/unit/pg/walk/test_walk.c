@@ -133,6 +133,19 @@ static void compare_retirement(walk_backend *b, const pg_conn *c)
     b->retiring_load = c->load;
 }
 
+/* What is sent while a cancel is under way could be struck. */
+static void compare_cancel(walk_backend *b, const pg_conn *c)
+{
+    uint64_t id = b->first;
+    if (!c->cancel.stream || !b->is_canceled)
+        b->canceled_at = b->next;
+    b->is_canceled = c->cancel.stream != NULL;
+    LIST_EACH (pg_request, r, &c->requests, node) {
+        if (id++ >= b->canceled_at && r->fiber)
+            walk_problem("connection %u: somebody asks while a cancel is under way", b->process);
+    }
+}
+
 static void compare_backend(walk_backend *b)
 {
     const pg_conn *c = b->conn;
@@ -146,12 +159,13 @@ static void compare_backend(walk_backend *b)
     compare_requests(b, c);
     compare_lease(b, c);
     compare_retirement(b, c);
+    compare_cancel(b, c);
     if (c->tx_status != b->client_status)
         walk_problem("connection %u: the transaction is %c, the client takes it for %c", b->process,
                      b->client_status, c->tx_status);
     if (!c->lessee && b->client_status != 'I')
         walk_problem("connection %u is left in a transaction", b->process);
-    if (!list_is_empty(&c->held) && c->batches == 0)
+    if (!list_is_empty(&c->held) && c->batches == 0 && !c->cancel.stream)
         walk_problem("connection %u: reads are held, and nothing is under way", b->process);
 }
 
@@ -215,8 +229,26 @@ static walk_backend *busy_backend(void)
 static void work(void)
 {
     walk_backend *b = busy_backend();
-    for (size_t left = b ? 1 + random_below(&dice, 6) : 0; left > 0 && walk_backend_busy(b); left--)
+    size_t left = b && !b->hangs ? 1 + random_below(&dice, 6) : 0;
+    for (; left > 0 && walk_backend_busy(b); left--)
         walk_backend_work(b);
+}
+
+/* What it hung at is done, just before the cancel that is meant for that arrives. */
+static void end_hanging(uint32_t process)
+{
+    for (size_t i = 0; i < WALK_BACKENDS; i++) {
+        walk_backend *b = &the_server->backends[i];
+        if (b->process != process || b->stage != WALK_SERVING)
+            continue;
+        const uint64_t at = b->first;
+        for (size_t left = random_below(&dice, 16); left > 0 && walk_backend_busy(b); left--) {
+            walk_backend_work(b);
+            const walk_request *r = walk_backend_request(b, at);
+            if (!r || r->verdict != WALK_WAITS)
+                left = left > 3 ? 3 : left;
+        }
+    }
 }
 
 static void deliver(void)
@@ -285,9 +317,10 @@ static void cancel_comes(void)
     if (!c->process || c->stage == WALK_CANCEL_FREE)
         return;
     const size_t what = random_below(&dice, 20);
-    if (what < 10 && c->stage == WALK_CANCEL_ASKED)
+    if (what < 10 && c->stage == WALK_CANCEL_ASKED) {
+        end_hanging(c->process);
         walk_cancel_signal(c);
-    else if (what < 19 && c->stage == WALK_CANCEL_DONE)
+    } else if (what < 19 && c->stage == WALK_CANCEL_DONE)
         walk_cancel_end(c, true);
     else if (what == 19)
         walk_cancel_end(c, false);
@@ -325,6 +358,19 @@ static void pass_time(void)
     static const uint32_t MS[] = { 1, 3, 10, 30, 110, 500, 1500 };
     const size_t most = random_below(&dice, 10) ? 4 : ARRAY_LEN(MS);
     loop_advance(turns, MS[random_below(&dice, most)]);
+}
+
+/* A statement hangs, and is given up, while others wait behind it. */
+static void hang(void)
+{
+    walk_backend *b = any_backend();
+    if (!b->conn || b->stage != WALK_SERVING || b->first == b->next)
+        return;
+    const walk_ask *k = walk_ask_of(walk_backend_request(b, b->first)->tag);
+    b->hangs = true;
+    if (k && k->actor->fiber)
+        walk_actor_cancel(k->actor);
+    loop_advance(turns, 110);
 }
 
 static void rarely(void)
@@ -365,8 +411,10 @@ static void step(void)
         work();
     else if (what < 86)
         deliver();
-    else if (what < 89)
+    else if (what < 88)
         make_noise();
+    else if (what < 89)
+        hang();
     else if (what < 91)
         cancel_comes();
     else if (what < 97)
@@ -392,6 +440,7 @@ static void drain(void)
     for (int left = DRAIN_ROUNDS; left > 0 && anybody() && !the_server->problem[0]; left--) {
         for (size_t i = 0; i < WALK_BACKENDS; i++) {
             walk_backend *b = &the_server->backends[i];
+            b->hangs = false;
             while (walk_backend_busy(b))
                 walk_backend_work(b);
             if (b->stage == WALK_SERVING)

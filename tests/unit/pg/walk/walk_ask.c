@@ -42,10 +42,18 @@ static bool was_stale(const walk_ask *k)
     return k->verdict == WALK_FAILED && !k->bound && strcmp(k->state, "26000") == 0;
 }
 
+/* A cancel that was meant for another one undid it. */
+static bool was_struck(const walk_ask *k)
+{
+    return k->verdict == WALK_FAILED && strcmp(k->state, "57014") == 0;
+}
+
 /* It was not carried out, and the client runs it once more by itself. */
 static bool comes_again(const walk_ask *k)
 {
     if (k->read_only && k->verdict == WALK_SKIPPED)
+        return true;
+    if (!k->in_tx && !k->together && was_struck(k))
         return true;
     const uint32_t most = k->in_tx || !k->pipelined ? 1 : k->together ? 2 : 3;
     const uint32_t times = k->together && !k->pipelined ? k->attempts : k->stale;
@@ -89,7 +97,7 @@ void walk_heard_request(uint64_t tag, walk_backend *b, uint64_t request)
     const bool undone = k->together && !k->pipelined; /* with another of its batch */
     const bool left = k->read_only && k->backend && walk_said_goodbye(k->process);
     if (k->attempts > 0 && !k->repeats && !k->loose && !undone && k->verdict != WALK_SKIPPED &&
-        !was_stale(k) && !left)
+        !was_stale(k) && !(comes_again(k) && was_struck(k)) && !left)
         walk_problem("%llu is sent a second time, after it was %d %s", (unsigned long long)tag,
                      (int)k->verdict, k->state);
     if (!k->read_only && b->read_only && k->in_tx)
@@ -187,8 +195,8 @@ static bool is_said(const walk_ask *k, error e)
     case WALK_SUSPENDED:
         return k->rolled_back ? error_is(e, &PG_ROLLED_BACK) : !e.kind;
     case WALK_FAILED:
-        if (strcmp(k->state, "57014") == 0)
-            return false; /* a cancel that was meant for another */
+        if (was_struck(k))
+            return false;
         return e.kind == (was_stale(k) ? &PG_STATEMENT_STALE : pg_error_kind(str_from_c(k->state)));
     case WALK_SKIPPED:
         return error_is(e, &PG_ROLLED_BACK);

@@ -649,6 +649,8 @@ static void interrupt(uint32_t process)
         walk_backend *b = &the_server->backends[i];
         if (b->stage == WALK_SERVING && b->process == process && walk_backend_busy(b))
             b->interrupted = true; /* an idle backend takes no notice */
+        if (b->process == process)
+            b->hangs = false;
     }
 }
 

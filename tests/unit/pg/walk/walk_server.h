@@ -130,10 +130,13 @@ typedef struct walk_backend {
     walk_portal portals[WALK_PORTALS]; /* 0: the one without a name, as messages come */
     walk_portal portal;                /* the same, as they are worked on */
     char tx_status;
-    char client_status; /* the same, as the client knows it */
-    bool group_failed;  /* what follows is passed over, to its Sync */
-    bool interrupted;   /* by a cancel */
-    uint64_t copying;   /* the request whose data it waits for, or WALK_NEVER */
+    char client_status;   /* the same, as the client knows it */
+    bool group_failed;    /* what follows is passed over, to its Sync */
+    bool interrupted;     /* by a cancel */
+    bool hangs;           /* works no more until then, or for now */
+    bool is_canceled;     /* the client has a cancel under way */
+    uint64_t canceled_at; /* what it asks for first behind that */
+    uint64_t copying;     /* the request whose data it waits for, or WALK_NEVER */
     uint32_t copied;
     uint64_t effects[WALK_EFFECTS]; /* tags, of what is not committed */
     uint32_t effect_count;

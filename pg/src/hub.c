@@ -206,6 +206,7 @@ static channel *wish(pg_hub *hub)
 static error fulfil(pg_hub *hub, channel *ch)
 {
     const bool listens = !list_is_empty(&ch->listeners);
+    ch->heard = false; /* who comes while UNLISTEN is under way waits for the next LISTEN */
     TRY(ask_in_time(hub, word_for(ch)));
     ch->heard = listens;
     LIST_EACH (pg_listener, l, &ch->listeners, node)

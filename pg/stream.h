@@ -45,7 +45,7 @@ YIELDS error pg_stream_next(pg_stream *stream, pg_rows *rows);
  * carried out is not known then. In a transaction, which a cancel would fail, the rest is read and
  * dropped. The scope's end, too, cancels, and a transaction has failed with it.
  *   yields  in a transaction, and on pg_read_only, until the statement has ended
- *   fails   as pg_stream_next, unless that has said so before; as pg_commit on pg_read_only */
+ *   fails   as pg_stream_next, and again if that has said so; as pg_commit on pg_read_only */
 YIELDS error pg_stream_close(pg_stream **owner);
 
 #endif

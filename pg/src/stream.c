@@ -263,7 +263,10 @@ static error open_once(pg_stream *s, pg_target on, bool *stale)
         let_go(s);
     scope_disarm(&s->left);
     const error undone = pg_rollback(&s->own);
-    return e.kind ? e : undone;
+    if (!*stale || !undone.kind)
+        return e;
+    *stale = false; /* the scope's end rolls it back: it has its connection until then */
+    return undone;
 }
 
 static void start_span(pg_stream *s)

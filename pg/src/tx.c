@@ -361,12 +361,21 @@ static error run_last(pg_tx *tx, pg_call *calls, size_t count)
     return e;
 }
 
+/* By the server. The last words of a session do not say so: they may be a pooler's own, of a server
+ * whose answers it has lost. */
+static bool was_refused(const pg_result *result)
+{
+    pg_report report;
+    return result->report.ptr && pg_report_read(result->report, &report) &&
+           !pg_report_is_fatal(&report);
+}
+
 error pg_commit_values(pg_tx **owner, pg_sql sql, pg_values values, pg_rows *rows,
                        uint64_t *affected)
 {
     pg_tx *tx = *owner;
     *owner = NULL;
-    invariant(tx && tx->conn && !tx->child);
+    invariant(tx && tx->conn && !tx->child && !tx->streams); /* and not committed twice */
     if (rows)
         *rows = (pg_rows){ 0 };
     if (tx->refused)
@@ -378,7 +387,7 @@ error pg_commit_values(pg_tx **owner, pg_sql sql, pg_values values, pg_rows *row
     if (!e.kind)
         e = run_last(tx, calls, ARRAY_LEN(calls));
     const pg_result *last = &calls[0].result;
-    TRY(commit_answered(tx, &calls[1].result, last->report.ptr != NULL, e));
+    TRY(commit_answered(tx, &calls[1].result, was_refused(last), e));
     if (last->rolled_back)
         return error_set(&PG_INVALID_ARGUMENT, "what was to be committed ended with a ROLLBACK");
     if (rows)

@@ -278,6 +278,7 @@ static void test_transaction_tries_for_a_lock_again_when_told_to(void **state)
 #define UNDONE    "2\0\0\0\4C\0\0\0\15ROLLBACK\0"
 #define RETRY     "2\0\0\0\4E\0\0\0\40SERROR\0VERROR\0C40001\0Mretr\0\0"
 #define UNKNOWN   "E\0\0\0\40SERROR\0VERROR\0C26000\0Mgone\0\0"
+#define FATAL     "E\0\0\0\40SFATAL\0VFATAL\0C08P01\0Mgone\0\0"
 #define IDLE      "Z\0\0\0\5I"
 #define BROKEN    "Z\0\0\0\5E"
 #define NOTE      "N\0\0\0\40SNOTICE\0VNOTICE\0C00000\0Mhi\0\0"
@@ -342,6 +343,8 @@ static void test_commit_answers_tell_what_is_known(void **state)
     assert_fails(PG_COMMIT_UNKNOWN, PLAY(LOST));
     static const mock_pg_step REFUSED[] = { ALL_SENT, MOCK_SEND(BEGAN RETRY), MOCK_CLOSE };
     assert_fails(PG_CONNECTION_LOST, PLAY(REFUSED)); /* COMMIT was passed over */
+    static const mock_pg_step LEFT[] = { ALL_SENT, MOCK_SEND(BEGAN FATAL), MOCK_CLOSE };
+    assert_fails(PG_COMMIT_UNKNOWN, PLAY(LEFT)); /* a pooler's, whose server answers no more */
     static const mock_pg_step OPEN[] = { ALL_SENT, MOCK_SEND(BEGAN INSERTED COMMITTED "Z\0\0\0\5T"),
                                          MOCK_LEAVE };
     assert_fails(PG_COMMIT_UNKNOWN, PLAY(OPEN));

@@ -12,6 +12,10 @@
  *     answered whole, in order, of that kind and statement, each with the Sync that its answer
  *     needs, those marked whose fiber has gone, and the transaction's state last told;
  *   - who waits has no answer yet; who was answered waits no longer (walk_ask.c says with what);
+ *   - what has come is read, unless it is rows of a stream whose caller has not taken some hundred
+ *     KiB of them: then no more is;
+ *   - nobody is given a connection where a statement was left, or a cancel is under way, and who
+ * has it alone waits;
  *   - a leased connection has one user, and only that one's statements; a pool's counters are the
  *     sums over its connections; asks begun are those ended and those open.
  *
@@ -35,6 +39,32 @@
  *   request.c  the server is told again to forget a statement           800
  *   choice.c   a connection that retires is given out                35,228
  *   cancel.c   a cancel that may have been lost is forgotten         58,705
+ *   stream.c   rows are given twice                                     157
+ *              no row wakes its fiber                                    95
+ *              the arena that was given out is filled                   400
+ *              the server is not held up                                564
+ *              given up, it leaves its connection paused              3,118
+ *              reading does not go on                                23,600
+ *              its error comes before its rows                          196
+ *              a lost connection is its end                          11,239
+ *              its error is given before ReadyForQuery               38,970
+ *              closed in a transaction, it does not wait              2,309
+ *              in a transaction that has not begun                      400
+ *              read-only without a transaction                          800
+ *              never opened again                                     7,541
+ *   request.c  a stream that has ended leaves its connection paused  25,600
+ *   room.c     a transaction goes on while it is canceled               297
+ *   choice.c   a connection is given out while a statement is left       19
+ *              and while a cancel is under way                          233
+ *   tx.c       ROLLBACK is taken for COMMIT                             523
+ *              a COMMIT with a statement: BEGIN is left out             400
+ *              each with a Sync of its own                           45,860
+ *              refused with its statement, it is unknown             24,627
+ *              refused by a session's last words                    178,932
+ *              not answered, it is lost                                 570
+ *              rows are given with an error                           2,400
+ *              run again though BEGIN was carried out                   687
+ *              nested, it commits all                                   400
  *
  * BRIO_TEST_SEED repeats a walk, BRIO_TEST_STEPS says how long it is, BRIO_TEST_TRACE from which
  * step on it tells what happens. */
@@ -133,13 +163,28 @@ static void compare_retirement(walk_backend *b, const pg_conn *c)
     b->retiring_load = c->load;
 }
 
-/* What is sent while a cancel is under way could be struck. */
+/* What has come is read, unless somebody takes his rows slowly. */
+static void compare_reading(const walk_backend *b)
+{
+    if (b->sent - b->delivered > WALK_WIDE_BYTES + 32 && !walk_holds_up(b))
+        walk_problem("connection %u: %llu bytes have come, and nobody reads them", b->process,
+                     (unsigned long long)(b->sent - b->delivered));
+}
+
+/* While a statement is left on one, or a cancel is under way, nobody is given it; and who has it
+ * sends nothing while a cancel is, that might be struck. */
 static void compare_cancel(walk_backend *b, const pg_conn *c)
 {
+    const bool cancels = c->cancel.stream != NULL, is_taken = cancels || c->abandoned > 0;
     uint64_t id = b->first;
-    if (!c->cancel.stream || !b->is_canceled)
+    if (is_taken && b->was_taken && c->load > b->taken_load)
+        walk_problem("connection %u is given out while a %s", b->process,
+                     cancels ? "cancel is under way" : "statement is left on it");
+    if (!cancels || !b->is_canceled)
         b->canceled_at = b->next;
-    b->is_canceled = c->cancel.stream != NULL;
+    b->was_taken = is_taken;
+    b->taken_load = c->load;
+    b->is_canceled = cancels;
     LIST_EACH (pg_request, r, &c->requests, node) {
         if (id++ >= b->canceled_at && r->fiber)
             walk_problem("connection %u: somebody asks while a cancel is under way", b->process);
@@ -156,6 +201,7 @@ static void compare_backend(walk_backend *b)
         walk_problem("connection %u goes on after what made no sense", b->process);
         return;
     }
+    compare_reading(b);
     compare_requests(b, c);
     compare_lease(b, c);
     compare_retirement(b, c);
@@ -183,6 +229,11 @@ static void compare_pool(void)
     for (size_t i = 0; i < WALK_ACTORS; i++) {
         const walk_actor *a = &the_actors->all[i];
         const char *what = a->fiber ? fiber_waits_for(a->fiber) : NULL;
+        if (a->fiber && a->ask_count > 0 && a->asks[0]->streams && !a->asks[0]->closing &&
+            walk_ask_kept(a->asks[0]) > WALK_KEPT_BYTES + WALK_READ_BYTES)
+            walk_problem("%llu has %llu bytes of rows, and they still come",
+                         (unsigned long long)a->asks[0]->tag,
+                         (unsigned long long)walk_ask_kept(a->asks[0]));
         waiting += what && strcmp(what, "pg connection") == 0;
         if (a->fiber && walk_actor_must_be_done(a))
             walk_problem("%llu was answered, and its fiber waits (%s) [%d %s %u asks att %u]",
@@ -468,8 +519,10 @@ static void check_empty(void)
     const pg_pool_stats stats = pg_pool_stats_of(db);
     if (anybody())
         walk_problem("somebody waits for ever");
-    if (stats.leased + stats.waiting > 0)
-        walk_problem("%u leased, %u waiting, and nobody there", stats.leased, stats.waiting);
+    if (stats.leased + stats.waiting > 0 || stats.acquired != stats.released)
+        walk_problem("%u leased, %u waiting, %llu given out, %llu given back, and nobody there",
+                     stats.leased, stats.waiting, (unsigned long long)stats.acquired,
+                     (unsigned long long)stats.released);
     LIST_EACH (pg_conn, c, &db->conns, node) {
         if (c->load + c->batches > 0 || !list_is_empty(&c->held))
             walk_problem("a connection has %u users, %u batches", c->load, c->batches);

@@ -12,12 +12,12 @@
 walk_actors *the_actors;
 ERROR_KIND(WALK_GIVEN_UP, ERROR_CANCELED, "The walk wants no more of it.");
 
-static bool chance(walk_actor *a, uint32_t percent)
+bool walk_chance(walk_actor *a, uint32_t percent)
 {
     return random_below(&a->dice, 100) < percent;
 }
 
-static uint32_t up_to(walk_actor *a, uint32_t most)
+uint32_t walk_up_to(walk_actor *a, uint32_t most)
 {
     return (uint32_t)random_below(&a->dice, most + 1);
 }
@@ -29,10 +29,9 @@ static void gate_forgotten(void *arg)
     ((walk_actor *)arg)->at_gate = false;
 }
 
-/* Now and then everybody waits to be told to go on, so that others come between. */
-static error gate(walk_actor *a)
+error walk_gate(walk_actor *a)
 {
-    if (chance(a, 60))
+    if (walk_chance(a, 60))
         return scope_status();
     a->at_gate = true;
     return fiber_park("walk gate", gate_forgotten, a);
@@ -46,33 +45,27 @@ void walk_actor_go_on(walk_actor *a)
 
 /* --- single statements ------------------------------------------------------------------------ */
 
-typedef struct saying {
-    char text[48];
-    uint32_t rows;
-    walk_fate fate;
-    bool has_rows;
-} saying;
-
-static saying say(walk_actor *a, walk_ask *k)
+walk_saying walk_say(walk_actor *a, walk_ask *k)
 {
-    saying s = { .has_rows = chance(a, 60), .rows = up_to(a, 6) };
-    const uint32_t number = chance(a, 90) ? up_to(a, 7) : up_to(a, 400);
-    k->bad = chance(a, 3);
+    walk_saying s = { .has_rows = walk_chance(a, 60), .rows = walk_up_to(a, 6) };
+    const uint32_t number = walk_chance(a, 90) ? walk_up_to(a, 7) : walk_up_to(a, 400);
+    k->bad = walk_chance(a, 3);
     (void)snprintf(s.text, sizeof s.text, "%s %u",
-                   k->bad       ? "bad"
-                   : s.has_rows ? "rows"
-                                : "update",
+                   k->bad                              ? "bad"
+                   : !s.has_rows                       ? "update"
+                   : (k->changes = walk_chance(a, 15)) ? "returning"
+                                                       : "rows",
                    number);
     s.has_rows = s.has_rows && !k->bad;
-    k->changes = !s.has_rows && !k->bad;
-    if (chance(a, 15))
-        s.fate = (walk_fate)(1 + up_to(a, WALK_FATES - 2));
+    k->changes = !k->bad && (k->changes || !s.has_rows);
+    if (walk_chance(a, 15))
+        s.fate = (walk_fate)(1 + walk_up_to(a, WALK_FATES - 2));
     if (s.fate == WALK_FAILS_WITH_ROWS && !s.has_rows)
         s.fate = WALK_FAILS_AT_ONCE;
     return s;
 }
 
-static void check_rows(const walk_ask *k, const pg_rows *rows, uint32_t count, uint32_t from)
+void walk_check_rows(const walk_ask *k, const pg_rows *rows, uint32_t count, uint32_t from)
 {
     if (rows->count != count)
         walk_problem("ask %llu has %zu rows of %u", (unsigned long long)k->tag, rows->count, count);
@@ -85,22 +78,22 @@ static void check_rows(const walk_ask *k, const pg_rows *rows, uint32_t count, u
     }
 }
 
-static error ask_one(walk_actor *a, pg_target on)
+error walk_ask_one(walk_actor *a, pg_target on)
 {
     walk_ask *k = walk_ask_begin(a, on.tx != NULL);
-    const saying s = say(a, k);
+    const walk_saying s = walk_say(a, k);
     const int64_t tag = (int64_t)k->tag;
     const int32_t count = (int32_t)s.rows, fate = (int32_t)s.fate;
     pg_rows rows = { 0 };
     uint64_t affected = 0;
-    k->read_only = on.read_only;
+    k->read_only = k->reads = on.read_only;
     const error e = s.has_rows ? pg_query(on, &rows, str_from_c(s.text), tag, count, fate)
                                : pg_execute(on, &affected, str_from_c(s.text), tag, count, fate);
     walk_ask_end(k, e);
     if (e.kind)
         return e;
     if (s.has_rows)
-        check_rows(k, &rows, s.rows, 0);
+        walk_check_rows(k, &rows, s.rows, 0);
     else if (affected != s.rows)
         walk_problem("ask %llu changed %llu rows of %u", (unsigned long long)k->tag,
                      (unsigned long long)affected, s.rows);
@@ -111,17 +104,18 @@ static error ask_one(walk_actor *a, pg_target on)
 
 static error ask_together(walk_actor *a, pg_target on)
 {
-    const uint32_t count = 1 + up_to(a, WALK_TOGETHER - 1);
-    const bool pipelined = chance(a, 50);
+    const uint32_t count = 1 + walk_up_to(a, WALK_TOGETHER - 1);
+    const bool pipelined = walk_chance(a, 50);
     pg_batch *b = pg_batch_new();
     walk_ask *asks[WALK_TOGETHER];
-    saying said[WALK_TOGETHER];
+    walk_saying said[WALK_TOGETHER];
     pg_rows rows[WALK_TOGETHER];
     for (uint32_t i = 0; i < count; i++) {
         walk_ask *k = asks[i] = walk_ask_begin(a, on.tx != NULL);
-        said[i] = say(a, k);
+        said[i] = walk_say(a, k);
         k->pipelined = pipelined;
         k->together = count > 1;
+        k->reads = on.read_only;
         k->read_only = on.read_only && (count == 1 || pipelined);
         const int64_t tag = (int64_t)k->tag;
         const int32_t rows_wanted = (int32_t)said[i].rows, fate = (int32_t)said[i].fate;
@@ -135,7 +129,7 @@ static error ask_together(walk_actor *a, pg_target on)
     walk_asks_end(asks, count, b, e);
     for (uint32_t i = 0; i < count; i++) {
         if (!pg_batch_error(b, i).kind && said[i].has_rows)
-            check_rows(asks[i], &rows[i], said[i].rows, 0);
+            walk_check_rows(asks[i], &rows[i], said[i].rows, 0);
     }
     return e;
 }
@@ -152,7 +146,7 @@ static void tell_own(walk_ask *k, pg_target on, error e)
                                                        : WALK_UNDONE);
 }
 
-static error read_cursor(walk_actor *a, walk_ask *k, pg_cursor *c, const saying *s)
+static error read_cursor(walk_actor *a, walk_ask *k, pg_cursor *c, const walk_saying *s)
 {
     for (uint32_t seen = 0;;) {
         pg_rows rows;
@@ -161,30 +155,30 @@ static error read_cursor(walk_actor *a, walk_ask *k, pg_cursor *c, const saying 
         walk_ask_end(k, e);
         if (e.kind)
             return e;
-        check_rows(k, &rows, (uint32_t)rows.count, seen);
+        walk_check_rows(k, &rows, (uint32_t)rows.count, seen);
         seen += (uint32_t)rows.count;
         if (rows.count == 0 && seen != s->rows)
             walk_problem("cursor %llu gave %u rows of %u", (unsigned long long)k->tag, seen,
                          s->rows);
-        if (rows.count == 0 || chance(a, 10))
+        if (rows.count == 0 || walk_chance(a, 10))
             return OK;
-        TRY(gate(a));
+        TRY(walk_gate(a));
     }
 }
 
 static error use_cursor(walk_actor *a, pg_target on)
 {
     walk_ask *k = walk_ask_begin(a, true);
-    saying s = say(a, k);
+    walk_saying s = walk_say(a, k);
     const int64_t tag = (int64_t)k->tag;
     const int32_t fate = (int32_t)s.fate;
     pg_cursor *c;
     k->repeats = true;
     k->loose = !on.tx; /* a failed one's transaction is rolled back before its caller hears of it */
     k->bad = k->changes = false;
-    s.rows = up_to(a, 200);
+    s.rows = walk_up_to(a, 200);
     const int32_t rows_wanted = (int32_t)s.rows;
-    (void)snprintf(s.text, sizeof s.text, "rows %u", up_to(a, 7));
+    (void)snprintf(s.text, sizeof s.text, "rows %u", walk_up_to(a, 7));
     error e = pg_cursor_open(on, &c, str_from_c(s.text), tag, rows_wanted, fate);
     walk_ask_end(k, e);
     TRY(e);
@@ -196,12 +190,12 @@ static error copy_in(walk_actor *a, walk_ask *k, pg_target on, const char *sql)
 {
     pg_copy *c;
     error e = pg_copy_in(on, &c, sql);
-    for (uint32_t pieces = up_to(a, 4); !e.kind && pieces > 0; pieces--) {
+    for (uint32_t pieces = walk_up_to(a, 4); !e.kind && pieces > 0; pieces--) {
         e = pg_copy_write(c, str_format(fiber_arena(), "%llu line\n", (unsigned long long)k->tag));
         if (!e.kind)
-            e = gate(a);
+            e = walk_gate(a);
     }
-    if (!e.kind && chance(a, 90))
+    if (!e.kind && walk_chance(a, 90))
         e = pg_copy_finish(&c, NULL);
     else if (!e.kind)
         e = error_set(&WALK_GIVEN_UP, "by its scope");
@@ -225,30 +219,25 @@ static error copy_out(walk_actor *a, const walk_ask *k, pg_target on, const char
                 walk_problem("a COPY has other data than its own");
             at += (size_t)len;
         }
-        TRY(gate(a));
+        TRY(walk_gate(a));
     } while (bytes.len > 0);
     if (seen != lines)
         walk_problem("a COPY gave %u lines of %u", seen, lines);
     return pg_copy_finish(&c, NULL);
 }
 
-typedef struct copy_use {
-    walk_actor *actor;
-    pg_target on;
-} copy_use;
-
 /* In a scope of its own: what is not finished is given up there. */
 static error use_copy(void *arg)
 {
-    const copy_use *use = arg;
+    const walk_use *use = arg;
     walk_actor *a = use->actor;
     walk_ask *k = walk_ask_begin(a, true);
-    const uint32_t lines = up_to(a, 5);
+    const uint32_t lines = walk_up_to(a, 5);
     walk_fate fate = WALK_FINE;
     char sql[80];
-    if (chance(a, 20))
-        fate = chance(a, 50) ? WALK_FAILS_AT_ONCE : WALK_FAILS_WITH_ROWS;
-    const bool in = chance(a, 50);
+    if (walk_chance(a, 20))
+        fate = walk_chance(a, 50) ? WALK_FAILS_AT_ONCE : WALK_FAILS_WITH_ROWS;
+    const bool in = walk_chance(a, 50);
     (void)snprintf(sql, sizeof sql, "%s %llu %u %u", in ? "copyin" : "copyout",
                    (unsigned long long)k->tag, in ? 0 : lines, (unsigned)fate);
     k->loose = true;
@@ -265,8 +254,8 @@ static error run_script(walk_actor *a, pg_tx *tx)
 {
     walk_ask *k = walk_ask_begin(a, true);
     char sql[80];
-    (void)snprintf(sql, sizeof sql, "script %llu %u %u", (unsigned long long)k->tag, up_to(a, 4),
-                   chance(a, 20) ? (unsigned)WALK_FAILS_WITH_ROWS : 0U);
+    (void)snprintf(sql, sizeof sql, "script %llu %u %u", (unsigned long long)k->tag,
+                   walk_up_to(a, 4), walk_chance(a, 20) ? (unsigned)WALK_FAILS_WITH_ROWS : 0U);
     const error e = pg_script(tx, str_copy(fiber_arena(), str_from_c(sql)));
     walk_ask_end(k, e);
     return e;
@@ -285,17 +274,23 @@ static error ask_one_of_tx(void *arg)
 {
     const tx_use *use = arg;
     const pg_target on = pg_target_tx(use->tx);
-    return chance(use->actor, 60) ? ask_one(use->actor, on)
-                                  : use_copy(&(copy_use){ use->actor, on });
+    switch (walk_up_to(use->actor, 5)) {
+    case 0:
+    case 1:
+        return use_copy(&(walk_use){ use->actor, on });
+    case 2:
+        return walk_use_stream(&(walk_use){ use->actor, on });
+    default:
+        return walk_ask_one(use->actor, on);
+    }
 }
 
-static error hurry(tx_use *use)
+error walk_hurry(walk_actor *a, error (*fn)(void *arg), void *arg)
 {
-    walk_actor *a = use->actor;
     const uint64_t before = a->deadline_ms;
     const uint64_t own = clock_ms() + 30;
     a->deadline_ms = own < before ? own : before;
-    const error e = scope_call(&(scope_options){ .deadline_ms = 30 }, ask_one_of_tx, use);
+    const error e = scope_call(&(scope_options){ .deadline_ms = 30 }, fn, arg);
     a->deadline_ms = before;
     return e;
 }
@@ -310,8 +305,8 @@ static error nest(tx_use *use)
     tx_use inside = { a, inner, use->depth + 1 };
     const error e = in_tx(&inside, use->depth + 1);
     TRY(scope_status());
-    if (!e.kind && chance(a, 60)) {
-        const error left = pg_commit(&inner);
+    if (!e.kind && walk_chance(a, 60)) {
+        const error left = walk_chance(a, 60) ? pg_commit(&inner) : walk_join_with(a, &inner);
         if (left.kind)
             walk_tx_undone(a, from);
         return left;
@@ -325,7 +320,7 @@ static error do_one(tx_use *use)
 {
     walk_actor *a = use->actor;
     const pg_target on = pg_target_tx(use->tx);
-    switch (up_to(a, 9)) {
+    switch (walk_up_to(a, 10)) {
     case 0:
         return use->depth < 3 ? nest(use) : OK;
     case 1:
@@ -333,15 +328,17 @@ static error do_one(tx_use *use)
     case 2:
         return use_cursor(a, on);
     case 3:
-        return scope_call(NULL, use_copy, &(copy_use){ a, on });
+        return scope_call(NULL, use_copy, &(walk_use){ a, on });
     case 4:
     case 5:
         return ask_together(a, on);
     case 6:
     case 7:
-        return hurry(use);
+        return walk_hurry(a, ask_one_of_tx, use);
+    case 8:
+        return scope_call(NULL, walk_use_stream, &(walk_use){ a, on });
     default:
-        return ask_one(a, on);
+        return walk_ask_one(a, on);
     }
 }
 
@@ -349,16 +346,28 @@ static error in_tx(tx_use *use, uint32_t depth)
 {
     walk_actor *a = use->actor;
     use->depth = depth;
-    for (uint32_t left = up_to(a, 4); left > 0 && a->in_tx_count < WALK_IN_TX - 10; left--) {
+    for (uint32_t left = walk_up_to(a, 4); left > 0 && a->in_tx_count < WALK_IN_TX - 10; left--) {
         const error e = do_one(use);
-        TRY(gate(a));
-        if (e.kind && chance(a, 80))
+        TRY(walk_gate(a));
+        if (e.kind && walk_chance(a, 80))
             return e; /* others go on, and are told that it has failed */
     }
     return OK;
 }
 
 /* NOLINTEND(misc-no-recursion) */
+
+typedef struct commit_use {
+    walk_actor *actor;
+    pg_tx **tx;
+} commit_use;
+
+static error commit(void *arg)
+{
+    const commit_use *use = arg;
+    return walk_chance(use->actor, 50) ? walk_tx_commit(use->actor, use->tx)
+                                       : walk_tx_commit_with(use->actor, use->tx);
+}
 
 static error run_tx(void *arg)
 {
@@ -368,18 +377,19 @@ static error run_tx(void *arg)
     TRY(pg_begin(the_actors->pool, &tx));
     a->tx = tx;
     tx_use use = { a, tx, 0 };
-    TRY(gate(a));
+    TRY(walk_gate(a));
     const error e = in_tx(&use, 0);
-    if (e.kind && chance(a, 70)) {
+    if (e.kind && walk_chance(a, 70)) {
         walk_tx_undone(a, 0);
         return e; /* rolled back by the scope */
     }
-    TRY(gate(a));
-    if (chance(a, 15)) {
+    TRY(walk_gate(a));
+    if (walk_chance(a, 15)) {
         walk_tx_undone(a, 0);
         return pg_rollback(&tx);
     }
-    return walk_tx_commit(a, &tx);
+    commit_use last = { a, &tx };
+    return walk_chance(a, 80) ? commit(&last) : walk_hurry(a, commit, &last);
 }
 
 /* What came to no commit is not there. */
@@ -398,7 +408,7 @@ static error function_form(pg_tx *tx, void *arg)
     a->tx = tx;
     walk_tx_undone(a, 0); /* an attempt before */
     a->in_tx_count = 0;
-    return ask_one(a, pg_target_tx(tx));
+    return walk_ask_one(a, pg_target_tx(tx));
 }
 
 static error use_function_form(walk_actor *a)
@@ -418,23 +428,28 @@ static error use_function_form(walk_actor *a)
 static error play(walk_actor *a)
 {
     pg_pool *pool = the_actors->pool;
-    switch (up_to(a, 11)) {
+    switch (walk_up_to(a, 14)) {
     case 0:
     case 1:
-        return ask_one(a, pg_target_pool(pool));
+        return walk_ask_one(a, pg_target_pool(pool));
     case 2:
     case 3:
-        return ask_one(a, pg_read_only(pool));
+        return walk_ask_one(a, pg_read_only(pool));
     case 4:
         return ask_together(a, pg_target_pool(pool));
     case 5:
         return ask_together(a, pg_read_only(pool));
     case 6:
-        return use_cursor(a, pg_target_pool(pool));
+        return use_cursor(a, walk_chance(a, 70) ? pg_target_pool(pool) : pg_read_only(pool));
     case 7:
-        return scope_call(NULL, use_copy, &(copy_use){ a, pg_target_pool(pool) });
+        return scope_call(NULL, use_copy, &(walk_use){ a, pg_target_pool(pool) });
     case 8:
         return use_function_form(a);
+    case 9:
+    case 10:
+        return scope_call(NULL, walk_use_stream, &(walk_use){ a, pg_target_pool(pool) });
+    case 11:
+        return scope_call(NULL, walk_use_stream, &(walk_use){ a, pg_read_only(pool) });
     default:
         return use_tx(a);
     }
@@ -443,12 +458,12 @@ static error play(walk_actor *a)
 static error act(void *arg)
 {
     walk_actor *a = arg;
-    for (uint32_t left = 1 + up_to(a, 3); left > 0 && !the_actors->draining; left--) {
+    for (uint32_t left = 1 + walk_up_to(a, 3); left > 0 && !the_actors->draining; left--) {
         const error e = play(a); /* judged where it was asked */
         TRY(scope_status());
-        if (e.kind && chance(a, 20))
+        if (e.kind && walk_chance(a, 20))
             return e;
-        TRY(gate(a));
+        TRY(walk_gate(a));
     }
     return OK;
 }

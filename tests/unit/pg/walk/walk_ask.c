@@ -22,13 +22,13 @@ const walk_ask *walk_ask_of(uint64_t tag)
 
 /* --- what there is ---------------------------------------------------------------------------- */
 
-static bool is_dead(const walk_ask *k)
+bool walk_ask_is_dead(const walk_ask *k)
 {
     const walk_backend *b = k->backend;
     return b && (b->process != k->process || !b->conn || b->conn->state == PG_CONN_CLOSING);
 }
 
-static bool answered(const walk_ask *k)
+bool walk_ask_answered(const walk_ask *k)
 {
     const walk_backend *b = k->backend;
     if (!b || k->verdict == WALK_WAITS)
@@ -49,7 +49,7 @@ static bool was_struck(const walk_ask *k)
 }
 
 /* It was not carried out, and the client runs it once more by itself. */
-static bool comes_again(const walk_ask *k)
+bool walk_ask_comes_again(const walk_ask *k)
 {
     if (k->read_only && k->verdict == WALK_SKIPPED)
         return true;
@@ -64,19 +64,19 @@ static bool comes_again(const walk_ask *k)
  * then it comes again too, if the client has heard so much. */
 static bool may_come_again(const walk_ask *k)
 {
-    return k->read_only && is_dead(k) && !answered(k) &&
+    return k->read_only && walk_ask_is_dead(k) && !walk_ask_answered(k) &&
            (k->verdict == WALK_SKIPPED || walk_said_goodbye(k->process));
 }
 
 /* It waits at the server, or for what the server says. */
-static bool in_flight(const walk_ask *k)
+bool walk_ask_in_flight(const walk_ask *k)
 {
-    return k->backend && !may_come_again(k) && !(comes_again(k) && answered(k));
+    return k->backend && !may_come_again(k) && !(walk_ask_comes_again(k) && walk_ask_answered(k));
 }
 
-static bool some_died(const walk_actor *a)
+static bool some_died(const walk_ask *k)
 {
-    if (the_actors->deaths > a->deaths)
+    if (the_actors->deaths > k->deaths)
         return true;
     LIST_EACH (pg_conn, c, &the_actors->pool->conns, node) {
         if (c->state == PG_CONN_CLOSING)
@@ -108,8 +108,16 @@ void walk_heard_request(uint64_t tag, walk_backend *b, uint64_t request)
     k->process = b->process;
     k->request = request;
     k->delivered = false;
+    k->came = 0;
     k->verdict = WALK_WAITS;
     k->state[0] = '\0';
+}
+
+void walk_heard_row(const walk_backend *b, uint64_t tag)
+{
+    walk_ask *k = ask_of(tag);
+    if (k && k->backend == b && k->process == b->process)
+        k->came++;
 }
 
 void walk_heard_verdict(const walk_backend *b, uint64_t request)
@@ -147,6 +155,8 @@ void walk_heard_effect(uint64_t tag, bool stays)
                      (unsigned long long)tag);
     if (stays && k->effect == WALK_STAYS)
         walk_problem("%llu was carried out twice", (unsigned long long)tag);
+    if (stays && k->reads)
+        walk_problem("%llu was to read, and has changed something", (unsigned long long)tag);
     k->effect = stays ? WALK_STAYS : WALK_UNDONE;
 }
 
@@ -163,7 +173,7 @@ static const char *name_of(error e)
 }
 
 /* An error that the server has not said of this very ask. */
-static bool is_explained(const walk_ask *k, error e)
+bool walk_ask_is_explained(const walk_ask *k, error e)
 {
     const walk_actor *a = k->actor;
     if (error_is(e, &CANCELED))
@@ -171,24 +181,38 @@ static bool is_explained(const walk_ask *k, error e)
     if (error_is(e, &TIMED_OUT))
         return clock_ms() >= a->deadline_ms;
     if (error_is(e, &PG_CONNECTION_LOST) || error_is(e, &PG_PROTOCOL_VIOLATION))
-        return in_flight(k) ? is_dead(k) && !answered(k)
-                            : some_died(a) || (k->in_tx && a->tx && a->tx->conn &&
-                                               a->tx->conn->state == PG_CONN_CLOSING);
+        return walk_ask_in_flight(k) ? walk_ask_is_dead(k) && !walk_ask_answered(k)
+                                     : some_died(k) || (k->in_tx && a->tx && a->tx->conn &&
+                                                        a->tx->conn->state == PG_CONN_CLOSING);
     if (error_is(e, &PG_ADMIN_SHUTDOWN)) /* the last words may be one's answer */
-        return k->backend && walk_said_goodbye(k->process) && !answered(k);
-    if (in_flight(k))
+        return k->backend && walk_said_goodbye(k->process) && !walk_ask_answered(k);
+    if (walk_ask_in_flight(k))
         return false;
     if (error_is(e, &PG_POOL_TIMED_OUT) || error_is(e, &PG_POOL_OVERLOADED) ||
         error_is(e, &PG_CONNECT_FAILED))
         return true;
+    if (error_is(e, &PG_NESTED_ACQUIRE))
+        return a->ask_count > 1; /* it has a stream */
     if (error_is(e, &PG_SYNTAX))
         return k->bad;
     /* That of BEGIN, or of a preparation in a transaction that has failed: */
-    return k->in_tx && (error_is(e, &PG_IN_FAILED_TRANSACTION) || error_is(e, &PG_STATEMENT_STALE));
+    return (k->in_tx || (k->streams && k->reads)) &&
+           (error_is(e, &PG_IN_FAILED_TRANSACTION) || error_is(e, &PG_STATEMENT_STALE));
+}
+
+bool walk_ask_is_cut_off(const walk_ask *k, error e)
+{
+    if (error_is(e, &CANCELED))
+        return k->actor->canceled;
+    if (error_is(e, &TIMED_OUT))
+        return clock_ms() >= k->actor->deadline_ms;
+    if (error_is(e, &PG_CONNECTION_LOST) || error_is(e, &PG_PROTOCOL_VIOLATION))
+        return walk_ask_is_dead(k);
+    return error_is(e, &PG_ADMIN_SHUTDOWN) && walk_said_goodbye(k->process);
 }
 
 /* What the server has said, when all of it is there. */
-static bool is_said(const walk_ask *k, error e)
+bool walk_ask_is_said(const walk_ask *k, error e)
 {
     switch (k->verdict) {
     case WALK_DONE:
@@ -206,19 +230,19 @@ static bool is_said(const walk_ask *k, error e)
     unreachable();
 }
 
-static void judge(const walk_ask *k, error e)
+void walk_ask_judge(const walk_ask *k, error e)
 {
-    const bool known = in_flight(k) && answered(k);
-    if (known ? is_said(k, e) : e.kind && is_explained(k, e))
+    const bool known = walk_ask_in_flight(k) && walk_ask_answered(k);
+    if (known ? walk_ask_is_said(k, e) : e.kind && walk_ask_is_explained(k, e))
         return;
     if (k->repeats && !e.kind && !k->backend) /* rows that were there already */
         return;
-    walk_problem("%llu was told %s; the server said %d %s, %s, %s%s%s%s%s",
-                 (unsigned long long)k->tag, name_of(e), (int)k->verdict, k->state,
-                 k->backend ? "it was sent" : "it was not sent",
-                 answered(k) ? "the answer is there" : "no answer is there",
-                 is_dead(k) ? ", its connection is gone" : "", k->in_tx ? ", in a transaction" : "",
-                 k->read_only ? ", read-only" : "", k->actor->canceled ? ", canceled" : "");
+    walk_problem(
+        "%llu was told %s; the server said %d %s, %s, %s%s%s%s%s", (unsigned long long)k->tag,
+        name_of(e), (int)k->verdict, k->state, k->backend ? "it was sent" : "it was not sent",
+        walk_ask_answered(k) ? "the answer is there" : "no answer is there",
+        walk_ask_is_dead(k) ? ", its connection is gone" : "", k->in_tx ? ", in a transaction" : "",
+        k->read_only ? ", read-only" : "", k->actor->canceled ? ", canceled" : "");
 }
 
 /* --- effects ---------------------------------------------------------------------------------- */
@@ -239,7 +263,7 @@ void walk_ask_tell(walk_ask *k, walk_effect told)
 /* Whether the server may carry it out, or has, as far as the caller knows. */
 static bool is_open(const walk_ask *k)
 {
-    return in_flight(k) && !answered(k);
+    return walk_ask_in_flight(k) && !walk_ask_answered(k);
 }
 
 static void note_effect(walk_ask *k, bool good)
@@ -281,9 +305,9 @@ walk_ask *walk_ask_begin(walk_actor *a, bool in_tx)
 {
     const uint64_t tag = ++the_actors->last_tag;
     walk_ask *k = &the_actors->asks[tag % WALK_ASKS];
-    *k = (walk_ask){ .tag = tag, .actor = a, .in_tx = in_tx, .open = true };
-    if (a->ask_count == 0)
-        a->deaths = the_actors->deaths;
+    *k = (walk_ask){
+        .tag = tag, .actor = a, .in_tx = in_tx, .open = true, .deaths = the_actors->deaths
+    };
     a->asks[a->ask_count++] = k;
     the_actors->started++;
     walk_note("  %llu begins, of %d\n", (unsigned long long)tag, (int)(a - the_actors->all));
@@ -307,36 +331,47 @@ static void close_ask(walk_ask *k, error e)
     a->ask_count--;
     walk_note("  %llu is told %s\n", (unsigned long long)k->tag, name_of(e));
     the_actors->finished++;
-    the_actors->by_end[!e.kind                               ? 0
-                       : in_flight(k) && answered(k)         ? 1
-                       : error_is(e, &CANCELED)              ? 2
-                       : error_is(e, &TIMED_OUT)             ? 3
-                       : error_is(e, &PG_CONNECTION_LOST)    ? 4
-                       : error_is(e, &PG_PROTOCOL_VIOLATION) ? 5
-                                                             : 6]++;
+    the_actors->by_end[!e.kind                                         ? 0
+                       : walk_ask_in_flight(k) && walk_ask_answered(k) ? 1
+                       : error_is(e, &CANCELED)                        ? 2
+                       : error_is(e, &TIMED_OUT)                       ? 3
+                       : error_is(e, &PG_CONNECTION_LOST)              ? 4
+                       : error_is(e, &PG_PROTOCOL_VIOLATION)           ? 5
+                                                                       : 6]++;
+}
+
+void walk_ask_close(walk_ask *k, bool good, error e)
+{
+    note_effect(k, good);
+    close_ask(k, e);
 }
 
 void walk_ask_end(walk_ask *k, error e)
 {
-    judge(k, e);
-    note_effect(k, !e.kind);
-    close_ask(k, e);
+    walk_ask_judge(k, e);
+    walk_ask_close(k, !e.kind, e);
+}
+
+void walk_ask_leave(walk_ask *k)
+{
+    walk_ask_close(k, walk_ask_answered(k) && k->verdict == WALK_DONE, (error){ &WALK_GIVEN_UP });
 }
 
 /* Given up on the way, it may end as its caller likes; the rest is as always. */
 void walk_ask_end_loosely(walk_ask *k, error e)
 {
     const walk_actor *a = k->actor;
-    const bool known = in_flight(k) && answered(k);
+    const bool known = walk_ask_in_flight(k) && walk_ask_answered(k);
     const bool by_commit = error_is(e, &PG_COMMIT_UNKNOWN) ||
                            error_is(e, &PG_SERIALIZATION_FAILURE) ||
                            error_is(e, &PG_STATEMENT_STALE);
     if (!e.kind && !(known && k->verdict == WALK_DONE))
         walk_problem("%llu, a COPY, was told that it is done", (unsigned long long)k->tag);
-    const bool by_fuse = is_explained(k, e) && (error_is(e, &CANCELED) || error_is(e, &TIMED_OUT));
+    const bool by_fuse =
+        walk_ask_is_explained(k, e) && (error_is(e, &CANCELED) || error_is(e, &TIMED_OUT));
     const bool by_caller = error_is(e, &WALK_GIVEN_UP);
     if (e.kind && !by_commit && !by_fuse && !by_caller && !(known && k->verdict == WALK_DONE))
-        judge(k, e);
+        walk_ask_judge(k, e);
     if (k->in_tx && a->tx)
         note_effect(k, !e.kind);
     close_ask(k, e);
@@ -345,13 +380,14 @@ void walk_ask_end_loosely(walk_ask *k, error e)
 /* One of a pipeline that could not be prepared: the others run without it. */
 static bool is_refused(const walk_ask *k, error own)
 {
-    return k->bad && k->pipelined && !k->in_tx && !in_flight(k) && error_is(own, &PG_SYNTAX);
+    return k->bad && k->pipelined && !k->in_tx && !walk_ask_in_flight(k) &&
+           error_is(own, &PG_SYNTAX);
 }
 
 static bool all_answered(walk_ask *const *asks, uint32_t count, const pg_batch *b)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if ((!in_flight(asks[i]) || !answered(asks[i])) &&
+        if ((!walk_ask_in_flight(asks[i]) || !walk_ask_answered(asks[i])) &&
             !is_refused(asks[i], pg_batch_error(b, i)))
             return false;
     }
@@ -369,19 +405,19 @@ static void judge_each(walk_ask *const *asks, uint32_t count, const pg_batch *b,
         if (is_refused(k, own))
             continue;
         if (k->verdict == WALK_DONE && e.kind && !k->pipelined ? !error_is(own, &PG_ROLLED_BACK)
-                                                               : !is_said(k, own))
+                                                               : !walk_ask_is_said(k, own))
             walk_problem("%llu in a batch was told %s; the server said %d %s",
                          (unsigned long long)k->tag, name_of(own), (int)k->verdict, k->state);
     }
-    const bool by_fuse = first && !first->backend && e.kind && is_explained(first, e);
-    if (first ? !is_said(first, e) && !is_refused(first, e) && !by_fuse : e.kind != NULL)
+    const bool by_fuse = first && !first->backend && e.kind && walk_ask_is_explained(first, e);
+    if (first ? !walk_ask_is_said(first, e) && !is_refused(first, e) && !by_fuse : e.kind != NULL)
         walk_problem("a batch was told %s", name_of(e));
 }
 
 static bool any_explains(walk_ask *const *asks, uint32_t count, error e)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (is_explained(asks[i], e))
+        if (walk_ask_is_explained(asks[i], e))
             return true;
     }
     return false;
@@ -394,8 +430,8 @@ static void note_all(walk_ask *const *asks, uint32_t count)
         walk_note("  %llu: %d %s, %u attempts, %u stale, %s%s%s%s%s\n", (unsigned long long)k->tag,
                   (int)k->verdict, k->state, k->attempts, k->stale,
                   k->pipelined ? "pipelined " : "", k->in_tx ? "in a transaction " : "",
-                  in_flight(k) ? "in flight " : "", answered(k) ? "answered " : "",
-                  is_dead(k) ? "dead" : "");
+                  walk_ask_in_flight(k) ? "in flight " : "",
+                  walk_ask_answered(k) ? "answered " : "", walk_ask_is_dead(k) ? "dead" : "");
     }
 }
 
@@ -412,7 +448,7 @@ void walk_asks_end(walk_ask *const *asks, uint32_t count, const pg_batch *b, err
         walk_ask *k = asks[i];
         const error own = pg_batch_error(b, i);
         const bool good = k->pipelined ? !own.kind : !e.kind;
-        if (good && !answered(k))
+        if (good && !walk_ask_answered(k))
             walk_problem("%llu in a pipeline was told OK", (unsigned long long)k->tag);
         if (!k->pipelined && !k->in_tx && error_is(own, &PG_ROLLED_BACK))
             walk_ask_tell(k, WALK_UNDONE);
@@ -426,66 +462,50 @@ void walk_asks_end(walk_ask *const *asks, uint32_t count, const pg_batch *b, err
     }
 }
 
-/* --- commits ---------------------------------------------------------------------------------- */
-
-static walk_backend *backend_of(const pg_tx *tx)
-{
-    for (size_t i = 0; i < WALK_BACKENDS; i++) {
-        walk_backend *b = &the_server->backends[i];
-        if (tx->conn && b->conn == tx->conn)
-            return b;
-    }
-    return NULL;
-}
-
-/* COMMIT was not sent, or there was nothing to commit. */
-static bool is_right_unsent(const walk_ask *k, error e, bool begun)
-{
-    if (!e.kind)
-        return !begun;
-    return error_is(e, &PG_ROLLED_BACK) ? !begun : is_explained(k, e);
-}
-
-error walk_tx_commit(walk_actor *a, pg_tx **tx)
-{
-    walk_backend *b = backend_of(*tx);
-    const bool refused = (*tx)->refused, begun = (*tx)->begun && !refused,
-               gone = (*tx)->conn->state == PG_CONN_CLOSING;
-    walk_ask *k = walk_ask_begin(a, true);
-    k->loose = true; /* one that is refused is rolled back before its caller hears of it */
-    if (b)
-        b->commit_tag = k->tag;
-    const error e = pg_commit(tx);
-    if (b && b->commit_tag == k->tag)
-        b->commit_tag = 0;
-    const bool right = !k->backend
-                           ? is_right_unsent(k, e, begun) ||
-                                 (gone && error_is(e, &PG_CONNECTION_LOST)) || (refused && e.kind)
-                       : answered(k) ? is_said(k, e)
-                                     : error_is(e, &PG_COMMIT_UNKNOWN);
-    if (!right)
-        walk_problem("a commit was told %s; it was %ssent, the server said %d %s%s", name_of(e),
-                     k->backend ? "" : "not ", (int)k->verdict, k->state,
-                     answered(k) ? ", and it is there" : "");
-    walk_tx_tell(a, !e.kind                           ? WALK_STAYS
-                    : error_is(e, &PG_COMMIT_UNKNOWN) ? WALK_UNKNOWN
-                                                      : WALK_UNDONE);
-    close_ask(k, e);
-    return e;
-}
-
 /* --- waiting ---------------------------------------------------------------------------------- */
+
+uint64_t walk_ask_kept(const walk_ask *k)
+{
+    return (uint64_t)(k->came - k->seen) * k->row_bytes;
+}
+
+bool walk_holds_up(const walk_backend *b)
+{
+    for (size_t i = 0; i < WALK_ACTORS; i++) {
+        const walk_actor *a = &the_actors->all[i];
+        const walk_ask *k = a->ask_count > 0 ? a->asks[0] : NULL;
+        if (k && k->streams && !k->closing && k->backend == b && k->process == b->process &&
+            walk_ask_kept(k) > WALK_KEPT_BYTES / 2)
+            return true;
+    }
+    return false;
+}
+
+/* A stream's caller waits for rows, or for the end of those that it does not want. */
+static bool must_have_rows(const walk_ask *k)
+{
+    const char *what = fiber_waits_for(k->actor->fiber);
+    if (!what || strcmp(what, "pg stream") != 0)
+        return false;
+    return walk_ask_answered(k) || walk_ask_is_dead(k) || (!k->closing && k->came > k->seen);
+}
 
 bool walk_actor_must_be_done(const walk_actor *a)
 {
     bool waits = a->ask_count == 0;
     for (uint32_t i = 0; i < a->ask_count; i++) {
         const walk_ask *k = a->asks[i];
+        if (k->streams && a->ask_count > 1) /* now it asks something else */
+            continue;
+        if (k->streams)
+            return must_have_rows(k);
+        if (k->commits && walk_ask_answered(k) && k->verdict == WALK_DONE && !k->rolled_back)
+            return true;
         if (k->loose)
             return false;
-        if (in_flight(k) && is_dead(k) && !answered(k))
+        if (walk_ask_in_flight(k) && walk_ask_is_dead(k) && !walk_ask_answered(k))
             return true;
-        waits = waits || !in_flight(k) || !answered(k);
+        waits = waits || !walk_ask_in_flight(k) || !walk_ask_answered(k);
     }
     if (!waits)
         note_all(a->asks, a->ask_count);

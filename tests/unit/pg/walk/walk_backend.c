@@ -1,13 +1,16 @@
 /* A backend at work: one message of the client's at a time, as PostgreSQL takes them.
  *
  * Statements are of a language of the walk's own: "rows 7" gives as many rows as its second
- * parameter says, each with the tag that is its first; "update 7" has an effect that is there
- * when its transaction commits; "bad 7" is refused when it is parsed; the third parameter says how
- * it ends. The words of transactions are SQL's own. */
+ * parameter says, each with the tag that is its first; "wide 7" the same, of 40 kB each; "update 7"
+ * has an effect that is there when its transaction commits; "returning 7" has both; "bad 7" is
+ * refused when it is parsed; the third parameter says how it ends. Many rows are said in pieces,
+ * between which anything may come. The words of transactions are SQL's own. */
 #include "walk_server.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#define PIECE_ROWS 6 /* that are said at once */
 
 static walk_request *request_of(walk_backend *b, const walk_message *m)
 {
@@ -44,6 +47,7 @@ static void end_transaction(walk_backend *b, bool commits)
     end_effects(b, 0, commits);
     b->savepoint_count = 0;
     b->tx_status = 'I';
+    b->tx_reads = false;
     drop_portals(b);
 }
 
@@ -91,6 +95,7 @@ static void failed(walk_backend *b, uint64_t id, const char *state)
     skip_rest(b, id);
     b->group_failed = true;
     b->interrupted = false;
+    b->running = WALK_NEVER;
     if (b->tx_status == 'T')
         b->tx_status = 'E';
     else if (b->tx_status == 'I')
@@ -109,47 +114,98 @@ static void say_tag(walk_backend *b, const char *tag)
     walk_backend_say(b, 'C', (str){ tag, strlen(tag) + 1 });
 }
 
+bool walk_has_rows(const char *sql)
+{
+    return starts(sql, "rows") || starts(sql, "wide") || starts(sql, "returning");
+}
+
 static void say_rows(walk_backend *b, walk_portal *p, uint32_t count)
 {
+    static char row[26 + WALK_WIDE_BYTES];
+    const bool is_wide = starts(p->sql, "wide");
     for (uint32_t i = 0; i < count; i++) {
-        char row[22];
-        char *at = pg_put16(row, 2);
+        char *at = pg_put16(row, is_wide ? 3 : 2);
         at = pg_put64(pg_put32(at, 8), p->tag);
-        (void)pg_put32(pg_put32(at, 4), p->given++);
-        walk_backend_say(b, 'D', (str){ row, sizeof row });
+        at = pg_put32(pg_put32(at, 4), p->given++);
+        if (is_wide)
+            memset(pg_put32(at, WALK_WIDE_BYTES), 'w', WALK_WIDE_BYTES);
+        walk_backend_say(b, 'D', (str){ row, is_wide ? sizeof row : 22 });
     }
+}
+
+static bool is_read_only(const walk_backend *b)
+{
+    return b->read_only || b->tx_reads;
+}
+
+static void note_effect(walk_backend *b, uint64_t tag)
+{
+    if (b->effect_count == WALK_EFFECTS)
+        walk_problem("a transaction of more than %d statements", WALK_EFFECTS);
+    else
+        b->effects[b->effect_count++] = tag;
+}
+
+static void end_rows(walk_backend *b, uint64_t id, const walk_portal *p, bool suspends)
+{
+    b->running = WALK_NEVER;
+    if (p->fate == WALK_FAILS_WITH_ROWS) {
+        failed(b, id, "22012");
+        return;
+    }
+    if (suspends) {
+        say_empty(b, 's');
+        done(b, id, WALK_SUSPENDED);
+        return;
+    }
+    if (starts(p->sql, "returning"))
+        note_effect(b, p->tag);
+    say_tag(b, "SELECT 1");
+    done(b, id, WALK_DONE);
+}
+
+static void say_piece(walk_backend *b)
+{
+    const uint32_t piece = b->runs_left < b->runs_piece ? b->runs_left : b->runs_piece;
+    say_rows(b, b->runs, piece);
+    b->runs_left -= piece;
+    if (b->runs_left == 0)
+        end_rows(b, b->running, b->runs, b->runs_suspends);
 }
 
 static void run_rows(walk_backend *b, uint64_t id, walk_portal *p, uint32_t rows_max)
 {
     const uint32_t left = p->rows - p->given;
-    const uint32_t count = rows_max > 0 && rows_max < left ? rows_max : left;
-    if (p->fate == WALK_FAILS_WITH_ROWS) {
-        say_rows(b, p, count / 2);
-        failed(b, id, "22012");
+    const uint32_t most = rows_max > 0 && rows_max < left ? rows_max : left;
+    const uint32_t count = p->fate == WALK_FAILS_WITH_ROWS ? most / 2 : most;
+    if (starts(p->sql, "returning") && is_read_only(b)) {
+        failed(b, id, "25006");
         return;
     }
-    say_rows(b, p, count);
-    if (rows_max > 0 && count == rows_max) {
-        say_empty(b, 's');
-        done(b, id, WALK_SUSPENDED);
-        return;
-    }
-    say_tag(b, "SELECT 1");
-    done(b, id, WALK_DONE);
+    b->running = id;
+    b->runs = p;
+    b->runs_left = count;
+    b->runs_piece = count > PIECE_ROWS ? 1 + count / 4 : PIECE_ROWS;
+    b->runs_suspends = rows_max > 0 && most == rows_max;
+    say_piece(b);
+}
+
+static void run_on(walk_backend *b)
+{
+    if (b->interrupted)
+        failed(b, b->running, "57014");
+    else
+        say_piece(b);
 }
 
 static void run_update(walk_backend *b, uint64_t id, const walk_portal *p)
 {
     char tag[32];
-    if (b->read_only) {
+    if (is_read_only(b)) {
         failed(b, id, "25006");
         return;
     }
-    if (b->effect_count == WALK_EFFECTS)
-        walk_problem("a transaction of more than %d statements", WALK_EFFECTS);
-    else
-        b->effects[b->effect_count++] = p->tag;
+    note_effect(b, p->tag);
     (void)snprintf(tag, sizeof tag, "UPDATE %u", p->rows);
     say_tag(b, tag);
     done(b, id, WALK_DONE);
@@ -158,6 +214,8 @@ static void run_update(walk_backend *b, uint64_t id, const walk_portal *p)
 static void commit(walk_backend *b, uint64_t id)
 {
     const bool keeps = b->tx_status == 'T';
+    if (b->tx_status == 'I')
+        walk_problem("connection %u: COMMIT, and nothing has begun", b->process);
     if (keeps && b->commit_fails) {
         end_transaction(b, false);
         failed(b, id, "40001");
@@ -218,10 +276,11 @@ static void run_word(walk_backend *b, uint64_t id, const walk_portal *p)
 }
 
 /* BEGIN, alone or before a statement. */
-static void run_begin(walk_backend *b, uint64_t id)
+static void run_begin(walk_backend *b, uint64_t id, const char *sql)
 {
     walk_request *r = &b->requests[id % WALK_REQUESTS];
     b->tx_status = 'T';
+    b->tx_reads = strstr(sql, "read only") != NULL;
     say_tag(b, "BEGIN");
     r->begun_at = b->said;
     if (!r->begins)
@@ -240,7 +299,7 @@ static void run_statement(walk_backend *b, uint64_t id, walk_portal *p, uint32_t
         failed(b, id, "40001");
     else if (p->fate == WALK_FAILS_INSIDE)
         failed(b, id, "26000");
-    else if (starts(p->sql, "rows"))
+    else if (walk_has_rows(p->sql))
         run_rows(b, id, p, rows_max);
     else if (starts(p->sql, "update"))
         run_update(b, id, p);
@@ -259,7 +318,7 @@ static void work_execute(walk_backend *b, const walk_message *m)
         return;
     }
     if (starts(p->sql, "begin"))
-        run_begin(b, m->request);
+        run_begin(b, m->request, p->sql);
     else
         run_statement(b, m->request, p, rows_max);
 }
@@ -295,11 +354,21 @@ static void work_parse(walk_backend *b, const walk_message *m)
     }
 }
 
+static void say_columns(walk_backend *b, bool is_wide)
+{
+    static const char COLUMNS[] =
+        "\0\2"
+        "tag\0\0\0\0\0\0\0\0\0\0\24\0\10\377\377\377\377\0\0"
+        "seq\0\0\0\0\0\0\0\0\0\0\27\0\4\377\377\377\377\0\0"
+        "all\0\0\0\0\0\0\0\0\0\0\31\377\377\377\377\377\377\0\0"; /* if it is wide */
+    char body[sizeof COLUMNS - 1];
+    memcpy(body, COLUMNS, sizeof body);
+    body[1] = is_wide ? 3 : 2;
+    walk_backend_say(b, 'T', (str){ body, is_wide ? sizeof body : sizeof body - 22 });
+}
+
 static void work_describe(walk_backend *b, const walk_message *m)
 {
-    static const char COLUMNS[] = "\0\2"
-                                  "tag\0\0\0\0\0\0\0\0\0\0\24\0\10\377\377\377\377\0\0"
-                                  "seq\0\0\0\0\0\0\0\0\0\0\27\0\4\377\377\377\377\0\0";
     const walk_request *r = request_of(b, m);
     const walk_statement *s = walk_backend_statement(b, (str){ m->body + 1, m->len - 2 });
     if (!s->live) {
@@ -307,8 +376,8 @@ static void work_describe(walk_backend *b, const walk_message *m)
         return;
     }
     walk_backend_say(b, 't', (str){ "\0\0", 2 });
-    if (starts(r->sql, "rows"))
-        walk_backend_say(b, 'T', (str){ COLUMNS, sizeof COLUMNS - 1 });
+    if (walk_has_rows(r->sql))
+        say_columns(b, starts(r->sql, "wide"));
     else
         say_empty(b, 'n');
     done(b, m->request, WALK_DONE);
@@ -506,7 +575,7 @@ static void work_copy(walk_backend *b, const walk_message *m)
 
 bool walk_backend_busy(const walk_backend *b)
 {
-    return b->stage == WALK_SERVING && b->worked < b->came;
+    return b->stage == WALK_SERVING && (b->running != WALK_NEVER || b->worked < b->came);
 }
 
 static void work(walk_backend *b, const walk_message *m)
@@ -550,7 +619,10 @@ static void work(walk_backend *b, const walk_message *m)
 
 void walk_backend_work(walk_backend *b)
 {
-    work(b, &b->messages[b->worked++ % WALK_MESSAGES]);
-    if (b->worked == b->came && b->copying == WALK_NEVER)
+    if (b->running != WALK_NEVER)
+        run_on(b);
+    else
+        work(b, &b->messages[b->worked++ % WALK_MESSAGES]);
+    if (b->worked == b->came && b->copying == WALK_NEVER && b->running == WALK_NEVER)
         b->interrupted = false; /* an idle backend takes no notice of it any more */
 }

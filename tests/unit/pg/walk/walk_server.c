@@ -189,10 +189,8 @@ static bool came_bind(walk_backend *b, const walk_message *m)
 static void came_execute_of(walk_backend *b, walk_message *m, const walk_portal *p, bool partly)
 {
     uint64_t tag = p->tag;
-    if (strcmp(p->sql, "commit") == 0) {
+    if (strcmp(p->sql, "commit") == 0)
         tag = b->commit_tag;
-        b->commit_tag = 0;
-    }
     walk_request *r = begin_request(b, PG_REQUEST_QUERY, p->sql, tag);
     walk_note("  %u <- %s (%llu)\n", b->process, p->sql, (unsigned long long)tag);
     r->begins = b->begin_pending;
@@ -389,9 +387,27 @@ static const stream_handler *handler_of(const stream *near)
     return b ? b->handler : cancel_of(near)->handler;
 }
 
+/* Rows among what the client has read, up to what makes no sense. */
+static void hear_rows(const walk_backend *b, str bytes)
+{
+    for (size_t at = 0; at + 19 <= bytes.len && b->delivered + at < b->violates_at;) {
+        const size_t len = (size_t)pg_get32(bytes.ptr + at + 1) + 1;
+        if (bytes.ptr[at] == 'D' && at + len <= bytes.len)
+            walk_heard_row(b, pg_get64(bytes.ptr + at + 11));
+        at += len;
+    }
+}
+
 static size_t near_data(stream *s, str bytes)
 {
-    return handler_of(s)->data(s, bytes);
+    walk_backend *b = backend_of(s);
+    const bool is_ready = b && b->conn && b->conn->state == PG_CONN_READY;
+    const size_t used = handler_of(s)->data(s, bytes);
+    if (is_ready) {
+        hear_rows(b, str_slice(bytes, 0, used));
+        b->delivered += used;
+    }
+    return used;
 }
 
 static void near_drained(stream *s)
@@ -470,7 +486,7 @@ static void backend_reset(walk_backend *b)
     buf_init(&b->in, (size_t)1 << 24);
     buf_init(&b->out, (size_t)1 << 24);
     b->tx_status = b->client_status = 'I';
-    b->violates_at = b->copying = WALK_NEVER;
+    b->violates_at = b->copying = b->running = WALK_NEVER;
     b->process = ++the_server->next_process;
     the_server->goodbyes[b->process % WALK_PROCESSES] = false;
 }
@@ -564,7 +580,7 @@ void walk_backend_deliver(walk_backend *b, size_t bytes)
     if (!b->far || some.len == 0)
         return;
     stream_write(b->far, some);
-    b->delivered += some.len;
+    b->sent += some.len;
     walk_note("  %u delivers %zu of %zu\n", b->process, some.len, b->out.len);
     buf_consume(&b->out, some.len);
 }

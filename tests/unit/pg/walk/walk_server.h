@@ -3,9 +3,11 @@
  *
  * They are the model as well. What a backend has been asked for stands in its list of requests, as
  * the client must have it too: of which kind, up to which Sync, how far answered. That an answer
- * is whole at the client is a matter of bytes: `ends_at` of those that the backend has said.
+ * is whole at the client is a matter of bytes: `ends_at` of those that the backend has said. They
+ * are delivered when the client has read them, which it does at once unless it holds up a stream of
+ * rows.
  *
- *   received --walk_backend_work--> said --walk_backend_deliver--> delivered
+ *   received --walk_backend_work--> said --walk_backend_deliver--> sent --the client--> delivered
  *
  * Invariant: a backend answers its messages in their order, as PostgreSQL's documentation says. */
 #ifndef TESTS_UNIT_PG_WALK_SERVER_H
@@ -26,6 +28,7 @@
 #define WALK_EFFECTS    512
 #define WALK_SQL_BYTES  96
 #define WALK_BODY_BYTES 192
+#define WALK_WIDE_BYTES 40000 /* of a row of "wide" */
 #define WALK_NEVER      UINT64_MAX
 
 /* How a statement ends, by its third parameter. */
@@ -112,11 +115,13 @@ typedef struct walk_backend {
     bool read_only;
     bool retires;           /* the client takes no more work for it */
     uint32_t retiring_load; /* fibers that have used it since */
+    bool was_taken;         /* by a statement that nobody waits for, or by a cancel */
+    uint32_t taken_load;    /* and so many had it */
     buf in;
     buf out;
-    uint64_t said, delivered; /* bytes since it is ready */
-    uint64_t violates_at;     /* what makes no sense ends there */
-    bool asked_to_leave;      /* Terminate, or the client's end */
+    uint64_t said, sent, delivered; /* bytes since it is ready */
+    uint64_t violates_at;           /* what makes no sense ends there */
+    bool asked_to_leave;            /* Terminate, or the client's end */
     /* As the client sends: */
     walk_request requests[WALK_REQUESTS];
     uint64_t first, next;
@@ -136,7 +141,13 @@ typedef struct walk_backend {
     bool hangs;           /* works no more until then, or for now */
     bool is_canceled;     /* the client has a cancel under way */
     uint64_t canceled_at; /* what it asks for first behind that */
-    uint64_t copying;     /* the request whose data it waits for, or WALK_NEVER */
+    bool tx_reads;        /* its transaction is read-only */
+    uint64_t running;     /* the request whose rows it is about to say, or WALK_NEVER */
+    walk_portal *runs;    /* the portal */
+    uint32_t runs_left;   /* rows */
+    uint32_t runs_piece;
+    bool runs_suspends; /* behind them the portal has more */
+    uint64_t copying;   /* the request whose data it waits for, or WALK_NEVER */
     uint32_t copied;
     uint64_t effects[WALK_EFFECTS]; /* tags, of what is not committed */
     uint32_t effect_count;
@@ -195,6 +206,8 @@ void walk_backend_deliver(walk_backend *b, size_t bytes);
 size_t walk_backend_undelivered(const walk_backend *b);
 /* Says a whole message that nobody asked for. */
 void walk_backend_say(walk_backend *b, char type, str body);
+/* Whether a statement has rows. */
+bool walk_has_rows(const char *sql);
 /* Whether a Query resets a session, which nobody has asked for. */
 bool walk_is_reset(const char *sql);
 /* Says what makes no sense: the client must end the connection there. */
@@ -223,10 +236,11 @@ walk_portal *walk_backend_portal(walk_backend *b, str name);
 walk_statement *walk_backend_statement(walk_backend *b, str name);
 
 /* What the asks hear of it: a request has come for `tag`; it has ended so; the client
- * has the answer; what it did is there, or undone. */
+ * has the answer, a row of it; what it did is there, or undone. */
 void walk_heard_request(uint64_t tag, walk_backend *b, uint64_t request);
 void walk_heard_verdict(const walk_backend *b, uint64_t request);
 void walk_heard_delivery(const walk_backend *b, uint64_t request);
+void walk_heard_row(const walk_backend *b, uint64_t tag);
 void walk_heard_effect(uint64_t tag, bool stays);
 /* A connection of the client's has gone. */
 void walk_heard_death(void);

@@ -1,7 +1,8 @@
-/* Everything at once, for as long as one likes: queries, reads, batches, transactions, cursors,
- * COPY and listeners, with deadlines and cancels, on two pools, of which one speaks TLS, through
- * proxies that do what networks do, to a server whose sessions are ended and which crashes and
- * comes back. Where there is TLS bits are changed too: without it nobody could know.
+/* Everything at once, for as long as one likes: queries, reads, batches, transactions and commits
+ * with a statement, cursors, streams, COPY and listeners, with deadlines and cancels, on two pools,
+ * of which one speaks TLS, through proxies that do what networks do, to a server whose sessions are
+ * ended and which crashes and comes back. Where there is TLS bits are changed too: without it
+ * nobody could know.
  *
  * After each round all are at rest, and every counter balances: what was begun has ended, what was
  * given out is back but for the listeners' connections, each thing that the tracers saw start they
@@ -103,6 +104,97 @@ static error read_all(pg_target on)
     return pg_cursor_close(&c);
 }
 
+/* As its types say, as values, as text: one statement for the server. */
+static error ask_as(pg_target on)
+{
+    static const pg_rows_as KINDS[] = { PG_ROWS_BY_TYPE, PG_ROWS_AS_VALUES, PG_ROWS_AS_TEXT };
+    const int64_t own = (int64_t)random_below(&dice, 1000000);
+    const pg_rows_as as = KINDS[random_below(&dice, ARRAY_LEN(KINDS))];
+    pg_rows rows;
+    pg_numeric total = { 0 };
+    int64_t found = -1;
+    TRY(pg_query(on, &rows, pg_sql_as(PG_SQL("select ($1::int8 / 100.0)::numeric(12, 2)"), as),
+                 own));
+    TRY(pg_get(&rows, 0, 0, &total));
+    TRY(pg_numeric_to_int8(&total, 2, &found));
+    row_checks++;
+    return found == own ? OK
+                        : error_set(&SOAK_WRONG_ROW, "%lld got the value %lld", (long long)own,
+                                    (long long)found);
+}
+
+/* To its end, closed before it, or left; slowly now and then, so that the server is held up. */
+static error read_stream(pg_target on)
+{
+    const int64_t own = (int64_t)(random_next(&dice) >> 1);
+    const bool slowly = random_below(&dice, 8) == 0;
+    const uint32_t rows_wanted = 3000;
+    size_t seen = 0;
+    pg_stream *s;
+    pg_rows rows;
+    TRY(pg_stream_open(on, &s, "select $1, repeat('x', $2) from generate_series(1, $3)", own,
+                       slowly ? 150 : 10, (int32_t)rows_wanted));
+    for (;;) {
+        TRY(pg_stream_next(s, &rows));
+        TRY(own_rows(&rows, own, rows.count));
+        seen += rows.count;
+        if (rows.count == 0 || random_below(&dice, 8) == 0)
+            break;
+        if (slowly)
+            TRY(fiber_sleep(3));
+    }
+    if (rows.count == 0 && seen != rows_wanted)
+        return error_set(&SOAK_WRONG_ROW, "a stream of %zu rows", seen);
+    return random_below(&dice, 4) ? pg_stream_close(&s) : OK;
+}
+
+#define GRAIN_FIELDS(F) F(n, int8) F(name, text)
+SHAPE(grain, GRAIN_FIELDS)
+
+/* Structs into a table and out of a query. */
+static error copy_structs(pg_target on)
+{
+    pg_copy *c;
+    grain g;
+    TRY(pg_copy_in(on, &c, "copy soak_grains from stdin (format binary)"));
+    for (uint64_t left = random_below(&dice, 200); left > 0; left--) {
+        g = (grain){ .n = (int64_t)left, .name = STR("a grain") };
+        TRY(pg_copy_item(c, grain, &g));
+    }
+    if (random_below(&dice, 4) == 0)
+        return OK;
+    TRY(pg_copy_finish(&c, NULL));
+    TRY(pg_copy_out(on, &c,
+                    "copy (select n, n::text from generate_series(1, 5000::int8) n) to stdout "
+                    "(format binary)"));
+    int64_t count = 0;
+    for (bool more = true; random_below(&dice, 2000) > 0;) {
+        TRY(pg_copy_next(c, grain, &g, &more));
+        if (!more)
+            break;
+        row_checks++;
+        if (g.n != ++count || !str_eq(g.name, str_format(fiber_arena(), "%lld", (long long)g.n)))
+            return error_set(&SOAK_WRONG_ROW, "grain %lld as %lld", (long long)g.n,
+                             (long long)count);
+    }
+    return pg_copy_finish(&c, NULL);
+}
+
+/* The COMMIT leaves with the last statement, the BEGIN with the first. */
+static error commit_with(pg_pool *db)
+{
+    const int64_t own = (int64_t)(random_next(&dice) >> 1);
+    pg_tx *tx;
+    pg_rows rows;
+    TRY(pg_begin(db, &tx));
+    if (random_below(&dice, 2))
+        TRY(ask(pg_target_tx(tx)));
+    if (random_below(&dice, 2))
+        return pg_commit_execute(&tx, NULL, "insert into soak values ($1)", own);
+    TRY(pg_commit_query(&tx, &rows, "select $1 from generate_series(1, 20)", own));
+    return own_rows(&rows, own, 20);
+}
+
 static error copy_in(pg_target on)
 {
     pg_copy *c;
@@ -123,6 +215,17 @@ static error copy_out(pg_target on)
     return bytes.len > 0 ? OK : pg_copy_finish(&c, NULL);
 }
 
+/* In scopes of their own: what is left open there has failed the transaction. */
+static error stream_in(void *arg)
+{
+    return read_stream(pg_target_tx((pg_tx *)arg));
+}
+
+static error copy_structs_in(void *arg)
+{
+    return copy_structs(pg_target_tx((pg_tx *)arg));
+}
+
 static error transact(pg_tx *tx, void *arg)
 {
     (void)arg;
@@ -130,7 +233,19 @@ static error transact(pg_tx *tx, void *arg)
     TRY(ask(pg_target_tx(tx)));
     TRY(pg_execute(tx, NULL, "insert into soak values (1)"));
     TRY(pg_begin(tx, &inner));
-    TRY(random_below(&dice, 2) ? read_all(pg_target_tx(inner)) : copy_in(pg_target_tx(inner)));
+    switch (random_below(&dice, 4)) {
+    case 0:
+        TRY(read_all(pg_target_tx(inner)));
+        break;
+    case 1:
+        TRY(copy_in(pg_target_tx(inner)));
+        break;
+    case 2:
+        TRY(scope_call(NULL, copy_structs_in, inner));
+        break;
+    default:
+        TRY(scope_call(NULL, stream_in, inner));
+    }
     TRY(random_below(&dice, 2) ? pg_commit(&inner) : pg_rollback(&inner));
     return ask_together(pg_target_tx(tx), random_below(&dice, 2));
 }
@@ -150,7 +265,7 @@ static error do_one(void *arg)
 {
     pg_pool *db = arg;
     const pg_target pool = pg_target_pool(db);
-    switch (random_below(&dice, 12)) {
+    switch (random_below(&dice, 18)) {
     case 0:
     case 1:
         return ask(pool);
@@ -170,6 +285,16 @@ static error do_one(void *arg)
         return copy_out(pool);
     case 9:
         return random_below(&dice, 8) ? ask(pool) : listen_a_while(db);
+    case 10:
+        return ask_as(random_below(&dice, 2) ? pool : pg_read_only(db));
+    case 11:
+    case 12:
+        return read_stream(random_below(&dice, 4) ? pool : pg_read_only(db));
+    case 13:
+        return copy_structs(pool);
+    case 14:
+    case 15:
+        return commit_with(db);
     default:
         return pg_transaction(db, NULL, transact, NULL);
     }
@@ -183,6 +308,7 @@ static bool is_expected(error e)
         &PG_ADMIN_SHUTDOWN,  &PG_COMMIT_UNKNOWN,  &PG_CANNOT_CONNECT_NOW, &PG_IN_FAILED_TRANSACTION,
         &PG_POOL_TIMED_OUT,  &PG_POOL_OVERLOADED, &PG_POOL_FULL,          &PG_QUERY_CANCELED,
         &PG_STATEMENT_STALE, /* forgotten within a transaction, or twice */
+        &PG_ROLLED_BACK,     /* what was left open in a nested transaction has failed that */
     };
     for (size_t i = 0; i < ARRAY_LEN(KINDS); i++) {
         if (!error_is(e, KINDS[i]))
@@ -557,6 +683,8 @@ static int open_all(void **state)
         open_pool(i, &at, password);
     dice = proxies[0].dice;
     assert_ok(pg_execute(pools[0], NULL, "create unlogged table soak (n bigint)"));
+    assert_ok(
+        pg_execute(pools[0], NULL, "create unlogged table soak_grains (n bigint, name text)"));
     return 0;
 }
 

@@ -60,12 +60,15 @@ bool walk_ask_comes_again(const walk_ask *k)
     return was_stale(k) && (!k->in_tx || k->at_begin) && times <= most;
 }
 
-/* It was behind an error in a batch of reads, or behind the last words of a server that has left:
- * then it comes again too, if the client has heard so much. */
+/* It was behind an error in a batch of reads, or behind the last words of a server that has left,
+ * or it is a stream whose statement was out of date: then it comes again too, if the client has
+ * heard so much. */
 static bool may_come_again(const walk_ask *k)
 {
-    return k->read_only && walk_ask_is_dead(k) && !walk_ask_answered(k) &&
-           (k->verdict == WALK_SKIPPED || walk_said_goodbye(k->process));
+    if (!walk_ask_is_dead(k) || walk_ask_answered(k))
+        return false;
+    return k->read_only ? k->verdict == WALK_SKIPPED || walk_said_goodbye(k->process)
+                        : k->streams && was_stale(k);
 }
 
 /* It waits at the server, or for what the server says. */
@@ -97,7 +100,7 @@ void walk_heard_request(uint64_t tag, walk_backend *b, uint64_t request)
     const bool undone = k->together && !k->pipelined; /* with another of its batch */
     const bool left = k->read_only && k->backend && walk_said_goodbye(k->process);
     if (k->attempts > 0 && !k->repeats && !k->loose && !undone && k->verdict != WALK_SKIPPED &&
-        !was_stale(k) && !(comes_again(k) && was_struck(k)) && !left)
+        !was_stale(k) && !(walk_ask_comes_again(k) && was_struck(k)) && !left)
         walk_problem("%llu is sent a second time, after it was %d %s", (unsigned long long)tag,
                      (int)k->verdict, k->state);
     if (!k->read_only && b->read_only && k->in_tx)

@@ -67,8 +67,8 @@ static bool may_come_again(const walk_ask *k)
 {
     if (!walk_ask_is_dead(k) || walk_ask_answered(k))
         return false;
-    return k->read_only ? k->verdict == WALK_SKIPPED || walk_said_goodbye(k->process)
-                        : k->streams && was_stale(k);
+    return (k->read_only && (k->verdict == WALK_SKIPPED || walk_said_goodbye(k->process))) ||
+           (k->streams && was_stale(k));
 }
 
 /* It waits at the server, or for what the server says. */

@@ -311,16 +311,22 @@ static bool answer_prepare(pg_conn *c, pg_request *r, const pg_message *m)
     }
 }
 
+/* Whether what is answered next was sent with a Parse. */
+static bool parses(const pg_request *r)
+{
+    return r->begins ? r->begin_parses : r->parses;
+}
+
 static bool answer_parse(pg_request *r)
 {
-    if (!r->parses || r->parsed || r->done)
+    if (!parses(r) || r->parsed || r->done)
         return false;
     return r->parsed = true;
 }
 
 static bool answer_bind(pg_request *r)
 {
-    if (r->bound || r->done || r->parsed != r->parses)
+    if (r->bound || r->done || r->parsed != parses(r))
         return false;
     r->bound = true;
     if (r->fiber && !r->begins)
@@ -332,7 +338,7 @@ static bool answer_bind(pg_request *r)
 static bool answer_begin(pg_request *r, const pg_message *m)
 {
     if (m->type != PG_MSG_COMMAND_COMPLETE)
-        return m->type == PG_MSG_DATA_ROW && r->parses;
+        return m->type == PG_MSG_DATA_ROW && r->begin_parses;
     command_complete(r, m->body);
     return true;
 }

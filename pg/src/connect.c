@@ -170,6 +170,7 @@ static error try_way(attempt *t)
     pg_conn *c = t->conn;
     for (;;) {
         const uint32_t limits = pg_limits_asked(c->pool);
+        const bool read_only = pg_startup_asks_read_only(c);
         t->connected = t->refused = false;
         pg_conn_restart(c);
         const error e = scope_call(
@@ -177,7 +178,7 @@ static error try_way(attempt *t)
         if (!e.kind)
             return OK;
         TRY(pg_conn_drop(c));
-        if (!pg_limits_refused(c, limits, e))
+        if (!pg_limits_refused(c, limits, e) && !pg_startup_read_only_refused(c, read_only, e))
             return e;
     }
 }

@@ -63,6 +63,7 @@ struct pg_hub {
     timer timer;
     timestamptz since; /* when what was answered last was asked: all told before that was heard */
     bool beat;         /* the time has come to ask */
+    bool told_pooler;  /* the log says that a pooler is in between */
     bool is_foreign;   /* the last session was one that others have too */
     bool closed;
 };
@@ -254,15 +255,22 @@ static error ask_process(void *arg)
 }
 
 /* A pooler in transaction mode passes LISTEN on, to a server that it then gives to others. The
- * number that we were told of is the pooler's own. */
+ * number that we were told of is the pooler's own. With named statements it may be one in session
+ * mode, behind which all is heard: these look the same. */
 static error check_session(pg_hub *hub)
 {
     question q = { hub->conn, STR("select pg_backend_pid()") };
-    if (pg_conn_is_named(hub->conn))
+    const bool named = pg_conn_is_named(hub->conn);
+    if (named && (!hub->pool->behind_pooler || hub->told_pooler))
         return OK;
     const error e = scope_call(&(scope_options){ .deadline_ms = ANSWER_MS }, ask_process, &q);
-    hub->is_foreign = error_is(e, &PG_INVALID_ARGUMENT);
-    return e;
+    hub->is_foreign = !named && error_is(e, &PG_INVALID_ARGUMENT);
+    if (!named || !error_is(e, &PG_INVALID_ARGUMENT))
+        return e;
+    hub->told_pooler = true;
+    log_warn("a pooler is in between: listeners hear nothing unless it is in session mode",
+             LOG_STR("host", pg_host_text(hub->conn->host)));
+    return OK;
 }
 
 /* Until the connection is gone. */

@@ -18,6 +18,7 @@
 #include "line.h"
 #include "pace.h"
 #include "prober.h"
+#include "rewording.h"
 #include "scram_cache.h"
 
 #include "core/ledger.h"
@@ -88,6 +89,7 @@ struct pg_pool {
     uint32_t message_bytes_max;
     uint32_t read_only_max;
     pg_limit limits[PG_LIMITS];
+    bool says_read_only; /* each batch of reads does: sessions cannot begin so */
     uint32_t acquire_timeout_ms;
     uint32_t cancel_timeout_ms; /* of a cancel's stream */
     list conns;
@@ -118,6 +120,8 @@ struct pg_pool {
      * by whose clock_ms nobody is to try again */
     ledger_line held, wants, probes, failing, not_before;
     char last_error[256]; /* why the last attempt failed */
+    bool behind_pooler;   /* and it has said so: of a named pool's sessions nobody knows whose they
+                             are */
     bool told_open;       /* the log says that connections are not encrypted, or not verified */
     bool told_iterations; /* the log says that the server asks for few iterations of SCRAM */
     bool closed;
@@ -128,6 +132,7 @@ struct pg_pool {
     uint32_t pipeline_max;           /* groups under way on a connection; 0: no limit */
     bool busy_polls;                 /* its answers are looked for before the loop sleeps */
     pg_statement_cache descriptions; /* of statements, where they are not named */
+    pg_rewording rewording;          /* of those that are */
     uint64_t queries;
     metrics_cells metrics;
     struct pg_names *names; /* NULL: no statement with a name yet; see watch.c */

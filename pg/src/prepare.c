@@ -58,7 +58,12 @@ static pg_statement *make(pg_conn *c, str sql, pg_values values)
 static error ask_about(pg_conn *c, pg_lane lane, pg_statement *s, pg_values values,
                        pg_result *result)
 {
-    const preparation p = { pg_statement_name(s), s->sql, values };
+    const uint32_t mark = pg_rewording_mark(&c->pool->rewording, s->hash);
+    const preparation p = { pg_statement_name(s), pg_reworded(s->sql, mark), values };
+    if (!p.sql.ptr) {
+        pg_statement_evict(s);
+        return error_set(&ARENA_FULL, "no room for a statement");
+    }
     *result = (pg_result){ .arena = fiber_arena() };
     const pg_request request = { .kind = PG_REQUEST_PREPARE,
                                  .result = result,
@@ -88,13 +93,24 @@ static error describe(pg_conn *c, pg_lane lane, pg_statement *s, pg_values value
     return e;
 }
 
-/* Makes one and has it described. In the cache then, or not any more.
- *   taken  the name was: by somebody else who has prepared in the same session. Now it is free */
-static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values, bool *taken, str *refusal,
+/* Whether a statement that was refused may be prepared after all: its name was taken, by somebody
+ * else who has prepared in the same session, and now it is free; or a pooler gave us what it had by
+ * the same text, which is out of date, and will not give us that any more. */
+static bool may_be_prepared(pg_conn *c, const pg_statement *s, str refusal)
+{
+    pg_report report;
+    if (!refusal.ptr || !pg_report_read(refusal, &report) || !pg_prepared_is_stale(&report))
+        return false;
+    if (str_eq(report.sqlstate, STR("0A000")))
+        pg_rewording_renew(&c->pool->rewording, s->hash);
+    return true;
+}
+
+/* Makes one and has it described. In the cache then, or not any more. */
+static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values, bool *again, str *refusal,
                      pg_statement **out)
 {
     pg_result result = { 0 };
-    pg_report report;
     pg_statement *s = make(c, sql, values);
     if (!s)
         return error_set(&OUT_OF_MEMORY, "no memory for a statement");
@@ -103,10 +119,7 @@ static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values, bool *
         *out = s;
         return OK;
     }
-    *taken = result.report.ptr && pg_report_read(result.report, &report) &&
-             str_eq(report.sqlstate, STR("42P05"));
-    if (*taken)
-        pg_statement_close(cache_of(c), s);
+    *again = may_be_prepared(c, s, result.report);
     *refusal = result.report;
     pg_statement_release(&s);
     return e;
@@ -128,7 +141,7 @@ error pg_prepared_or_refused(pg_conn *c, pg_lane lane, str sql, pg_values values
                              pg_statement **out)
 {
     for (int tries = 0; tries < TRIES_MAX;) {
-        bool taken = false;
+        bool again = false;
         *refusal = STR_NONE;
         pg_statement *s = pg_statement_find(cache_of(c), sql, values.items, values.count,
                                             loop_now_ms(c->pool->loop));
@@ -142,8 +155,8 @@ error pg_prepared_or_refused(pg_conn *c, pg_lane lane, str sql, pg_values values
             TRY(fiber_park("pg prepare", waiter_forgotten, &w));
             continue;
         }
-        const error e = prepare(c, lane, sql, values, &taken, refusal, &s);
-        if (e.kind && (!taken || tries > 0 || c->tx_status != 'I'))
+        const error e = prepare(c, lane, sql, values, &again, refusal, &s);
+        if (e.kind && (!again || tries > 0 || c->tx_status != 'I'))
             return e;                                /* in a transaction: that has failed */
         if (s && (s->cache || s->name[0] == '\0')) { /* without a name it cannot be lost */
             *out = s;
@@ -174,6 +187,8 @@ void pg_prepared_forget(pg_pool *pool, pg_statement *s)
         if (twin && twin->ready)
             pg_statement_expire(&c->statements, twin);
     }
+    if (pool->statements == PG_STATEMENTS_NAMED)
+        pg_rewording_renew(&pool->rewording, s->hash);
     pg_statement_evict(s); /* of the pool's, where they have no names */
     pg_statement_release(&s);
 }

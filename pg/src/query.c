@@ -52,7 +52,8 @@ error pg_result_error(const pg_result *result)
         return pg_report_error(&report);
     return pg_report_error_as(&report, &PG_STATEMENT_STALE,
                               "; behind a pooler that shares its servers, set "
-                              "PG_STATEMENTS=unnamed");
+                              "PG_STATEMENTS=unnamed, or have it know prepared statements "
+                              "(max_prepared_statements)");
 }
 
 /* Nothing here may end the fiber: it holds a connection and statements. */
@@ -192,6 +193,7 @@ static pg_request request_of(const execution *x, size_t i, pg_call *call)
                          .rows_as = call->rows_as,
                          .leased = x->run->lane == PG_LANE_LEASED,
                          .begins = has_before(x, i),
+                         .begin_parses = has_before(x, i) && !x->begin,
                          .parses = x->parses,
                          .describes = x->parses && call->statement,
                          .syncs = x->run->sync_each || i + 1 == x->count,
@@ -275,8 +277,8 @@ static error prepare_call(pg_conn *c, const execution *x, pg_call *call)
 
 static error prepare_all(pg_conn *c, const execution *x, pg_call *calls, pg_statement **begin)
 {
-    if (x->before.ptr && !x->parses)
-        TRY(pg_prepared(c, x->run->lane, x->before, (pg_values){ 0 }, begin));
+    if (x->run->begin.ptr && !x->parses)
+        TRY(pg_prepared(c, x->run->lane, x->run->begin, (pg_values){ 0 }, begin));
     for (size_t i = 0; i < x->count; i++) {
         pg_call *call = &calls[i];
         if (!call->rows && x->parses)

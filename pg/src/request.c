@@ -38,6 +38,15 @@ static void wake_preparing(pg_statement *s)
     }
 }
 
+/* Whatever of it was refused: a pooler may know its name all the same. */
+static void give_up_preparing(pg_statement *s, bool lost)
+{
+    if (s->cache && lost)
+        pg_statement_evict(s);
+    else if (s->cache)
+        pg_statement_close(s->cache, s);
+}
+
 /* Unlinks a request and lets everybody who waits for it go on. `lost`: the answer never came. */
 static void end(pg_request *r, const error_kind *lost, const char *text)
 {
@@ -46,7 +55,7 @@ static void end(pg_request *r, const error_kind *lost, const char *text)
     pg_backlog_remove(c, r, !lost);
     if (r->kind == PG_REQUEST_PREPARE) {
         if (!r->statement->ready)
-            pg_statement_evict(r->statement);
+            give_up_preparing(r->statement, lost != NULL);
         wake_preparing(r->statement);
     }
     pg_statement_release(&r->statement);
@@ -97,7 +106,7 @@ void pg_requests_lose(pg_conn *c, const error_kind *kind, const char *text)
 
 str pg_conn_preamble(const pg_conn *c)
 {
-    return c->read_only && !pg_conn_is_named(c)
+    return c->read_only && (!pg_conn_is_named(c) || c->pool->says_read_only)
                ? STR("select pg_catalog.set_config('transaction_read_only', 'on', true)")
                : STR_NONE;
 }
@@ -172,12 +181,16 @@ typedef struct group {
     const void *arg;
 } group;
 
-/* Before it the statements are closed that were given up: that needs no answer. */
+/* Before it the statements are closed that were given up: that needs no answer. Those that somebody
+ * is about to use go on a little: a pooler ends the connection of who uses a name that it does not
+ * know. */
 static void write_group(pg_writer *w, const void *arg)
 {
     const group *g = arg;
-    LIST_EACH (pg_statement, s, &g->conn->statements.closing, used)
-        pg_write_close_statement(w, pg_statement_name(s));
+    LIST_EACH (pg_statement, s, &g->conn->statements.closing, used) {
+        if (pg_statement_may_close(s))
+            pg_write_close_statement(w, pg_statement_name(s));
+    }
     g->write(w, g->arg);
 }
 
@@ -381,7 +394,7 @@ static void send_batch(pg_conn *c, const batch *b)
     }
     for (size_t left = b->count; left-- > 0;) {
         pg_request *r = CONTAINER_OF(c->held.head.next, pg_request, node);
-        r->begins = b->preamble.ptr && left + 1 == b->count;
+        r->begins = r->begin_parses = b->preamble.ptr && left + 1 == b->count;
         list_remove(&r->node);
         r->write = NULL;
         r->syncs = r->batch = left == 0;

@@ -83,7 +83,8 @@ typedef struct pg_request {
     pg_rows_as rows_as;      /* in what formats they were asked for */
     bool leased;             /* asked by a transaction */
     bool begins;             /* a BEGIN, or its like, goes before it and was not answered yet */
-    bool parses;             /* Parse goes before Bind, in both */
+    bool begin_parses;       /* Parse goes before the Bind of that */
+    bool parses;             /* and before its own */
     bool parsed;             /* ParseComplete came, for the BEGIN or for the statement */
     bool bound;              /* BindComplete came, likewise */
     bool describes;          /* the portal's description is to come before its rows */
@@ -105,7 +106,7 @@ typedef struct pg_request {
 } pg_request;
 
 /* What goes before each group of requests: on a read-only connection whose session cannot be begun
- * as one, because others have it too. STR_NONE: nothing. */
+ * as one, because others have it too. It has no name. STR_NONE: nothing. */
 str pg_conn_preamble(const pg_conn *c);
 
 /* Sends one request, of which kind, result, statement and flags are given, with its Sync, and waits

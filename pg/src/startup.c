@@ -7,6 +7,7 @@
 #include "pool.h"
 
 #include "core/clock.h"
+#include "core/log.h"
 
 #include <assert.h>
 #include <string.h>
@@ -16,14 +17,13 @@
 /* --- messages --------------------------------------------------------------------------------- */
 
 /* Poolers take only parameters that they can set again for each client. */
-static const char *advice(const pg_conn *c, const pg_report *report)
+static const char *advice(pg_conn *c, const pg_report *report)
 {
     if (!str_starts_with(report->message, STR("unsupported startup parameter")))
         return "";
-    return c->read_only && pg_conn_is_named(c)
-               ? "; a pooler: set PG_STATEMENTS=unnamed"
-               : "; a pooler: have it ignore that (ignore_startup_parameters), and set it for the "
-                 "role instead";
+    c->pool->behind_pooler = true;
+    return "; a pooler: have it ignore that (ignore_startup_parameters), and set it for the role "
+           "instead";
 }
 
 error pg_startup_next(pg_conn *c, pg_message *out)
@@ -47,12 +47,38 @@ error pg_startup_unexpected(const pg_message *m)
 
 /* --- the startup message ---------------------------------------------------------------------- */
 
+bool pg_startup_asks_read_only(const pg_conn *c)
+{
+    return c->read_only && !pg_conn_preamble(c).ptr;
+}
+
+/* A session that is others' too: see pg_conn_preamble. */
+static void say_read_only(const pg_conn *c, str why)
+{
+    c->pool->behind_pooler = true;
+    if (!c->pool->says_read_only) /* and no other attempt has found out meanwhile */
+        log_info("each batch of reads says that it only reads, because sessions cannot begin so",
+                 LOG_STR("host", pg_host_text(c->host)), LOG_STR("why", why));
+    c->pool->says_read_only = true;
+}
+
+bool pg_startup_read_only_refused(pg_conn *c, bool asked, error e)
+{
+    static const str PREFIX = { "default_transaction_", 20 };
+    const pg_report *report = pg_error_report(e);
+    if (!asked || !report || report->message.len < PREFIX.len ||
+        !memmem(report->message.ptr, report->message.len, PREFIX.ptr, PREFIX.len))
+        return false;
+    say_read_only(c, report->message);
+    return true;
+}
+
 static void write_startup(pg_writer *w, const void *arg)
 {
     const pg_conn *c = arg;
     const pg_conninfo *info = &c->pool->info;
     const pg_limit *limits = c->pool->limits;
-    const bool begins_read_only = c->read_only && !pg_conn_preamble(c).ptr;
+    const bool begins_read_only = pg_startup_asks_read_only(c);
     const str fixed[] = {
         STR("user"),
         c->login.user,
@@ -156,12 +182,10 @@ static error take_key(pg_conn *c, const pg_message *m)
 }
 
 /* A pooler may have swallowed what makes the lane safe. */
-static error check_read_only(const pg_conn *c)
+static void check_read_only(const pg_conn *c)
 {
-    if (c->read_only && pg_conn_is_named(c) && c->begins_read_only == PG_KNOWN_OFF)
-        return error_set(&PG_CONNECT_FAILED, "the session does not begin read-only, as was asked; "
-                                             "behind a pooler set PG_STATEMENTS=unnamed");
-    return OK;
+    if (pg_startup_asks_read_only(c) && c->begins_read_only == PG_KNOWN_OFF)
+        say_read_only(c, STR("the session does not begin read-only, as was asked"));
 }
 
 error pg_startup_await_ready(pg_conn *c)
@@ -169,8 +193,10 @@ error pg_startup_await_ready(pg_conn *c)
     for (;;) {
         pg_message m;
         TRY(pg_startup_next(c, &m));
-        if (m.type == PG_MSG_READY_FOR_QUERY)
-            return check_read_only(c);
+        if (m.type == PG_MSG_READY_FOR_QUERY) {
+            check_read_only(c);
+            return OK;
+        }
         if (m.type == PG_MSG_PARAMETER_STATUS)
             TRY(read_parameter(c, &m));
         else if (m.type == PG_MSG_BACKEND_KEY_DATA)

@@ -12,6 +12,11 @@ YIELDS error pg_startup_next(pg_conn *c, pg_message *out);
 /* What a message that makes no sense there fails with. */
 error pg_startup_unexpected(const pg_message *m);
 
+/* Whether the session is asked to begin read-only. */
+bool pg_startup_asks_read_only(const pg_conn *c);
+/* Whether an attempt that may have asked for that (`asked`) was refused for it: from now on batches
+ * of reads say it themselves. */
+bool pg_startup_read_only_refused(pg_conn *c, bool asked, error e);
 /* Introduces us. */
 error pg_startup_send(pg_conn *c);
 /* Takes the server's NegotiateProtocolVersion.

@@ -26,7 +26,10 @@ void pg_statement_cache_deinit(pg_statement_cache *cache)
 {
     LIST_EACH (pg_statement, s, &cache->used, used)
         pg_statement_evict(s);
-    pg_statement_cache_closed(cache);
+    LIST_EACH (pg_statement, s, &cache->closing, used) {
+        list_remove(&s->used);
+        pg_statement_release(&s);
+    }
 }
 
 /* --- finding ---------------------------------------------------------------------------------- */
@@ -283,8 +286,10 @@ void pg_statement_expire_all(pg_statement_cache *cache)
 
 void pg_statement_cache_closed(pg_statement_cache *cache)
 {
-    for (list_node *n; (n = list_take_first(&cache->closing));) {
-        pg_statement *s = CONTAINER_OF(n, pg_statement, used);
+    LIST_EACH (pg_statement, s, &cache->closing, used) {
+        if (!pg_statement_may_close(s))
+            continue;
+        list_remove(&s->used);
         pg_statement_release(&s);
     }
 }

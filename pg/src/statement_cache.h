@@ -96,7 +96,12 @@ void pg_statement_close(pg_statement_cache *cache, pg_statement *statement);
 void pg_statement_expire(pg_statement_cache *cache, pg_statement *statement);
 /* The same for all that are ready. */
 void pg_statement_expire_all(pg_statement_cache *cache);
-/* The server was told of those in `closing`. */
+/* Whether the server may be told of one in `closing`: nobody is about to use it by its name. */
+static inline bool pg_statement_may_close(const pg_statement *statement)
+{
+    return !statement->ready || statement->references == 1;
+}
+/* The server was told of those in `closing` that may be closed. */
 void pg_statement_cache_closed(pg_statement_cache *cache);
 
 static inline pg_statement *pg_statement_keep(pg_statement *statement)

@@ -18,6 +18,7 @@
 #define PGBOUNCER_PORT 6432 /* the name of its socket */
 
 typedef struct own_pgbouncer {
+    const char *program; /* NULL: Debian's */
     char dir[64];
     char password[128]; /* of the user brio */
     pid_t process;
@@ -64,6 +65,7 @@ UNUSED static void bouncer_configure(own_pgbouncer *b, const char *more)
                    "auth_type = scram-sha-256\n"
                    "auth_file = %s/users\n"
                    "logfile = %s/log\n"
+                   "admin_users = brio\n"
                    "max_client_conn = 200\n"
                    "%s\n",
                    to.port, to.database, to.port, to.database, to.port, to.database, to.port,
@@ -92,7 +94,8 @@ UNUSED static void bouncer_run(const own_pgbouncer *b, const struct passwd *as)
     if (as && (setgid(as->pw_gid) != 0 || setuid(as->pw_uid) != 0))
         _exit(126);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* the change of users has undone it */
-    execl(PGBOUNCER, PGBOUNCER, "-q", ini, (char *)NULL);
+    const char *program = b->program ? b->program : PGBOUNCER;
+    execl(program, program, "-q", ini, (char *)NULL);
     _exit(127);
 }
 
@@ -142,6 +145,16 @@ UNUSED static str own_pgbouncer_conninfo(const own_pgbouncer *b, const char *dat
     return str_format(fiber_arena(),
                       "host=%s port=%d user=brio password=%s dbname=%s sslmode=disable", b->dir,
                       PGBOUNCER_PORT, b->password, database);
+}
+
+/* Says something to its console, and waits until that is done. */
+UNUSED static void own_pgbouncer_say(const own_pgbouncer *b, const char *command)
+{
+    char line[512];
+    (void)snprintf(line, sizeof line,
+                   "PGPASSWORD=%s psql -XAtqw 'host=%s port=%d user=brio dbname=pgbouncer' -c '%s'",
+                   b->password, b->dir, PGBOUNCER_PORT, command);
+    assert_int_equal(system(line), 0);
 }
 
 #endif

@@ -222,6 +222,43 @@ static void test_unnamed_reads_say_that_they_only_read(void **state)
     stop(db);
 }
 
+/* So does one of a named pool, once a pooler has refused to begin sessions so. */
+static void test_named_reads_say_that_they_only_read_where_the_session_cannot(void **state)
+{
+    (void)state;
+    static const mock_pg_step SCRIPT[] = {
+        CONNECTED,
+        MOCK_LEAVE,
+        MOCK_ACCEPT,
+        MOCK_SEND("E\0\0\0\106SFATAL\0VFATAL\0C08P01\0Munsupported: "
+                  "default_transaction_read_only\0\0"),
+        MOCK_CLOSE,
+        CONNECTED,
+        MOCK_EXPECT("PDS"),
+        MOCK_SEND(PREPARED),
+        MOCK_EXPECT("PBEBES"),
+        MOCK_SEND(SAID ANSWER("\7")),
+        MOCK_EXPECT("PBEBEBES"),
+        MOCK_SEND(SAID BOUND ROW("\7") DONE ANSWER("\10")),
+        MOCK_EXPECT("PBEBESPBEBES"),
+        MOCK_SEND(SAID ANSWER("\7") SAID ANSWER("\10")),
+    };
+    int64_t n;
+    pg_rows first, second;
+    pg_pool *db = PLAY(SCRIPT, PG_STATEMENTS_NAMED);
+    assert_ok(ask_on(pg_read_only(db), "select n", &n));
+    assert_int_equal(n, 7);
+    pg_batch *b = pg_batch_new();
+    pg_batch_query(b, &first, "select n");
+    pg_batch_query(b, &second, "select n");
+    assert_ok(pg_batch_run(pg_read_only(db), b));
+    assert_int_equal(second.count, 1);
+    assert_ok(pg_pipeline_run(pg_read_only(db), b));
+    assert_ok(pg_get(&second, 0, 0, &n));
+    assert_int_equal(n, 8);
+    stop(db);
+}
+
 static void test_unnamed_fibers_do_not_meet_in_the_statement_without_a_name(void **state)
 {
     (void)state;
@@ -354,6 +391,89 @@ static void test_named_that_fails_otherwise_is_not_tried_again(void **state)
     assert_answer(db, "select n", 7);
     assert_fails(PG_FAILED, ask_on(PG_TARGET(db), "select n", &n));
     assert_fails(PG_SYNTAX, ask_on(PG_TARGET(db), "selekt", &n));
+    stop(db);
+}
+
+/* As a pooler does that keeps one statement for all who prepare the same text. */
+static void test_named_that_is_out_of_date_when_it_is_prepared_is_prepared_again(void **state)
+{
+    (void)state;
+    static const mock_pg_step SCRIPT[] = {
+        NAMED_7,
+        MOCK_EXPECT("BES"),
+        MOCK_SEND(CHANGED READY),
+        MOCK_EXPECT("CPDS"),
+        MOCK_SEND(CLOSED PARSED CHANGED READY),
+        MOCK_EXPECT("CPDS"), /* its name is in use */
+        MOCK_SEND(CLOSED PREPARED),
+        MOCK_EXPECT("BES"),
+        MOCK_SEND(ANSWER("\10")),
+    };
+    static const mock_pg_step ALWAYS[] = {
+        CONNECTED,
+        MOCK_EXPECT("PDS"),
+        MOCK_SEND(PARSED CHANGED READY),
+        MOCK_EXPECT("CPDS"),
+        MOCK_SEND(CLOSED PARSED CHANGED READY),
+    };
+    int64_t n;
+    pg_pool *db = PLAY(SCRIPT, PG_STATEMENTS_NAMED);
+    assert_answer(db, "select n", 7);
+    assert_answer(db, "select n", 8);
+    stop(db);
+    db = PLAY(ALWAYS, PG_STATEMENTS_NAMED);
+    assert_fails(PG_STATEMENT_STALE, ask_on(PG_TARGET(db), "select n", &n));
+    stop(db);
+}
+
+static error ask_two(void *arg)
+{
+    pg_rows first, second;
+    int64_t n;
+    pg_pool *db = arg;
+    pg_batch *b = pg_batch_new();
+    pg_batch_query(b, &first, "select n");
+    pg_batch_query(b, &second, "select m");
+    TRY(pg_pipeline_run(db, b));
+    TRY(pg_get(&second, 0, 0, &n));
+    return n == 8 ? OK : error_set(&PG_FAILED, "%lld", (long long)n);
+}
+
+static error ask_one(void *arg)
+{
+    int64_t n;
+    pg_pool *db = arg;
+    TRY(ask_on(PG_TARGET(db), "select n", &n));
+    return n == 9 ? OK : error_set(&PG_FAILED, "%lld", (long long)n);
+}
+
+/* A pooler ends the connection of who uses a name that it does not know. */
+static void test_named_is_not_closed_under_who_is_about_to_use_it(void **state)
+{
+    (void)state;
+    static const mock_pg_step SCRIPT[] = {
+        NAMED_7,
+        MOCK_EXPECT("BESPDS"), /* one; and two, of which one is known and waits for the other */
+        MOCK_SEND(CHANGED READY),
+        MOCK_EXPECT("PDS"), /* one again */
+        MOCK_SEND(PREPARED),
+        MOCK_EXPECT("BESBES"), /* two, by the old name */
+        MOCK_SEND(PREPARED ANSWER("\7") ANSWER("\10")),
+        MOCK_EXPECT("BES"),
+        MOCK_SEND(ANSWER("\11")),
+        MOCK_EXPECT("CPDS"),
+        MOCK_SEND(CLOSED PREPARED),
+        MOCK_EXPECT("BES"),
+        MOCK_SEND(ANSWER("\12")),
+    };
+    wait_group group;
+    pg_pool *db = PLAY(SCRIPT, PG_STATEMENTS_NAMED);
+    assert_answer(db, "select n", 7);
+    wait_group_init(&group);
+    assert_ok(wait_group_start(&group, ask_one, db));
+    assert_ok(wait_group_start(&group, ask_two, db));
+    assert_ok(wait_group_wait(&group));
+    assert_answer(db, "select o", 10);
     stop(db);
 }
 
@@ -763,11 +883,14 @@ static int run(void)
         cmocka_unit_test(test_unnamed_without_rows_is_never_described),
         cmocka_unit_test(test_unnamed_transaction_begins_with_its_first_statement),
         cmocka_unit_test(test_unnamed_reads_say_that_they_only_read),
+        cmocka_unit_test(test_named_reads_say_that_they_only_read_where_the_session_cannot),
         cmocka_unit_test(test_unnamed_fibers_do_not_meet_in_the_statement_without_a_name),
         cmocka_unit_test(test_named_that_the_server_forgot_forgets_the_session),
         cmocka_unit_test(test_named_that_is_gone_again_tells_what_to_set),
         cmocka_unit_test(test_named_whose_name_is_taken_closes_it_first),
         cmocka_unit_test(test_named_that_fails_otherwise_is_not_tried_again),
+        cmocka_unit_test(test_named_that_is_out_of_date_when_it_is_prepared_is_prepared_again),
+        cmocka_unit_test(test_named_is_not_closed_under_who_is_about_to_use_it),
         cmocka_unit_test(
             test_named_stale_in_a_transaction_fails_it_and_pg_transaction_runs_it_again),
         cmocka_unit_test(test_named_under_another_search_path_is_another_statement),

@@ -283,10 +283,17 @@ static void test_statement_cache_remembers_what_the_server_is_to_close(void **st
     assert_int_equal(count_of(&cache.closing), 2);
     pg_statement_close(&cache, used); /* again: harmless */
     assert_int_equal(count_of(&cache.closing), 2);
-    pg_statement_cache_closed(&cache);
-    assert_int_equal(count_of(&cache.closing), 0);
+    pg_statement_cache_closed(&cache); /* but for the one whose name is about to be used */
+    assert_int_equal(count_of(&cache.closing), 1);
     assert_str_equal(used->sql, STR("used"));
     pg_statement_release(&used);
+    pg_statement_cache_closed(&cache);
+    assert_int_equal(count_of(&cache.closing), 0);
+    pg_statement_keep(asked); /* that was refused: it has no use */
+    pg_statement_close(&cache, asked);
+    pg_statement_cache_closed(&cache);
+    assert_int_equal(count_of(&cache.closing), 0);
+    pg_statement_release(&asked);
     pg_statement_cache_deinit(&cache);
     /* One without names has nobody to tell. */
     pg_statement_cache_init(&cache, false);

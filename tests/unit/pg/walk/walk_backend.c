@@ -341,6 +341,7 @@ static void work_parse(walk_backend *b, const walk_message *m)
     pg_reader r = pg_reader_of((str){ m->body, m->len });
     walk_statement *s = walk_backend_statement(b, pg_reader_cstring(&r));
     const uint64_t id = request_behind(b);
+    s->closed = false; /* one that is refused is closed too: a pooler may know its name */
     if (b->tx_status == 'E' && !is_way_out(s->sql)) {
         failed(b, id, "25P02");
     } else if (starts(s->sql, "bad")) {
@@ -349,7 +350,6 @@ static void work_parse(walk_backend *b, const walk_message *m)
         walk_problem("statement %s is prepared twice", s->name);
     } else {
         s->live = true;
-        s->closed = false;
         say_empty(b, '1');
     }
 }

@@ -152,7 +152,9 @@ static bool came_parse(walk_backend *b, const walk_message *m)
     if (r.failed || b->statement_count > WALK_STATEMENTS - 8)
         return false;
     walk_statement *s = statement(b, name, true);
-    (void)snprintf(s->sql, sizeof s->sql, "%.*s", STR_ARG(sql));
+    const char *comment = memmem(sql.ptr, sql.len, " /* again", 9); /* see rewording.h */
+    (void)snprintf(s->sql, sizeof s->sql, "%.*s", comment ? (int)(comment - sql.ptr) : (int)sql.len,
+                   sql.ptr);
     return true;
 }
 

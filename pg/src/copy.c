@@ -10,11 +10,10 @@
 #include "copy_row.h"
 #include "query.h"
 #include "slow.h"
+#include "taker.h"
 #include "value.h"
 
 #include "core/loop.h"
-
-#include <stdio.h>
 
 #define WRITE_BYTES_MAX ((size_t)32 << 10)  /* of one message */
 #define READ_BYTES_HIGH ((size_t)256 << 10) /* kept for the reader, past which the server waits */
@@ -22,7 +21,7 @@
 struct pg_copy {
     pg_tx *tx;
     pg_tx *own; /* the same, begun for it; NULL: somebody else's */
-    fiber *waiter;
+    pg_taker taker;
     pg_pool *pool;
     str sql;          /* its beginning, for the log */
     const char *name; /* of the statement; NULL: none */
@@ -34,13 +33,10 @@ struct pg_copy {
     bool opened;
     bool takes_data;
     bool binary;
-    bool wrote; /* bytes of its caller's own */
-    bool ended;
-    bool begun_rows;        /* the binary format's header is written */
-    const error_kind *lost; /* the connection, before the end */
-    char lost_text[256];
-    buf came;  /* and was not read yet */
-    buf given; /* to the reader; of one that takes data, rows that have not left yet */
+    bool wrote;      /* bytes of its caller's own */
+    bool begun_rows; /* the binary format's header is written */
+    buf came;        /* and was not read yet */
+    buf given;       /* to the reader; of one that takes data, rows that have not left yet */
     struct {
         bool begun; /* the header was read */
         bool ended;
@@ -53,75 +49,45 @@ struct pg_copy {
 
 /* --- on the loop ------------------------------------------------------------------------------ */
 
-static void wake(pg_copy *c)
-{
-    fiber *waiter = c->waiter;
-    c->waiter = NULL;
-    if (waiter)
-        fiber_wake(waiter, OK);
-}
-
 static void on_opened(void *arg, bool takes_data, bool binary)
 {
-    pg_copy *c = arg;
+    pg_copy *c = CONTAINER_OF(arg, pg_copy, taker);
     c->opened = true;
     c->binary = binary;
     c->takes_data = takes_data;
-    wake(c);
+    pg_taker_wake(arg);
 }
 
 static void on_data(void *arg, str bytes)
 {
-    pg_copy *c = arg;
+    pg_copy *c = CONTAINER_OF(arg, pg_copy, taker);
     buf_append(&c->came, bytes);
     c->result.bytes += bytes.len;
     if (c->came.len > READ_BYTES_HIGH)
         stream_pause(c->tx->conn->stream);
-    wake(c);
-}
-
-static void on_drained(void *arg)
-{
-    wake(arg);
-}
-
-static void on_ended(void *arg, const error_kind *lost, const char *text)
-{
-    pg_copy *c = arg;
-    c->ended = true;
-    c->lost = lost;
-    if (lost)
-        (void)snprintf(c->lost_text, sizeof c->lost_text, "%s", text);
-    wake(c);
+    pg_taker_wake(arg);
 }
 
 static const pg_sink SINK = {
     .opened = on_opened,
     .data = on_data,
-    .drained = on_drained,
-    .ended = on_ended,
+    .drained = pg_taker_wake,
+    .ended = pg_taker_end,
 };
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
-static void forget(void *arg)
-{
-    pg_copy *c = arg;
-    c->waiter = NULL;
-}
-
 static error wait_for_server(pg_copy *c)
 {
     const uint64_t from_us = loop_now_us(c->pool->loop);
-    c->waiter = fiber_self();
-    const error e = fiber_park("pg copy", forget, c);
+    const error e = pg_taker_wait(&c->taker, "pg copy");
     c->waited_us += loop_now_us(c->pool->loop) - from_us;
     return e;
 }
 
 static error wait_for_end(pg_copy *c)
 {
-    while (!c->ended) {
+    while (!c->taker.ended) {
         if (c->came.len > 0) { /* nobody reads it any more */
             buf_reset(&c->came);
             stream_resume(c->tx->conn->stream);
@@ -134,9 +100,7 @@ static error wait_for_end(pg_copy *c)
 /* How it ended. */
 static error end_error(const pg_copy *c)
 {
-    if (c->lost)
-        return error_set(c->lost, "%s", c->lost_text);
-    TRY(pg_result_error(&c->result));
+    TRY(pg_taker_error(&c->taker, &c->result));
     if (!c->opened)
         return error_set(&PG_INVALID_ARGUMENT, "the statement is no COPY");
     return c->came.failed ? error_set(&OUT_OF_MEMORY, "no memory for a row") : OK;
@@ -195,13 +159,11 @@ static void write_failure(pg_writer *w, const void *arg)
 static void give_up(pg_copy *c)
 {
     pg_conn *conn = c->tx->conn;
-    if (!c->ended) {
+    if (!c->taker.ended) {
         const bool may_take = c->takes_data || !c->opened;
         if (may_take && pg_conn_write(conn, write_failure, NULL).kind)
             pg_conn_end(conn, false, &PG_CONNECTION_LOST, "a COPY could not be given up");
-        pg_conn_forget_sink(conn, c);
-        if (conn->stream)
-            stream_resume(conn->stream);
+        pg_taker_leave(&c->taker, conn);
         pg_tx_note(c->tx, &c->result);
     }
     let_go(c);
@@ -236,16 +198,12 @@ static error start(pg_copy *c, pg_target on, str sql)
     TRY(pg_tx_check(c->tx));
     TRY(pg_tx_enter(c->tx));
     const pg_request request = {
-        .kind = PG_REQUEST_COPY, .result = &c->result, .leased = true, .sink = &SINK, .sink_arg = c
+        .kind = PG_REQUEST_COPY, .result = &c->result, .leased = true, .sink = &SINK
     };
-    c->ended = false;
-    const error e = pg_conn_feed(c->tx->conn, pg_request_write_query, &sql, &request);
-    if (e.kind)
-        c->ended = true;
-    TRY(e);
-    while (!c->opened && !c->ended)
+    TRY(pg_taker_feed(&c->taker, c->tx->conn, pg_request_write_query, &sql, &request));
+    while (!c->opened && !c->taker.ended)
         TRY(wait_for_server(c));
-    return c->ended ? end_error(c) : OK;
+    return c->taker.ended ? end_error(c) : OK;
 }
 
 static void start_span(pg_copy *c, str sql)
@@ -267,7 +225,7 @@ static error open_copy(pg_target on, pg_sql sql, bool takes_data, pg_copy **out)
     c->began_us = loop_now_us(loop_self());
     if (UNLIKELY(c->pool->trace))
         start_span(c, sql.text);
-    c->ended = true;
+    c->taker.ended = true;
     c->result.arena = fiber_arena();
     const size_t read_bytes_max = c->pool->message_bytes_max + READ_BYTES_HIGH;
     buf_init(&c->came, read_bytes_max);
@@ -311,15 +269,15 @@ static void write_data(pg_writer *w, const void *arg)
 static error wait_until_drained(pg_copy *c)
 {
     const pg_conn *conn = c->tx->conn;
-    while (!c->ended && stream_queued(conn->stream) > PG_OUTPUT_BYTES_HIGH)
+    while (!c->taker.ended && stream_queued(conn->stream) > PG_OUTPUT_BYTES_HIGH)
         TRY(wait_for_server(c));
-    return c->ended ? end_error(c) : OK;
+    return c->taker.ended ? end_error(c) : OK;
 }
 
 static error check_writable(const pg_copy *c)
 {
     invariant(c->takes_data);
-    return c->ended ? end_error(c) : scope_status();
+    return c->taker.ended ? end_error(c) : scope_status();
 }
 
 error pg_copy_write(pg_copy *c, str bytes)
@@ -407,7 +365,7 @@ error pg_copy_read(pg_copy *c, str *bytes)
 {
     invariant(!c->takes_data);
     *bytes = STR("");
-    while (c->came.len == 0 && !c->ended) {
+    while (c->came.len == 0 && !c->taker.ended) {
         stream_resume(c->tx->conn->stream);
         TRY(wait_for_server(c));
     }
@@ -540,7 +498,7 @@ error pg_copy_finish(pg_copy **owner, uint64_t *affected)
 {
     pg_copy *c = *owner;
     *owner = NULL;
-    if (!c->ended) {
+    if (!c->taker.ended) {
         TRY(scope_status()); /* what is left is given up with the scope */
         if (c->takes_data)
             TRY(end_data(c));

@@ -12,11 +12,10 @@
 #include "pg/stream.h"
 
 #include "query.h"
+#include "taker.h"
 #include "watch.h"
 
 #include "core/loop.h"
-
-#include <stdio.h>
 
 #define KEPT_BYTES_HIGH ((size_t)256 << 10) /* not taken yet, past which the server waits */
 #define ARENA_BYTES_MAX ((size_t)2 * PG_MESSAGE_BYTES_MAX) /* a row of any message fits */
@@ -27,12 +26,9 @@ struct pg_stream {
     pg_tx *tx;     /* NULL: it is leased */
     pg_tx *own;    /* the same, begun for it; NULL: somebody else's */
     pg_call call;
-    fiber *waiter;
+    pg_taker taker;
     arena arenas[2]; /* one is the result's, to be filled, the other has what was given out */
     size_t kept_bytes;
-    bool ended;             /* it was not sent, or its answer is whole */
-    const error_kind *lost; /* the connection, before the end */
-    char lost_text[256];
     uint64_t began_us;
     const pg_tracer *tracer; /* NULL: nobody follows it, or it has ended */
     pg_span span;
@@ -41,65 +37,38 @@ struct pg_stream {
 
 /* --- on the loop ------------------------------------------------------------------------------ */
 
-static void wake(pg_stream *s)
-{
-    fiber *waiter = s->waiter;
-    s->waiter = NULL;
-    if (waiter)
-        fiber_wake(waiter, OK);
-}
-
 /* It is in the result, unless that has failed. */
 static void on_row(void *arg, str body)
 {
-    pg_stream *s = arg;
+    pg_stream *s = CONTAINER_OF(arg, pg_stream, taker);
     const size_t cells_bytes = s->call.result.column_count * sizeof(str);
     s->kept_bytes += sizeof(pg_row_node) + cells_bytes + body.len;
     if (s->kept_bytes > KEPT_BYTES_HIGH)
         stream_pause(s->conn->stream);
-    wake(s);
+    pg_taker_wake(arg);
 }
 
-static void on_ended(void *arg, const error_kind *lost, const char *text)
-{
-    pg_stream *s = arg;
-    s->ended = true;
-    s->lost = lost;
-    if (lost)
-        (void)snprintf(s->lost_text, sizeof s->lost_text, "%s", text);
-    wake(s);
-}
-
-static const pg_sink SINK = { .data = on_row, .ended = on_ended };
+static const pg_sink SINK = { .data = on_row, .ended = pg_taker_end };
 
 /* --- waiting ---------------------------------------------------------------------------------- */
-
-static void forget(void *arg)
-{
-    pg_stream *s = arg;
-    s->waiter = NULL;
-}
 
 /* For more, or for the end. */
 static error wait_for_server(pg_stream *s)
 {
     stream_resume(s->conn->stream);
-    s->waiter = fiber_self();
-    return fiber_park("pg stream", forget, s);
+    return pg_taker_wait(&s->taker, "pg stream");
 }
 
 /* Why there is nothing more, or OK: that was all. */
 static error end_error(const pg_stream *s)
 {
-    if (s->lost)
-        return error_set(s->lost, "%s", s->lost_text);
-    return pg_result_error(&s->call.result);
+    return pg_taker_error(&s->taker, &s->call.result);
 }
 
 static error wait_for_rows(pg_stream *s)
 {
     const pg_result *result = &s->call.result;
-    while (result->count == 0 && !s->ended && !result->failure)
+    while (result->count == 0 && !s->taker.ended && !result->failure)
         TRY(wait_for_server(s));
     return OK;
 }
@@ -117,7 +86,7 @@ static void drop_rows(pg_stream *s)
 
 static error wait_for_end(pg_stream *s)
 {
-    while (!s->ended) {
+    while (!s->taker.ended) {
         drop_rows(s);
         TRY(wait_for_server(s));
     }
@@ -140,13 +109,10 @@ static void end_span(pg_stream *s, error e)
 /* What the server still says is dropped, on the loop. The connection goes back to who had it. */
 static void let_go(pg_stream *s)
 {
-    if (!s->ended) {
+    if (!s->taker.ended) {
         invariant(s->conn);
-        pg_conn_forget_sink(s->conn, s);
-        if (s->conn->stream)
-            stream_resume(s->conn->stream);
+        pg_taker_leave(&s->taker, s->conn);
     }
-    s->ended = true;
     if (s->tx) {
         pg_tx_note(s->tx, &s->call.result);
         s->tx->streams = false;
@@ -210,14 +176,8 @@ static error ask(pg_stream *s)
                                  .leased = leased,
                                  .parses = parses,
                                  .describes = parses,
-                                 .sink = &SINK,
-                                 .sink_arg = s };
-    s->lost = NULL;
-    s->ended = false;
-    const error e = pg_conn_feed(s->conn, write_statement, call, &request);
-    if (e.kind)
-        s->ended = true;
-    TRY(e);
+                                 .sink = &SINK };
+    TRY(pg_taker_feed(&s->taker, s->conn, write_statement, call, &request));
     TRY(wait_for_rows(s));
     if (result->count == 0)
         return end_error(s);
@@ -291,7 +251,7 @@ error pg_stream_open_values(pg_target on, pg_sql sql, pg_values values, pg_strea
         TRY(pg_tx_check(on.tx));
     pg_stream *s = ARENA_NEW(fiber_arena(), pg_stream);
     s->pool = on.pool;
-    s->ended = true;
+    s->taker.ended = true;
     s->began_us = loop_now_us(loop_self());
     s->call = (pg_call){ sql.text, sql.name, sql.rows_as, values };
     arena_init(&s->arenas[0], ARENA_BYTES_MAX);
@@ -331,7 +291,7 @@ error pg_stream_next(pg_stream *s, pg_rows *rows)
     result->arena = spare;
     result->first = result->last = NULL;
     result->count = s->kept_bytes = 0;
-    if (!s->ended)
+    if (!s->taker.ended)
         stream_resume(s->conn->stream);
     return OK;
 }
@@ -352,7 +312,7 @@ error pg_stream_close(pg_stream **owner)
     *owner = NULL;
     if (!s)
         return OK;
-    if (!s->ended && (s->own || !s->tx))
+    if (!s->taker.ended && (s->own || !s->tx))
         return give_up(s);
     TRY(wait_for_end(s));
     error e = end_error(s);

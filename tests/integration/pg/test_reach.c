@@ -1,8 +1,6 @@
 /* How servers are reached: all addresses of a name, looked up each time; sockets in the abstract
  * namespace; and what the system is asked to do for a connection. The resolver is the test's. */
-#include "pg/pg.h"
-#include "tests/support/in_fiber.h"
-#include "tests/support/mock_pg.h"
+#include "tests/support/mock_pool.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -11,11 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PREPARED "1\0\0\0\4t\0\0\0\6\0\0n\0\0\0\4" MOCK_READY
-#define ANSWER   "2\0\0\0\4C\0\0\0\15SELECT 0\0" MOCK_READY
-#define ANSWERS                                                                    \
-    MOCK_ACCEPT, MOCK_SEND(MOCK_WELCOME), MOCK_EXPECT("PDS"), MOCK_SEND(PREPARED), \
-        MOCK_EXPECT("BES"), MOCK_SEND(ANSWER)
+#define ANSWERS MOCK_ACCEPT, MOCK_SEND(MOCK_WELCOME), MOCK_ANSWERS
 
 /* --- the resolver ----------------------------------------------------------------------------- */
 
@@ -72,41 +66,15 @@ void freeaddrinfo(struct addrinfo *info)
 }
 /* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
 
-/* --- asking ----------------------------------------------------------------------------------- */
+/* --- a server --------------------------------------------------------------------------------- */
 
-static mock_pg server;
-static pg_pool *db;
+static mock_pool m;
 
-#define PLAY(...)                                                                \
-    do {                                                                         \
-        static const mock_pg_step steps_[] = { __VA_ARGS__ };                    \
-        mock_pg_start(&server, &(mock_pg_options){ steps_, ARRAY_LEN(steps_) }); \
+#define PLAY(...)                                                                  \
+    do {                                                                           \
+        static const mock_pg_step steps_[] = { __VA_ARGS__ };                      \
+        mock_pg_start(&m.server, &(mock_pg_options){ steps_, ARRAY_LEN(steps_) }); \
     } while (0)
-
-static void open_pool(const char *more)
-{
-    const str conninfo = str_format(fiber_arena(), "%s sslmode=disable %s", server.conninfo, more);
-    assert_ok(pg_pool_open(&(pg_pool_options){ .conninfo = conninfo, .connections_max = 1 }, &db));
-}
-
-static error ask(void *arg)
-{
-    (void)arg;
-    return pg_execute(db, NULL, "select n");
-}
-
-static error ask_in_time(void)
-{
-    return scope_call(&(scope_options){ .deadline_ms = 20000 }, ask, NULL);
-}
-
-static void stop(void)
-{
-    pg_pool_close(&db);
-    const char *problem = mock_pg_stop(&server);
-    if (problem)
-        fail_msg("%s", problem);
-}
 
 /* --- addresses -------------------------------------------------------------------------------- */
 
@@ -115,9 +83,9 @@ static void test_reach_all_addresses_of_a_name_are_tried(void **state)
 {
     (void)state;
     PLAY(ANSWERS);
-    open_pool("host=four");
-    assert_ok(ask_in_time());
-    stop();
+    mock_pool_open(&m, "host=four");
+    assert_ok(mock_pool_ask(&m));
+    mock_pool_stop(&m);
 }
 
 static void test_reach_name_is_looked_up_for_each_connection(void **state)
@@ -126,21 +94,21 @@ static void test_reach_name_is_looked_up_for_each_connection(void **state)
     PLAY(ANSWERS, MOCK_CLOSE, ANSWERS);
     calls = 0;
     moves_to = "127.0.0.1";
-    open_pool("host=moving");
-    assert_ok(ask_in_time());
+    mock_pool_open(&m, "host=moving");
+    assert_ok(mock_pool_ask(&m));
     assert_int_equal(calls, 1);
     moves_to = "127.0.0.2"; /* where nobody is */
-    for (int i = 0; i < 4000 && !(calls > 1 && pg_pool_stats_of(db).open == 0); i++)
+    for (int i = 0; i < 4000 && !(calls > 1 && pg_pool_stats_of(m.db).open == 0); i++)
         assert_ok(fiber_sleep(5));
-    assert_fails(PG_CONNECT_FAILED, ask_in_time());
+    assert_fails(PG_CONNECT_FAILED, mock_pool_ask(&m));
     moves_to = "127.0.0.1";
-    error e = ask_in_time();
+    error e = mock_pool_ask(&m);
     for (int i = 0; i < 4000 && error_is(e, &PG_CONNECT_FAILED); i++) {
         assert_ok(fiber_sleep(5));
-        e = ask_in_time();
+        e = mock_pool_ask(&m);
     }
     assert_ok(e);
-    stop();
+    mock_pool_stop(&m);
 }
 
 static void test_reach_socket_in_the_abstract_namespace(void **state)
@@ -150,11 +118,11 @@ static void test_reach_socket_in_the_abstract_namespace(void **state)
     char name[64];
     (void)snprintf(name, sizeof name, "brio-reach-%d", (int)getpid());
     mock_pg_start(
-        &server,
+        &m.server,
         &(mock_pg_options){ .steps = SCRIPT, .step_count = ARRAY_LEN(SCRIPT), .abstract = name });
-    open_pool("");
-    assert_ok(ask_in_time());
-    stop();
+    mock_pool_open(&m, "");
+    assert_ok(mock_pool_ask(&m));
+    mock_pool_stop(&m);
 }
 
 /* --- the socket ------------------------------------------------------------------------------- */
@@ -162,7 +130,7 @@ static void test_reach_socket_in_the_abstract_namespace(void **state)
 /* Ours: its peer has the server's port. */
 static int find_socket(void)
 {
-    const char *port = strstr(server.conninfo, "port=");
+    const char *port = strstr(m.server.conninfo, "port=");
     assert_non_null(port);
     const int wanted = atoi(port + 5);
     for (int fd = 3; fd < 1024; fd++) {
@@ -195,9 +163,9 @@ static void check_socket(const socket_row *row)
     PLAY(ANSWERS);
     if (row->peer_timeout)
         assert_int_equal(setenv("PG_PEER_TIMEOUT", row->peer_timeout, 1), 0);
-    open_pool(row->more);
+    mock_pool_open(&m, row->more);
     assert_int_equal(unsetenv("PG_PEER_TIMEOUT"), 0);
-    assert_ok(ask_in_time());
+    assert_ok(mock_pool_ask(&m));
     const int fd = find_socket();
     print_message("  %s\n", row->more);
     assert_int_equal(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), row->on);
@@ -207,7 +175,7 @@ static void check_socket(const socket_row *row)
         assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), row->count);
     }
     assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), row->timeout);
-    stop();
+    mock_pool_stop(&m);
 }
 
 static void test_reach_socket_has_what_the_connection_string_says(void **state)

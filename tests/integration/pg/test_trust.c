@@ -5,17 +5,13 @@
 
 #include "core/log.h"
 #include "core/stream.h"
-#include "pg/pg.h"
 #include "tests/support/logged.h"
-#include "tests/support/mock_pg.h"
+#include "tests/support/mock_pool.h"
 #include "tests/support/tls_files.h"
 
 #include <signal.h>
 #include <sys/stat.h>
 
-#define PREPARED "1\0\0\0\4t\0\0\0\6\0\0n\0\0\0\4" MOCK_READY
-#define ANSWER   "2\0\0\0\4C\0\0\0\15SELECT 0\0" MOCK_READY
-#define ANSWERS  MOCK_EXPECT("PDS"), MOCK_SEND(PREPARED), MOCK_EXPECT("BES"), MOCK_SEND(ANSWER)
 #define BY_SCRAM MOCK_ACCEPT, MOCK_SCRAM(MOCK_SCRAM_GOOD), MOCK_SEND(MOCK_STARTED)
 #define WITH_TLS MOCK_ACCEPT_ASKED, MOCK_SEND("S"), MOCK_TLS, MOCK_STARTUP
 #define GOODBYE  MOCK_EXPECT("X"), MOCK_CLOSE
@@ -49,41 +45,15 @@ bool __wrap_address_is_local(const address *at)
 
 /* --- a server --------------------------------------------------------------------------------- */
 
-static mock_pg m;
-static pg_pool *db;
+static mock_pool m;
 
 static void play(const mock_pg_options *options)
 {
     atomic_store(&derived, 0);
-    mock_pg_start(&m, options);
+    mock_pg_start(&m.server, options);
 }
 #define PLAY(script, ...) \
     play(&(mock_pg_options){ .steps = script, .step_count = ARRAY_LEN(script), __VA_ARGS__ })
-
-static void open_db(const char *more)
-{
-    const str conninfo = str_format(fiber_arena(), "%s %s", m.conninfo, more);
-    assert_ok(pg_pool_open(&(pg_pool_options){ .conninfo = conninfo, .connections_max = 1 }, &db));
-}
-
-static error ask(void *arg)
-{
-    (void)arg;
-    return pg_execute(db, NULL, "select n");
-}
-
-static error ask_in_time(void)
-{
-    return scope_call(&(scope_options){ .deadline_ms = 20000 }, ask, NULL);
-}
-
-static void stop(void)
-{
-    pg_pool_close(&db);
-    const char *problem = mock_pg_stop(&m);
-    if (problem)
-        fail_msg("%s", problem);
-}
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
@@ -91,23 +61,24 @@ static void stop(void)
 static void test_trust_keys_are_derived_beside_the_loop_and_once(void **state)
 {
     (void)state;
-    static const mock_pg_step SCRIPT[] = { BY_SCRAM, ANSWERS, MOCK_CLOSE, BY_SCRAM, ANSWERS };
+    static const mock_pg_step SCRIPT[] = { BY_SCRAM, MOCK_ANSWERS, MOCK_CLOSE, BY_SCRAM,
+                                           MOCK_ANSWERS };
     PLAY(SCRIPT, .iterations = 20000);
-    open_db("");
-    assert_ok(ask_in_time());
+    mock_pool_open(&m, "");
+    assert_ok(mock_pool_ask(&m));
     assert_int_equal(atomic_load(&derived), 1);
     assert_int_equal(atomic_load(&derived_on_loop), 0);
-    for (int i = 0; i < 2000 && pg_pool_stats_of(db).open > 0; i++)
-        assert_ok(fiber_sleep(5)); /* until the server is seen to have left */
-    assert_ok(ask_in_time());      /* on a new connection */
+    mock_pool_await_none(&m);
+    assert_ok(mock_pool_ask(&m)); /* on a new connection */
     assert_int_equal(atomic_load(&derived), 1);
-    stop();
+    mock_pool_stop(&m);
 }
 
 static void test_trust_few_iterations_are_told_once(void **state)
 {
     (void)state;
-    static const mock_pg_step SCRIPT[] = { BY_SCRAM, ANSWERS, MOCK_CLOSE, BY_SCRAM, ANSWERS };
+    static const mock_pg_step SCRIPT[] = { BY_SCRAM, MOCK_ANSWERS, MOCK_CLOSE, BY_SCRAM,
+                                           MOCK_ANSWERS };
     static const struct {
         uint32_t iterations;
         size_t told;
@@ -116,12 +87,11 @@ static void test_trust_few_iterations_are_told_once(void **state)
         static logged log;
         PLAY(SCRIPT, .iterations = rows[i].iterations);
         logged_begin(&log, LOG_WARN);
-        open_db("");
-        assert_ok(ask_in_time());
-        for (int k = 0; k < 2000 && pg_pool_stats_of(db).open > 0; k++)
-            assert_ok(fiber_sleep(5));
-        assert_ok(ask_in_time());
-        stop();
+        mock_pool_open(&m, "");
+        assert_ok(mock_pool_ask(&m));
+        mock_pool_await_none(&m);
+        assert_ok(mock_pool_ask(&m));
+        mock_pool_stop(&m);
         assert_int_equal(logged_count(logged_end(&log), "few iterations"), rows[i].told);
     }
 }
@@ -129,20 +99,20 @@ static void test_trust_few_iterations_are_told_once(void **state)
 static void test_trust_fewer_iterations_than_the_limit_get_no_proof(void **state)
 {
     (void)state;
-    static const mock_pg_step GETS[] = { BY_SCRAM, ANSWERS };
+    static const mock_pg_step GETS[] = { BY_SCRAM, MOCK_ANSWERS };
     static const mock_pg_step GETS_NOT[] = { MOCK_ACCEPT, MOCK_SCRAM(MOCK_SCRAM_NOTHING_PROVED) };
     assert_int_equal(setenv("PG_SCRAM_ITERATIONS_MIN", "5000", 1), 0);
     PLAY(GETS, .iterations = 5000);
-    open_db("");
-    assert_ok(ask_in_time());
-    stop();
+    mock_pool_open(&m, "");
+    assert_ok(mock_pool_ask(&m));
+    mock_pool_stop(&m);
     PLAY(GETS_NOT, .iterations = 4999);
-    open_db("");
-    const error e = ask_in_time();
+    mock_pool_open(&m, "");
+    const error e = mock_pool_ask(&m);
     char text[512];
     error_describe(e, text, sizeof text);
-    pg_pool_close(&db);
-    assert_non_null(mock_pg_stop(&m)); /* it waited for a proof in vain */
+    pg_pool_close(&m.db);
+    assert_non_null(mock_pg_stop(&m.server)); /* it waited for a proof in vain */
     assert_int_equal(unsetenv("PG_SCRAM_ITERATIONS_MIN"), 0);
     assert_non_null(strstr(text, "PG_SCRAM_ITERATIONS_MIN"));
     assert_int_equal(atomic_load(&derived), 0);
@@ -160,8 +130,9 @@ typedef struct open_row {
 
 static void check_said(const open_row *row)
 {
-    static const mock_pg_step CLEAR[] = { MOCK_ACCEPT, MOCK_SEND(MOCK_WELCOME), ANSWERS, GOODBYE };
-    static const mock_pg_step TLS[] = { WITH_TLS, MOCK_SEND(MOCK_WELCOME), ANSWERS, GOODBYE };
+    static const mock_pg_step CLEAR[] = { MOCK_ACCEPT, MOCK_SEND(MOCK_WELCOME), MOCK_ANSWERS,
+                                          GOODBYE };
+    static const mock_pg_step TLS[] = { WITH_TLS, MOCK_SEND(MOCK_WELCOME), MOCK_ANSWERS, GOODBYE };
     static logged log;
     char certificate[128];
     (void)snprintf(certificate, sizeof certificate, "%s", tls_file_path("server"));
@@ -170,10 +141,10 @@ static void check_said(const open_row *row)
                              .certificate = certificate });
     logged_begin(&log, LOG_WARN);
     is_elsewhere = row->elsewhere;
-    open_db(row->more);
-    const error e = ask_in_time();
+    mock_pool_open(&m, row->more);
+    const error e = mock_pool_ask(&m);
     is_elsewhere = false;
-    stop();
+    mock_pool_stop(&m);
     const char *text = logged_end(&log);
     assert_ok(e);
     if (logged_count(text, UNSHOWN) != (row->said ? 1 : 0) ||
@@ -240,14 +211,14 @@ static int remove_home(void **state)
 
 static const char *name_served(const char *certificate_name, const char *more, error *e)
 {
-    static const mock_pg_step TLS[] = { WITH_TLS, MOCK_SEND(MOCK_WELCOME), ANSWERS, GOODBYE };
+    static const mock_pg_step TLS[] = { WITH_TLS, MOCK_SEND(MOCK_WELCOME), MOCK_ANSWERS, GOODBYE };
     char certificate[128];
     (void)snprintf(certificate, sizeof certificate, "%s", tls_file_path(certificate_name));
     PLAY(TLS, .certificate = certificate);
-    open_db(more);
-    *e = ask_in_time();
-    pg_pool_close(&db);
-    return mock_pg_stop(&m);
+    mock_pool_open(&m, more);
+    *e = mock_pool_ask(&m);
+    pg_pool_close(&m.db);
+    return mock_pg_stop(&m.server);
 }
 
 /* For what leaves the machine they mean verify-full: a certificate of theirs with another name is
@@ -280,10 +251,10 @@ static void test_trust_server_is_told_its_name_unless_it_is_not_to_be(void **sta
     (void)state;
     error e;
     assert_null(name_served("server", "sslmode=require host=localhost hostaddr=127.0.0.1", &e));
-    assert_string_equal(m.server_name, "localhost");
+    assert_string_equal(m.server.server_name, "localhost");
     assert_null(
         name_served("server", "sslmode=require sslsni=0 host=localhost hostaddr=127.0.0.1", &e));
-    assert_string_equal(m.server_name, "");
+    assert_string_equal(m.server.server_name, "");
 }
 
 static int run(void)

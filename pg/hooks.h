@@ -65,6 +65,12 @@ typedef struct pg_hooks {
     bool (*after_release)(pg_connection *c);
     /* It ends, after it was open, for whatever reason: the last time that it is seen. */
     void (*before_close)(pg_connection *c);
+    /* What the private key in `key_file`, of our certificate, is encrypted with, where sslpassword
+     * does not say it: asked by pg_pool_open, once, of a pool that may show one. It must not wait.
+     * `password`, which is STR_NONE at first (not encrypted), is used until pg_pool_open returns,
+     * and not kept.
+     *   fails  with what it likes: pg_pool_open fails with PG_CONNINFO_INVALID and its text */
+    error (*key_password)(void *arg, str key_file, str *password);
     void *arg;
 } pg_hooks;
 

@@ -55,7 +55,8 @@ typedef struct pg_pool_options {
 /* Makes a pool of this worker's loop. Connects when first asked, and again by itself, with backoff,
  * after the server was away; meanwhile queries fail with PG_CONNECT_FAILED.
  *   options  NULL: all from the environment (PG_SETTINGS)
- *   fails    PG_CONNINFO_INVALID, CONFIG_INVALID, OUT_OF_MEMORY */
+ *   fails    PG_CONNINFO_INVALID (also what is wrong with the files of TLS), CONFIG_INVALID,
+ *            OUT_OF_MEMORY */
 error pg_pool_open(const pg_pool_options *options, pg_pool **out);
 /* Ends all connections; queries still waiting fail with PG_POOL_CLOSED. Nulls the pointer.
  *   yields  until the connections are gone */

@@ -5,6 +5,8 @@
  * root owns may be readable by a group, for certificates of the system. */
 #include "encryption.h"
 
+#include "hooks.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,14 +42,24 @@ static error check_key(str file)
     return OK;
 }
 
-error pg_encryption_config(const pg_conninfo *info, tls_config **out)
+/* The key's own password, or what the program knows. */
+static error find_key(const pg_ssl *ssl, const pg_hooks *hooks, str *password)
+{
+    const str file = ssl->key_file.len > 0 ? ssl->key_file : ssl->cert_file;
+    *password = ssl->key_password;
+    TRY(check_key(file));
+    return hooks && password->len == 0 ? pg_hooks_key_password(hooks, file, password) : OK;
+}
+
+error pg_encryption_config(const pg_conninfo *info, const pg_hooks *hooks, tls_config **out)
 {
     const pg_ssl *ssl = &info->ssl;
     *out = NULL;
     if (ssl->mode == PG_SSLMODE_DISABLE || !has_tcp(info))
         return OK;
+    str key_password = STR_NONE;
     if (ssl->cert_file.len > 0)
-        TRY(check_key(ssl->key_file.len > 0 ? ssl->key_file : ssl->cert_file));
+        TRY(find_key(ssl, hooks, &key_password));
     const bool has_roots = ssl->root_file.len > 0;
     tls_client_options options = {
         .verify = ssl->mode == PG_SSLMODE_VERIFY_FULL ? TLS_VERIFY_FULL
@@ -56,7 +68,7 @@ error pg_encryption_config(const pg_conninfo *info, tls_config **out)
         .ca_file = str_eq(ssl->root_file, STR(PG_SYSTEM_CAS)) ? STR_NONE : ssl->root_file,
         .crl_file = ssl->crl_file,
         .crl_directory = ssl->crl_directory,
-        .certificate = { ssl->cert_file, ssl->key_file, ssl->key_password },
+        .certificate = { ssl->cert_file, ssl->key_file, key_password },
         .alpn = STR(PG_ALPN),
         .without_sni = ssl->without_sni,
         .without_1_3 = ssl->without_1_3,

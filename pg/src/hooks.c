@@ -39,11 +39,10 @@ static error call_after(void *arg)
     return k->conn->pool->hooks->after_connect(show(k->conn), k->sql);
 }
 
-/* The other hosts have the same hooks: what fails here is nobody's who is tried. */
-static error failed(error e, const char *hook)
+static error failed(error e, const error_kind *kind, const char *hook)
 {
     const error_detail *detail = error_detail_of(e);
-    return error_wrap(e, &PG_AUTH_FAILED, "%s: %.*s", hook,
+    return error_wrap(e, kind, "%s: %.*s", hook,
                       STR_ARG(detail ? detail->text : str_from_c(e.kind->name)));
 }
 
@@ -56,7 +55,8 @@ static error run(call *k, error (*fn)(void *arg), const char *hook)
     c->in_hook = false;
     if (c->state != PG_CONN_OPENING)
         return error_set(&PG_POOL_CLOSED, "the pool was closed");
-    return e.kind ? failed(e, hook) : OK;
+    /* The other hosts have the same hooks: what fails here is nobody's who is tried. */
+    return e.kind ? failed(e, &PG_AUTH_FAILED, hook) : OK;
 }
 
 error pg_hooks_before_connect(pg_conn *c)
@@ -141,4 +141,14 @@ void pg_hooks_before_close(pg_conn *c)
     no_yield_begin();
     hooks->before_close(show(c));
     no_yield_end();
+}
+
+error pg_hooks_key_password(const pg_hooks *hooks, str key_file, str *password)
+{
+    if (!hooks->key_password)
+        return OK;
+    no_yield_begin();
+    const error e = hooks->key_password(hooks->arg, key_file, password);
+    no_yield_end();
+    return e.kind ? failed(e, &PG_CONNINFO_INVALID, "key_password") : OK;
 }

@@ -16,5 +16,8 @@ bool pg_hooks_before_acquire(pg_conn *c);
 /* Whether it may be used again. */
 bool pg_hooks_after_release(pg_conn *c);
 void pg_hooks_before_close(pg_conn *c);
+/* What our private key is encrypted with; of no connection.
+ *   fails  PG_CONNINFO_INVALID */
+error pg_hooks_key_password(const pg_hooks *hooks, str key_file, str *password);
 
 #endif

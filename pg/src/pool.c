@@ -350,7 +350,7 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
     error e =
         pg_conninfo_parse(&pool->arena, o->conninfo.ptr ? o->conninfo : settings.url, &pool->info);
     if (!e.kind)
-        e = pg_encryption_config(&pool->info, &pool->tls);
+        e = pg_encryption_config(&pool->info, o->hooks, &pool->tls);
     if (e.kind) {
         pg_pool_unref(&pool);
         return e;

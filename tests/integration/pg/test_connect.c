@@ -524,6 +524,70 @@ static void test_connect_certificate_proves_who_we_are(void **state)
     unlink(locked);
 }
 
+typedef struct secret {
+    const char *password; /* NULL: it is not known */
+    int asked;
+} secret;
+
+static ERROR_KIND(NO_SECRET, ERROR_UNAVAILABLE, "Nobody knows the password.");
+
+static error tell_password(void *arg, str key_file, str *password)
+{
+    secret *known = arg;
+    known->asked++;
+    assert_true(str_ends_with(key_file, STR("/locked")));
+    if (!known->password)
+        return error_set(&NO_SECRET, "the vault is shut");
+    *password = str_copy(fiber_arena(), str_from_c(known->password));
+    return OK;
+}
+
+/* Opens a pool with it. */
+static error open_locked(const char *more, secret *known, pg_pool **out)
+{
+    char text[1024];
+    const pg_hooks hooks = { .key_password = tell_password, .arg = known };
+    (void)snprintf(text, sizeof text, "user=ada sslmode=require sslcert=%s sslkey=%s/locked %s",
+                   tls_file_path("client"), tls_files_directory, more);
+    const pg_pool_options options = { .conninfo = str_from_c(tcp(text)), .hooks = &hooks };
+    TRY(pg_pool_open(&options, out));
+    const error e = pg_execute(*out, NULL, "select 1");
+    pg_pool_close(out);
+    return e;
+}
+
+static void assert_key_refused(const char *more, secret known, const char *said)
+{
+    char text[1024];
+    pg_pool *db;
+    const error e = open_locked(more, &known, &db);
+    assert_ptr_equal(e.kind, &PG_CONNINFO_INVALID);
+    error_describe(e, text, sizeof text);
+    if (!strstr(text, said))
+        fail_msg("\"%s\" is not in: %s", said, text);
+    assert_null(strstr(text, "sesame"));
+    assert_int_equal(known.asked, more[0] == '\0');
+}
+
+static void test_connect_password_of_the_key_is_asked_for_once(void **state)
+{
+    (void)state;
+    char locked[128];
+    pg_pool *db;
+    secret known = { .password = "open sesame" };
+    assert_int_equal(chmod(tls_file_path("client"), 0600), 0);
+    (void)snprintf(locked, sizeof locked, "%s/locked", tls_files_directory);
+    write_locked_key(locked, "open sesame");
+    assert_ok(open_locked("", &known, &db));
+    assert_int_equal(known.asked, 1);
+    assert_key_refused("", (secret){ .password = "open sesam" }, "private key");
+    assert_key_refused("", (secret){ .password = "" }, "private key");
+    assert_key_refused("", (secret){ .password = NULL }, "key_password: the vault is shut");
+    assert_ok(open_locked("sslpassword='open sesame'", &(secret){ .password = "no" }, &db));
+    assert_key_refused("sslpassword=no", (secret){ .password = "open sesame" }, "private key");
+    unlink(locked);
+}
+
 /* --- Unix sockets ----------------------------------------------------------------------------- */
 
 static void test_connect_peer_behind_a_socket_is_who_it_must_be(void **state)
@@ -742,6 +806,7 @@ static int run_group(void)
         cmocka_unit_test(test_connect_passwords_are_prepared_as_the_server_does),
         cmocka_unit_test(test_connect_password_file_is_used),
         cmocka_unit_test(test_connect_certificate_proves_who_we_are),
+        cmocka_unit_test(test_connect_password_of_the_key_is_asked_for_once),
         cmocka_unit_test(test_connect_peer_behind_a_socket_is_who_it_must_be),
         cmocka_unit_test(test_connect_goes_to_the_next_host),
         cmocka_unit_test(test_connect_kind_of_session_is_what_is_wanted),

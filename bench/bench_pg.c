@@ -8,12 +8,14 @@
  *   write       four fibers that insert a row again and again, on the pool of eight
  *   sequence    twenty of these queries one after the other; pipeline, batch: together
  *   decode      a hundred rows of ten columns, by pg_get into structs; decode_orm: by orm_list
- *   bills       a hundred rows of amounts, dates and times, by pg_get; bills_values: as values
+ *   rows_json   the same rows as JSON, by pg_rows_json; structs_json: by pg_get and the shape's
+ * writer bills       a hundred rows of amounts, dates and times, by pg_get; bills_values: as values
  *   copy_in     rows into an empty table; copy_out: a table's rows, as text and dropped
  *
  * DATABASE_URL has the tables that bench/pg_rows.sh makes. */
 #include "pg_load.h"
 
+#include "core/json.h"
 #include "core/loop.h"
 #include "core/scope.h"
 #include "orm/orm.h"
@@ -214,16 +216,25 @@ static error decode_sample(const pg_rows *rows, size_t i, sample *s)
     return pg_get(rows, i, 9, &s->note);
 }
 
+static error fetch_samples(sample **samples, size_t *count)
+{
+    pg_rows rows;
+    arena_reset(fiber_arena());
+    TRY(pg_query(db, &rows, LOAD_SAMPLES_SQL, load_note_id() / 2));
+    *samples = arena_alloc(fiber_arena(), rows.count * sizeof(sample), _Alignof(sample));
+    *count = rows.count;
+    for (size_t i = 0; i < rows.count; i++)
+        TRY(decode_sample(&rows, i, &(*samples)[i]));
+    return OK;
+}
+
 static error run_decode(void)
 {
+    sample *samples;
+    size_t count;
     do {
-        arena_reset(fiber_arena());
-        pg_rows rows;
-        TRY(pg_query(db, &rows, LOAD_SAMPLES_SQL, load_note_id() / 2));
-        sample *samples = arena_alloc(fiber_arena(), rows.count * sizeof(sample), _Alignof(sample));
-        for (size_t i = 0; i < rows.count; i++)
-            TRY(decode_sample(&rows, i, &samples[i]));
-        TRY(take_samples(samples, rows.count));
+        TRY(fetch_samples(&samples, &count));
+        TRY(take_samples(samples, count));
     } while (load_goes_on(&run_load, 1));
     return OK;
 }
@@ -279,6 +290,44 @@ static error run_decode_orm(void)
         TRY(orm_list(db, sample, &samples, orm_asc(sample, id), LOAD_ROWS,
                      orm_where(sample, id, GT, load_note_id() / 2)));
         TRY(take_samples(samples.items, samples.count));
+    } while (load_goes_on(&run_load, 1));
+    return OK;
+}
+
+/* --- rows as JSON ----------------------------------------------------------------------------- */
+
+static error take_json(str text)
+{
+    const bool whole = str_starts_with(text, STR("[{\"id\":")) && str_ends_with(text, STR("}]"));
+    return whole && text.len > UINT64_C(100) * LOAD_ROWS
+               ? OK
+               : error_set(&PG_FAILED, "no samples as JSON");
+}
+
+static error run_rows_json(void)
+{
+    do {
+        pg_rows rows;
+        str text;
+        arena_reset(fiber_arena());
+        TRY(pg_query(db, &rows, PG_AS_JSON(LOAD_SAMPLES_SQL), load_note_id() / 2));
+        TRY(pg_rows_json(&rows, &text));
+        TRY(take_json(text));
+    } while (load_goes_on(&run_load, 1));
+    return OK;
+}
+
+static error run_structs_json(void)
+{
+    sample *samples;
+    size_t count;
+    do {
+        buf out;
+        TRY(fetch_samples(&samples, &count));
+        buf_init_arena(&out, fiber_arena(), PG_JSON_BYTES_MAX);
+        json_write_shape_list(&out, SHAPE_OF(sample)(), samples, count);
+        TRY(buf_status(&out));
+        TRY(take_json(buf_str(&out)));
     } while (load_goes_on(&run_load, 1));
     return OK;
 }
@@ -353,6 +402,8 @@ static const struct pg_case {
     { "batch", run_batch, 1 },
     { "decode", run_decode, 1 },
     { "decode_orm", run_decode_orm, 1 },
+    { "rows_json", run_rows_json, 1 },
+    { "structs_json", run_structs_json, 1 },
     { "bills", run_bills_by_type, 1 },
     { "bills_values", run_bills_as_values, 1 },
     { "copy_in", run_copy_in, 1 },

@@ -162,6 +162,17 @@ row_bills() {
         "ratio $(ratio_of brio_bills_values brio_bills); $(counted brio_bills_values bills_values 200)"
 }
 
+# The same rows into JSON, with structs between and without.
+row_json() {
+    rm -f "$dir"/brio_*_json.*
+    for _ in $(seq $LOAD_ROUNDS); do
+        for kind in structs_json rows_json; do contend "brio_$kind" $kind; done
+    done
+    row '100 rows of 10 columns as JSON, by structs' "$(figures brio_structs_json)" "$(counted brio_structs_json structs_json 200)"
+    row 'the same straight, by pg_rows_json' "$(figures brio_rows_json)" \
+        "ratio $(ratio_of brio_rows_json brio_structs_json); $(counted brio_rows_json rows_json 200)"
+}
+
 met() { awk "BEGIN { printf \"%s\", ($1) ? \"met\" : \"MISSED\" }"; }
 
 # psql_copy NAME text|csv|out   rows a second of psql
@@ -216,6 +227,7 @@ row_pg() {
     beside_libpq '100 rows of 10 columns, by pg_get' decode 200 '' decode decode_binary
     beside_libpq 'the same by orm_list' decode_orm 200 '' decode decode_binary
     row_bills
+    row_json
     row_copies
     stop_database
     command_was "DATABASE_URL=\$(taskset -c 0 tools/pg.sh start DIRECTORY --throwaway)   # with make_tables" \

@@ -56,6 +56,8 @@ const char *shape_parse_text(arena *a, const shape_field *field, str text, void 
 /* A quoted string with everything escaped that must be; invalid UTF-8 becomes U+FFFD. */
 void json_write_string(buf *out, str s);
 void json_write_double(buf *out, double value);
+/* Base64 between quotes. */
+void json_write_bytea(buf *out, bytea value);
 /* The document as it is, which must be valid JSON already; null for an empty one. */
 void json_write_raw(buf *out, jsonb text);
 

@@ -187,10 +187,12 @@ static inline pg_sql pg_sql_as(pg_sql sql, pg_rows_as as)
  * which costs a fraction (pg_type_format_as says which types). A str of such a column is then
  * PG_TYPE_MISMATCH; cast what is to be text, due::text.
  * As text, every column is a str, just as the server writes it: for tables of whatever is there,
- * for CSV. Its C type still reads it, but for pg_money. The server knows one statement, however its
- * rows are asked for. */
+ * for CSV. Its C type still reads it, but for pg_money.
+ * As JSON they are for the functions of pg/json.h, and for nothing else.
+ * The server knows one statement, however its rows are asked for. */
 #define PG_AS_VALUES(sql) pg_sql_as(PG_SQL(sql), PG_ROWS_AS_VALUES)
 #define PG_AS_TEXT(sql)   pg_sql_as(PG_SQL(sql), PG_ROWS_AS_TEXT)
+#define PG_AS_JSON(sql)   pg_sql_as(PG_SQL(sql), PG_ROWS_AS_JSON)
 
 #define PG_VALUES_MAX 65535 /* of a statement; PG_VALUES takes 16 */
 /* pg_param of each argument: PG_VALUES(id, title). Lives as long as the enclosing block. The
@@ -553,6 +555,7 @@ YIELDS error pg_transaction_on(pg_target on, const pg_tx_options *options,
 #define PG_15_(a, ...) , pg_param(a) PG_14_(__VA_ARGS__)
 #define PG_16_(a, ...) , pg_param(a) PG_15_(__VA_ARGS__)
 
+#include "pg/json.h"         // IWYU pragma: export
 #include "pg/large_object.h" // IWYU pragma: export
 #include "pg/listen.h"       // IWYU pragma: export
 #include "pg/sqlstate.h"     // IWYU pragma: export

@@ -193,6 +193,7 @@ typedef enum pg_rows_as {
     PG_ROWS_BY_TYPE = 0,
     PG_ROWS_AS_VALUES,
     PG_ROWS_AS_TEXT,
+    PG_ROWS_AS_JSON,
 } pg_rows_as;
 
 /* The format to ask for in a column of this type, when nothing is said: binary for the types of
@@ -200,7 +201,8 @@ typedef enum pg_rows_as {
  * (numeric, enums, …) and pg_decode_pg_numeric and its like parse. */
 pg_format pg_type_format(pg_oid oid);
 /* The same for rows that are for something: binary as values also for numbers, dates, times,
- * addresses, bits, shapes, lexemes and numbers of the system, and arrays of them. */
+ * addresses, bits, shapes, lexemes and numbers of the system, and arrays of them; as JSON whichever
+ * is next to it, see pg/json.h. */
 pg_format pg_type_format_as(pg_oid oid, pg_rows_as as);
 /* "int8", "text[]"; "type" for what is not in the list above. */
 const char *pg_type_name(pg_oid oid);

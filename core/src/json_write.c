@@ -99,14 +99,7 @@ void json_write_double(buf *out, double value)
     buf_append(out, (str){ text, float8_format(text, value) });
 }
 
-void json_write_raw(buf *out, jsonb text)
-{
-    buf_append(out, text.text.len ? text.text : STR("null"));
-}
-
-/* --- values of a shape ----------------------------------------------------------------------- */
-
-static void write_bytea(buf *out, bytea value)
+void json_write_bytea(buf *out, bytea value)
 {
     const size_t len = base64_len(value.len);
     char *to = buf_reserve(out, len + 2);
@@ -117,6 +110,13 @@ static void write_bytea(buf *out, bytea value)
     to[len + 1] = '"';
     buf_commit(out, len + 2);
 }
+
+void json_write_raw(buf *out, jsonb text)
+{
+    buf_append(out, text.text.len ? text.text : STR("null"));
+}
+
+/* --- values of a shape ----------------------------------------------------------------------- */
 
 static void write_quoted(buf *out, const char *text, size_t len)
 {
@@ -149,7 +149,7 @@ static void write_value(buf *out, const shape_type *type, const void *value)
         json_write_string(out, *(const str *)value);
         return;
     case SHAPE_BYTEA:
-        write_bytea(out, *(const bytea *)value);
+        json_write_bytea(out, *(const bytea *)value);
         return;
     case SHAPE_TIMESTAMPTZ: {
         char text[TIMESTAMPTZ_TEXT_MAX];

@@ -2,8 +2,9 @@
  * are a header and items behind their lengths; as text, {{a,"b c"},{NULL,"\""}}, behind the bounds
  * where those do not begin at 1. Dimensions are checked against what is there: a row that is
  * shorter than another is no array. What is allocated is at most 24 bytes for each received. */
+#include "array.h"
+
 #include "decoder.h"
-#include "reader.h"
 #include "value_text.h"
 
 #include "core/fiber.h"
@@ -28,7 +29,7 @@ static error cells_room(arena *a, size_t count, pg_array *out)
 
 /* --- binary ----------------------------------------------------------------------------------- */
 
-static bool read_header(pg_reader *r, pg_oid element, pg_array *out)
+bool pg_array_read_header(pg_reader *r, pg_oid element, pg_array *out)
 {
     out->dimensions = pg_reader_u32(r);
     const uint32_t has_null = pg_reader_u32(r);
@@ -50,7 +51,7 @@ static error read_binary(arena *a, const pg_cell *cell, pg_array *out)
 {
     const pg_oid element = pg_type_element(cell->oid);
     pg_reader r = pg_reader_of(cell->bytes);
-    if (element == 0 || !read_header(&r, element, out))
+    if (element == 0 || !pg_array_read_header(&r, element, out))
         return mismatch(cell);
     TRY(cells_room(a, out->count, out));
     for (size_t i = 0; i < out->count; i++) {

@@ -42,7 +42,7 @@ typedef struct pg_statement {
     bool ready;         /* described by the server */
     bool dml;           /* and it has run: its tag said so */
     pg_column *columns; /* by type; NULL when it returns no rows */
-    pg_column *as[2];   /* the same as values and as text, once asked for; perhaps `columns` */
+    pg_column *as[3];   /* as values, as text, as JSON, once asked for; perhaps `columns` */
     uint32_t column_count;
     uint32_t cost_ns; /* of the server's time, see backlog.h; 0: not known yet */
     list waiters;     /* of pg_statement_waiter */

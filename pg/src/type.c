@@ -9,6 +9,7 @@
 #include "pg/type.h"
 
 #include "decoder.h"
+#include "json_cell.h"
 #include "network.h"
 #include "numeric.h"
 #include "text.h"
@@ -138,6 +139,8 @@ pg_format pg_type_format(pg_oid oid)
 
 pg_format pg_type_format_as(pg_oid oid, pg_rows_as as)
 {
+    if (as == PG_ROWS_AS_JSON)
+        return pg_json_type_of(oid).format;
     const type_row *row = as == PG_ROWS_AS_TEXT ? NULL : find_row(oid);
     const bool is_binary = row && (row->comes == COMES_BINARY ||
                                    (row->comes == COMES_EITHER && as == PG_ROWS_AS_VALUES));

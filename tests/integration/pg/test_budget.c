@@ -114,6 +114,37 @@ static error ask_for_many(int64_t own)
     return OK;
 }
 
+static error ask_for_json(int64_t own)
+{
+    pg_rows rows;
+    str text;
+    TRY(pg_query(db, &rows,
+                 PG_AS_JSON("select n, $1 as own, now() as at, repeat('x', 50) as text, "
+                            "array[n, $1] as both from generate_series(1, 50) n"),
+                 own));
+    TRY(pg_rows_json(&rows, &text));
+    return text.len > 5000 ? OK : error_set(&PG_FAILED, "another document");
+}
+
+/* Of any size. */
+static error stream_json(int64_t own)
+{
+    pg_stream *s;
+    pg_rows rows;
+    str piece;
+    size_t bytes = 0;
+    pg_json *pieces = pg_json_new();
+    TRY(pg_stream_open(db, &s, PG_AS_JSON("select n, $1 as own from generate_series(1, 100) n"),
+                       own));
+    do {
+        TRY(pg_stream_next(s, &rows));
+        TRY(pg_json_next(pieces, &rows, &piece));
+        bytes += piece.len;
+    } while (rows.count > 0);
+    TRY(pg_stream_close(&s));
+    return bytes > 1000 ? OK : error_set(&PG_FAILED, "another document");
+}
+
 static error transact(int64_t own)
 {
     pg_tx *tx;
@@ -155,6 +186,8 @@ static const struct one_case {
     { "a query", ask_pool },
     { "a read", ask_to_read },
     { "a hundred rows", ask_for_many },
+    { "rows as JSON", ask_for_json },
+    { "a stream as JSON", stream_json },
     { "a transaction", transact },
     { "a batch", ask_together },
     { "an error", divide },

@@ -160,7 +160,7 @@ static pg_statement *described(pg_statement_cache *cache, const char *sql, const
 static void test_statement_columns_have_the_formats_of_what_rows_are_for(void **state)
 {
     (void)state;
-    static const pg_oid MIXED[] = { PG_OID_INT8, PG_OID_NUMERIC, PG_OID_XML };
+    static const pg_oid MIXED[] = { PG_OID_INT8, PG_OID_NUMERIC, PG_OID_XML, PG_OID_DATE };
     static const pg_oid PLAIN[] = { PG_OID_INT8, PG_OID_TEXT };
     pg_statement_cache cache;
     pg_statement_cache_init(&cache, true);
@@ -170,12 +170,15 @@ static void test_statement_columns_have_the_formats_of_what_rows_are_for(void **
         assert_true(pg_statement_show_as(s, PG_ROWS_BY_TYPE));
         assert_true(pg_statement_show_as(s, PG_ROWS_AS_VALUES));
         assert_true(pg_statement_show_as(s, PG_ROWS_AS_TEXT));
-        assert_int_equal(cache.bytes, bytes + 2 * ARRAY_LEN(MIXED) * sizeof(pg_column));
+        assert_true(pg_statement_show_as(s, PG_ROWS_AS_JSON));
+        assert_int_equal(cache.bytes, bytes + 3 * ARRAY_LEN(MIXED) * sizeof(pg_column));
     }
-    static const pg_format EXPECTED[][3] = { [PG_ROWS_BY_TYPE] = { PG_BINARY, PG_TEXT, PG_TEXT },
-                                             [PG_ROWS_AS_VALUES] = { PG_BINARY, PG_BINARY,
-                                                                     PG_TEXT },
-                                             [PG_ROWS_AS_TEXT] = { PG_TEXT, PG_TEXT, PG_TEXT } };
+    static const pg_format EXPECTED[][4] = {
+        [PG_ROWS_BY_TYPE] = { PG_BINARY, PG_TEXT, PG_TEXT, PG_TEXT },
+        [PG_ROWS_AS_VALUES] = { PG_BINARY, PG_BINARY, PG_TEXT, PG_BINARY },
+        [PG_ROWS_AS_TEXT] = { PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT },
+        [PG_ROWS_AS_JSON] = { PG_TEXT, PG_TEXT, PG_TEXT, PG_BINARY }
+    };
     for (size_t as = 0; as < ARRAY_LEN(EXPECTED); as++) {
         for (size_t i = 0; i < ARRAY_LEN(MIXED); i++)
             assert_int_equal(pg_statement_columns(s, (pg_rows_as)as)[i].format, EXPECTED[as][i]);

@@ -651,21 +651,26 @@ static void test_type_catalog_knows_types_and_their_arrays(void **state)
     assert_int_equal(pg_type_format(0), PG_TEXT);
     static const struct {
         pg_oid oid;
-        pg_format by_type, as_values;
+        pg_format by_type, as_values, as_json;
     } FORMATS[] = {
-        { PG_OID_INT8, PG_BINARY, PG_BINARY },
-        { PG_OID_TEXT, PG_BINARY, PG_BINARY },
-        { PG_OID_MONEY, PG_BINARY, PG_BINARY },
-        { PG_OID_NUMERIC, PG_TEXT, PG_BINARY },
-        { PG_OID_DATE_ARRAY, PG_TEXT, PG_BINARY },
-        { PG_OID_TSQUERY, PG_TEXT, PG_BINARY },
-        { PG_OID_INT4RANGE, PG_TEXT, PG_TEXT },
-        { PG_OID_RECORD, PG_TEXT, PG_TEXT },
-        { PG_OID_REGCLASS, PG_TEXT, PG_TEXT },
-        { PG_OID_XML, PG_TEXT, PG_TEXT },
-        { PG_OID_JSONPATH_ARRAY, PG_TEXT, PG_TEXT },
-        { 0, PG_TEXT, PG_TEXT },
-        { 60000, PG_TEXT, PG_TEXT },
+        { PG_OID_INT8, PG_BINARY, PG_BINARY, PG_TEXT },
+        { PG_OID_TEXT, PG_BINARY, PG_BINARY, PG_BINARY },
+        { PG_OID_MONEY, PG_BINARY, PG_BINARY, PG_TEXT },
+        { PG_OID_NUMERIC, PG_TEXT, PG_BINARY, PG_TEXT },
+        { PG_OID_DATE_ARRAY, PG_TEXT, PG_BINARY, PG_BINARY },
+        { PG_OID_TSQUERY, PG_TEXT, PG_BINARY, PG_TEXT },
+        { PG_OID_INT4RANGE, PG_TEXT, PG_TEXT, PG_TEXT },
+        { PG_OID_RECORD, PG_TEXT, PG_TEXT, PG_TEXT },
+        { PG_OID_REGCLASS, PG_TEXT, PG_TEXT, PG_TEXT },
+        { PG_OID_XML, PG_TEXT, PG_TEXT, PG_TEXT },
+        { PG_OID_JSONPATH_ARRAY, PG_TEXT, PG_TEXT, PG_TEXT },
+        { 0, PG_TEXT, PG_TEXT, PG_TEXT },
+        { 60000, PG_TEXT, PG_TEXT, PG_TEXT },
+        { PG_OID_INT4_ARRAY, PG_BINARY, PG_BINARY, PG_TEXT },
+        { PG_OID_TEXT_ARRAY, PG_BINARY, PG_BINARY, PG_BINARY },
+        { PG_OID_TIMESTAMP, PG_TEXT, PG_BINARY, PG_BINARY },
+        { PG_OID_UUID, PG_BINARY, PG_BINARY, PG_TEXT },
+        { PG_OID_JSONB, PG_BINARY, PG_BINARY, PG_BINARY },
     };
     for (size_t i = 0; i < ARRAY_LEN(FORMATS); i++) {
         assert_int_equal(pg_type_format(FORMATS[i].oid), FORMATS[i].by_type);
@@ -673,6 +678,7 @@ static void test_type_catalog_knows_types_and_their_arrays(void **state)
         assert_int_equal(pg_type_format_as(FORMATS[i].oid, PG_ROWS_AS_VALUES),
                          FORMATS[i].as_values);
         assert_int_equal(pg_type_format_as(FORMATS[i].oid, PG_ROWS_AS_TEXT), PG_TEXT);
+        assert_int_equal(pg_type_format_as(FORMATS[i].oid, PG_ROWS_AS_JSON), FORMATS[i].as_json);
     }
     assert_int_equal(pg_type_element(PG_OID_UUID_ARRAY), PG_OID_UUID);
     assert_int_equal(pg_type_element(PG_OID_UUID), 0);

@@ -428,7 +428,7 @@ static error use_function_form(walk_actor *a)
 static error play(walk_actor *a)
 {
     pg_pool *pool = the_actors->pool;
-    switch (walk_up_to(a, 14)) {
+    switch (walk_up_to(a, 15)) {
     case 0:
     case 1:
         return walk_ask_one(a, pg_target_pool(pool));
@@ -450,6 +450,8 @@ static error play(walk_actor *a)
         return scope_call(NULL, walk_use_stream, &(walk_use){ a, pg_target_pool(pool) });
     case 11:
         return scope_call(NULL, walk_use_stream, &(walk_use){ a, pg_read_only(pool) });
+    case 12:
+        return walk_chance(a, 30) ? scope_call(NULL, walk_listen, a) : OK;
     default:
         return use_tx(a);
     }

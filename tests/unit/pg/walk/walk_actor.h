@@ -74,6 +74,11 @@ struct walk_actor {
     uint64_t in_tx[WALK_IN_TX];
     uint32_t in_tx_count;
     const pg_tx *tx;
+    /* Of what it listens to: */
+    uint32_t listens;  /* 0: nothing; 1: c0 */
+    uint64_t heard;    /* the last one that it was told */
+    uint64_t lossy_to; /* those up to it may have been lost: before it listened, or in a gap */
+    uint64_t arrived;  /* the last one that the client has read */
 };
 
 typedef struct walk_actors {
@@ -84,6 +89,7 @@ typedef struct walk_actors {
     uint64_t started, finished; /* asks */
     uint64_t by_end[8];         /* how they ended */
     uint64_t deaths;            /* connections */
+    uint64_t heard, gaps;       /* notifications */
     bool draining;              /* everybody comes to an end */
     loop *loop;
 } walk_actors;
@@ -117,6 +123,8 @@ YIELDS error walk_ask_one(walk_actor *a, pg_target on);
 YIELDS error walk_hurry(walk_actor *a, error (*fn)(void *arg), void *arg);
 /* A stream of rows, of a walk_use, in a scope of its own: what is not closed is given up there. */
 YIELDS error walk_use_stream(void *arg);
+/* Listens for a while, of a walk_actor, in a scope of its own. */
+YIELDS error walk_listen(void *arg);
 
 /* Starts a free one with a program; false when all are at work. */
 bool walk_actor_start(random_state *dice);

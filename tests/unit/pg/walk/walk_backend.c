@@ -5,7 +5,7 @@
  * has an effect that is there when its transaction commits; "returning 7" has both; "bad 7" is
  * refused when it is parsed; the third parameter says how it ends. Many rows are said in pieces,
  * between which anything may come. The words of transactions are SQL's own. */
-#include "walk_server.h"
+#include "walk_work.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ static bool starts(const char *sql, const char *with)
     return strncmp(sql, with, strlen(with)) == 0;
 }
 
-static void say_empty(walk_backend *b, char type)
+void walk_say_empty(walk_backend *b, char type)
 {
     walk_backend_say(b, type, STR(""));
 }
@@ -53,7 +53,7 @@ static void end_transaction(walk_backend *b, bool commits)
 
 /* --- ends of requests ------------------------------------------------------------------------- */
 
-static void done(walk_backend *b, uint64_t id, walk_verdict verdict)
+void walk_request_done(walk_backend *b, uint64_t id, walk_verdict verdict)
 {
     walk_request *r = &b->requests[id % WALK_REQUESTS];
     r->verdict = verdict;
@@ -70,7 +70,7 @@ static void say_error(walk_backend *b, const char *state)
     walk_backend_say(b, 'E', (str){ body, (size_t)len + 1 });
 }
 
-static void say_ready(walk_backend *b, walk_request *r)
+void walk_request_ready(walk_backend *b, walk_request *r)
 {
     walk_backend_say(b, 'Z', (str){ &b->tx_status, 1 });
     r->status = b->tx_status;
@@ -82,16 +82,16 @@ static void skip_rest(walk_backend *b, uint64_t id)
 {
     while (!b->requests[id % WALK_REQUESTS].syncs && id + 1 < b->next) {
         id++;
-        done(b, id, WALK_SKIPPED);
+        walk_request_done(b, id, WALK_SKIPPED);
     }
 }
 
-static void failed(walk_backend *b, uint64_t id, const char *state)
+void walk_request_failed(walk_backend *b, uint64_t id, const char *state)
 {
     walk_request *r = &b->requests[id % WALK_REQUESTS];
     say_error(b, state);
     (void)snprintf(r->state, sizeof r->state, "%s", state);
-    done(b, id, WALK_FAILED);
+    walk_request_done(b, id, WALK_FAILED);
     skip_rest(b, id);
     b->group_failed = true;
     b->interrupted = false;
@@ -109,7 +109,7 @@ static bool is_way_out(const char *sql)
 
 /* --- statements ------------------------------------------------------------------------------- */
 
-static void say_tag(walk_backend *b, const char *tag)
+void walk_say_tag(walk_backend *b, const char *tag)
 {
     walk_backend_say(b, 'C', (str){ tag, strlen(tag) + 1 });
 }
@@ -150,18 +150,18 @@ static void end_rows(walk_backend *b, uint64_t id, const walk_portal *p, bool su
 {
     b->running = WALK_NEVER;
     if (p->fate == WALK_FAILS_WITH_ROWS) {
-        failed(b, id, "22012");
+        walk_request_failed(b, id, "22012");
         return;
     }
     if (suspends) {
-        say_empty(b, 's');
-        done(b, id, WALK_SUSPENDED);
+        walk_say_empty(b, 's');
+        walk_request_done(b, id, WALK_SUSPENDED);
         return;
     }
     if (starts(p->sql, "returning"))
         note_effect(b, p->tag);
-    say_tag(b, "SELECT 1");
-    done(b, id, WALK_DONE);
+    walk_say_tag(b, "SELECT 1");
+    walk_request_done(b, id, WALK_DONE);
 }
 
 static void say_piece(walk_backend *b)
@@ -179,7 +179,7 @@ static void run_rows(walk_backend *b, uint64_t id, walk_portal *p, uint32_t rows
     const uint32_t most = rows_max > 0 && rows_max < left ? rows_max : left;
     const uint32_t count = p->fate == WALK_FAILS_WITH_ROWS ? most / 2 : most;
     if (starts(p->sql, "returning") && is_read_only(b)) {
-        failed(b, id, "25006");
+        walk_request_failed(b, id, "25006");
         return;
     }
     b->running = id;
@@ -193,7 +193,7 @@ static void run_rows(walk_backend *b, uint64_t id, walk_portal *p, uint32_t rows
 static void run_on(walk_backend *b)
 {
     if (b->interrupted)
-        failed(b, b->running, "57014");
+        walk_request_failed(b, b->running, "57014");
     else
         say_piece(b);
 }
@@ -202,13 +202,13 @@ static void run_update(walk_backend *b, uint64_t id, const walk_portal *p)
 {
     char tag[32];
     if (is_read_only(b)) {
-        failed(b, id, "25006");
+        walk_request_failed(b, id, "25006");
         return;
     }
     note_effect(b, p->tag);
     (void)snprintf(tag, sizeof tag, "UPDATE %u", p->rows);
-    say_tag(b, tag);
-    done(b, id, WALK_DONE);
+    walk_say_tag(b, tag);
+    walk_request_done(b, id, WALK_DONE);
 }
 
 static void commit(walk_backend *b, uint64_t id)
@@ -218,13 +218,13 @@ static void commit(walk_backend *b, uint64_t id)
         walk_problem("connection %u: COMMIT, and nothing has begun", b->process);
     if (keeps && b->commit_fails) {
         end_transaction(b, false);
-        failed(b, id, "40001");
+        walk_request_failed(b, id, "40001");
         return;
     }
     end_transaction(b, keeps);
-    say_tag(b, keeps ? "COMMIT" : "ROLLBACK");
+    walk_say_tag(b, keeps ? "COMMIT" : "ROLLBACK");
     b->requests[id % WALK_REQUESTS].rolled_back = !keeps;
-    done(b, id, WALK_DONE);
+    walk_request_done(b, id, WALK_DONE);
 }
 
 /* The place of the savepoint that the statement names, or WALK_SAVEPOINTS. */
@@ -259,6 +259,30 @@ static bool run_savepoint(walk_backend *b, const char *sql)
     return true;
 }
 
+/* "listen \"c1\"", "unlisten \"c1\"", and what the listening connection asks now and then. */
+static bool run_listening(walk_backend *b, const char *sql)
+{
+    const char *name = strchr(sql, '"');
+    if (strcmp(sql, "select 1") == 0)
+        return true;
+    if (!name || !strstr(sql, "listen") || name[2] < '0' || name[2] >= '0' + WALK_CHANNELS)
+        return false;
+    b->listens[name[2] - '0'] = sql[0] == 'l';
+    return true;
+}
+
+void walk_notify(uint32_t channel)
+{
+    char body[32] = { 0, 0, 0, 7 };
+    const int len = snprintf(body + 4, sizeof body - 4, "c%u%c%llu", channel, 0,
+                             (unsigned long long)++the_server->notified[channel]);
+    for (size_t i = 0; i < WALK_BACKENDS; i++) {
+        walk_backend *b = &the_server->backends[i];
+        if (b->stage == WALK_SERVING && b->listens[channel])
+            walk_backend_say(b, 'A', (str){ body, 4 + (size_t)len + 1 });
+    }
+}
+
 static void run_word(walk_backend *b, uint64_t id, const walk_portal *p)
 {
     if (strcmp(p->sql, "commit") == 0) {
@@ -267,12 +291,12 @@ static void run_word(walk_backend *b, uint64_t id, const walk_portal *p)
     }
     if (strcmp(p->sql, "rollback") == 0) {
         end_transaction(b, false);
-    } else if (!run_savepoint(b, p->sql)) {
-        failed(b, id, "3B001");
+    } else if (!run_listening(b, p->sql) && !run_savepoint(b, p->sql)) {
+        walk_request_failed(b, id, "3B001");
         return;
     }
-    say_tag(b, "WORD");
-    done(b, id, WALK_DONE);
+    walk_say_tag(b, "WORD");
+    walk_request_done(b, id, WALK_DONE);
 }
 
 /* BEGIN, alone or before a statement. */
@@ -281,24 +305,24 @@ static void run_begin(walk_backend *b, uint64_t id, const char *sql)
     walk_request *r = &b->requests[id % WALK_REQUESTS];
     b->tx_status = 'T';
     b->tx_reads = strstr(sql, "read only") != NULL;
-    say_tag(b, "BEGIN");
+    walk_say_tag(b, "BEGIN");
     r->begun_at = b->said;
     if (!r->begins)
-        done(b, id, WALK_DONE);
+        walk_request_done(b, id, WALK_DONE);
 }
 
 static void run_statement(walk_backend *b, uint64_t id, walk_portal *p, uint32_t rows_max)
 {
     if (b->interrupted)
-        failed(b, id, "57014");
+        walk_request_failed(b, id, "57014");
     else if (b->tx_status == 'E' && !is_way_out(p->sql))
-        failed(b, id, "25P02");
+        walk_request_failed(b, id, "25P02");
     else if (p->fate == WALK_FAILS_AT_ONCE)
-        failed(b, id, "23505");
+        walk_request_failed(b, id, "23505");
     else if (p->fate == WALK_FAILS_TO_SERIALIZE)
-        failed(b, id, "40001");
+        walk_request_failed(b, id, "40001");
     else if (p->fate == WALK_FAILS_INSIDE)
-        failed(b, id, "26000");
+        walk_request_failed(b, id, "26000");
     else if (walk_has_rows(p->sql))
         run_rows(b, id, p, rows_max);
     else if (starts(p->sql, "update"))
@@ -314,7 +338,7 @@ static void work_execute(walk_backend *b, const walk_message *m)
     const uint32_t rows_max = pg_reader_u32(&r);
     walk_portal *p = name.len > 0 ? walk_backend_portal(b, name) : &b->portal;
     if (!p || !p->live) {
-        failed(b, m->request, "34000");
+        walk_request_failed(b, m->request, "34000");
         return;
     }
     if (starts(p->sql, "begin"))
@@ -343,14 +367,14 @@ static void work_parse(walk_backend *b, const walk_message *m)
     const uint64_t id = request_behind(b);
     s->closed = false; /* one that is refused is closed too: a pooler may know its name */
     if (b->tx_status == 'E' && !is_way_out(s->sql)) {
-        failed(b, id, "25P02");
+        walk_request_failed(b, id, "25P02");
     } else if (starts(s->sql, "bad")) {
-        failed(b, id, "42601");
+        walk_request_failed(b, id, "42601");
     } else if (s->live && s->name[0]) {
         walk_problem("statement %s is prepared twice", s->name);
     } else {
         s->live = true;
-        say_empty(b, '1');
+        walk_say_empty(b, '1');
     }
 }
 
@@ -372,15 +396,15 @@ static void work_describe(walk_backend *b, const walk_message *m)
     const walk_request *r = request_of(b, m);
     const walk_statement *s = walk_backend_statement(b, (str){ m->body + 1, m->len - 2 });
     if (!s->live) {
-        failed(b, m->request, "26000");
+        walk_request_failed(b, m->request, "26000");
         return;
     }
     walk_backend_say(b, 't', (str){ "\0\0", 2 });
     if (walk_has_rows(r->sql))
         say_columns(b, starts(r->sql, "wide"));
     else
-        say_empty(b, 'n');
-    done(b, m->request, WALK_DONE);
+        walk_say_empty(b, 'n');
+    walk_request_done(b, m->request, WALK_DONE);
 }
 
 static void work_bind(walk_backend *b, const walk_message *m)
@@ -392,18 +416,18 @@ static void work_bind(walk_backend *b, const walk_message *m)
     walk_portal p;
     (void)walk_read_bind(b, m, &p);
     if (!s->live) {
-        failed(b, id, "26000");
+        walk_request_failed(b, id, "26000");
     } else if (b->tx_status == 'E' && !is_way_out(p.sql)) {
-        failed(b, id, "25P02");
+        walk_request_failed(b, id, "25P02");
     } else if (p.fate == WALK_FAILS_AT_BIND) {
-        failed(b, id, "22P02");
+        walk_request_failed(b, id, "22P02");
     } else {
         p.live = true;
         if (!p.name[0])
             b->portal = p;
         if (!starts(p.sql, "begin"))
             b->requests[id % WALK_REQUESTS].bound = true;
-        say_empty(b, '2');
+        walk_say_empty(b, '2');
     }
 }
 
@@ -422,7 +446,7 @@ static void work_close(walk_backend *b, const walk_message *m)
     }
     if (p)
         p->live = false;
-    say_empty(b, '3');
+    walk_say_empty(b, '3');
 }
 
 static void work_sync(walk_backend *b, const walk_message *m)
@@ -432,143 +456,7 @@ static void work_sync(walk_backend *b, const walk_message *m)
         drop_portals(b);
     }
     b->group_failed = false;
-    say_ready(b, request_of(b, m));
-}
-
-/* --- the simple protocol ---------------------------------------------------------------------- */
-
-/* "script TAG COUNT FATE", "copyin TAG 0 FATE", "copyout TAG COUNT FATE" */
-typedef struct words {
-    char verb[16];
-    unsigned long long tag;
-    uint32_t count;
-    uint32_t fate;
-} words;
-
-static words words_of(const char *sql)
-{
-    words w = { 0 };
-    if (sscanf(sql, "%15s %llu %u %u", w.verb, &w.tag, &w.count, &w.fate) != 4)
-        walk_problem("\"%s\" makes no sense to a backend", sql);
-    return w;
-}
-
-static void ended_simple(walk_backend *b, uint64_t id)
-{
-    b->group_failed = false;
-    b->copying = WALK_NEVER;
-    say_ready(b, &b->requests[id % WALK_REQUESTS]);
-}
-
-static void failed_simple(walk_backend *b, uint64_t id, const char *state)
-{
-    failed(b, id, state);
-    ended_simple(b, id);
-}
-
-static void say_data(walk_backend *b, const words *w)
-{
-    char line[48];
-    for (uint32_t i = 0; i < w->count; i++) {
-        const int len = snprintf(line, sizeof line, "%llu %u\n", w->tag, i);
-        walk_backend_say(b, 'd', (str){ line, (size_t)len });
-    }
-}
-
-static void run_copy_out(walk_backend *b, uint64_t id, const words *w)
-{
-    walk_backend_say(b, 'H', (str){ "\0\0\1\0\0", 5 });
-    say_data(b, w);
-    if (w->fate == WALK_FAILS_WITH_ROWS) {
-        failed_simple(b, id, "22012");
-        return;
-    }
-    say_empty(b, 'c');
-    say_tag(b, "COPY 1");
-    done(b, id, WALK_DONE);
-    ended_simple(b, id);
-}
-
-static void run_script(walk_backend *b, uint64_t id, const words *w)
-{
-    for (uint32_t i = 0; i < w->count; i++)
-        say_tag(b, "SCRIPT");
-    if (w->fate == WALK_FAILS_WITH_ROWS) {
-        failed_simple(b, id, "22012");
-        return;
-    }
-    if (w->count == 0)
-        say_empty(b, 'I');
-    done(b, id, WALK_DONE);
-    ended_simple(b, id);
-}
-
-static void work_reset(walk_backend *b, const walk_message *m)
-{
-    b->portal.live = false;
-    if (b->interrupted) {
-        failed_simple(b, m->request, "57014");
-        return;
-    }
-    say_tag(b, "RESET");
-    done(b, m->request, WALK_DONE);
-    ended_simple(b, m->request);
-}
-
-static void work_query(walk_backend *b, const walk_message *m)
-{
-    if (walk_is_reset(m->body)) {
-        work_reset(b, m);
-        return;
-    }
-    const words w = words_of(m->body);
-    b->portal.live = false;
-    if (b->tx_status == 'E') {
-        failed_simple(b, m->request, "25P02");
-    } else if (b->interrupted) {
-        failed_simple(b, m->request, "57014");
-    } else if (w.fate == WALK_FAILS_AT_BIND || w.fate == WALK_FAILS_AT_ONCE) {
-        failed_simple(b, m->request, "23505");
-    } else if (strcmp(w.verb, "script") == 0) {
-        run_script(b, m->request, &w);
-    } else if (strcmp(w.verb, "copyout") == 0) {
-        run_copy_out(b, m->request, &w);
-    } else {
-        walk_backend_say(b, 'G', (str){ "\0\0\1\0\0", 5 });
-        b->copying = m->request;
-        b->copied = 0;
-    }
-}
-
-/* What comes for a COPY that has failed is passed over (protocol, "COPY Operations"). */
-static void work_copy(walk_backend *b, const walk_message *m)
-{
-    const uint64_t id = b->copying;
-    if (id == WALK_NEVER)
-        return;
-    const words w = words_of(b->requests[id % WALK_REQUESTS].sql);
-    if (b->interrupted) {
-        failed_simple(b, id, "57014");
-        return;
-    }
-    switch (m->type) {
-    case 'd':
-        b->copied++;
-        if (strtoull(m->body, NULL, 10) != w.tag)
-            walk_problem("data of another in the COPY of %llu: %.*s", w.tag, (int)m->len, m->body);
-        if (w.fate == WALK_FAILS_WITH_ROWS)
-            failed_simple(b, id, "22012");
-        return;
-    case 'f':
-        failed_simple(b, id, "57014");
-        return;
-    default:
-        if (b->effect_count < WALK_EFFECTS)
-            b->effects[b->effect_count++] = w.tag;
-        say_tag(b, "COPY 1");
-        done(b, id, WALK_DONE);
-        ended_simple(b, id);
-    }
+    walk_request_ready(b, request_of(b, m));
 }
 
 /* --- all of it -------------------------------------------------------------------------------- */
@@ -584,7 +472,7 @@ static void work(walk_backend *b, const walk_message *m)
         return;
     if (b->copying != WALK_NEVER && !strchr("Xdcf", m->type)) {
         if (m->type != 'S')
-            failed_simple(b, b->copying, "08P01"); /* it is not read again */
+            walk_simple_failed(b, b->copying, "08P01"); /* it is not read again */
         return;
     }
     switch (m->type) {
@@ -607,13 +495,13 @@ static void work(walk_backend *b, const walk_message *m)
         work_close(b, m);
         break;
     case 'Q':
-        work_query(b, m);
+        walk_work_query(b, m);
         break;
     case 'X':
         walk_backend_leave(b, false);
         break;
     default:
-        work_copy(b, m);
+        walk_work_copy(b, m);
     }
 }
 

@@ -25,6 +25,7 @@
 #define WALK_STATEMENTS 1024
 #define WALK_PORTALS    64
 #define WALK_SAVEPOINTS 8
+#define WALK_CHANNELS   3 /* c0, c1, … */
 #define WALK_EFFECTS    512
 #define WALK_SQL_BYTES  96
 #define WALK_BODY_BYTES 192
@@ -155,6 +156,7 @@ typedef struct walk_backend {
     uint32_t savepoint_count;
     uint64_t commit_tag; /* whose COMMIT comes next; 0: nobody's */
     bool commit_fails;
+    bool listens[WALK_CHANNELS];
 } walk_backend;
 
 typedef enum walk_cancel_stage {
@@ -178,7 +180,8 @@ typedef struct walk_server {
     walk_cancel cancels[WALK_CANCELS];
     loop_task connect; /* those that have been asked for */
     uint32_t next_process;
-    bool refuses;         /* nobody gets in */
+    bool refuses;                     /* nobody gets in */
+    uint64_t notified[WALK_CHANNELS]; /* so often */
     uint32_t late_cancel; /* the process of a request that may have been lost; 0: none */
     uint64_t jitter;
     bool traces;
@@ -197,6 +200,8 @@ void walk_problem(const char *format, ...) PRINTF_LIKE(1, 2);
 /* Says what happens, if the server `traces`: for a walk that has failed and is repeated. */
 void walk_note(const char *format, ...) PRINTF_LIKE(1, 2);
 
+/* Takes the messages that have come. */
+void walk_backend_take(walk_backend *b);
 /* Whether it has a message to work on. */
 bool walk_backend_busy(const walk_backend *b);
 /* Works on the next one. */
@@ -206,6 +211,8 @@ void walk_backend_deliver(walk_backend *b, size_t bytes);
 size_t walk_backend_undelivered(const walk_backend *b);
 /* Says a whole message that nobody asked for. */
 void walk_backend_say(walk_backend *b, char type, str body);
+/* Tells those that listen to a channel its next number. */
+void walk_notify(uint32_t channel);
 /* Whether a statement has rows. */
 bool walk_has_rows(const char *sql);
 /* Whether a Query resets a session, which nobody has asked for. */
@@ -241,6 +248,8 @@ void walk_heard_request(uint64_t tag, walk_backend *b, uint64_t request);
 void walk_heard_verdict(const walk_backend *b, uint64_t request);
 void walk_heard_delivery(const walk_backend *b, uint64_t request);
 void walk_heard_row(const walk_backend *b, uint64_t tag);
+/* The client has read a notification, on a connection that it listens on. */
+void walk_heard_notification(uint32_t channel, uint64_t number);
 void walk_heard_effect(uint64_t tag, bool stays);
 /* A connection of the client's has gone. */
 void walk_heard_death(void);

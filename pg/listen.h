@@ -38,8 +38,9 @@ typedef struct pg_notification {
 
 /* Listens to a channel: any text of 1 to 63 bytes, as it stands. Belongs to the running scope.
  *   yields  until the server knows: what is told after that is heard
- *   fails   PG_INVALID_ARGUMENT, also where a pooler is in between that gives the server to others;
- *           PG_CONNECT_FAILED; as pg_query */
+ *   fails   PG_INVALID_ARGUMENT, also where a pooler is in between that gives the server to others
+ *           (with PG_STATEMENTS=named the log warns of one that may); PG_CONNECT_FAILED; as
+ *           pg_query */
 YIELDS error pg_listen(pg_pool *pool, str name, pg_listener **out);
 /* The next notification, in the order in which they were told. Its text lives until the next call.
  *   yields  until there is one

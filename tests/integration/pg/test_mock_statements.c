@@ -385,12 +385,18 @@ static void test_named_that_fails_otherwise_is_not_tried_again(void **state)
         MOCK_SEND(UNSUPPORTED READY),
         MOCK_EXPECT("PDS"),
         MOCK_SEND(SYNTAX READY),
+        MOCK_EXPECT("CBES"), /* a pooler may have kept its name */
+        MOCK_SEND(CLOSED ANSWER("\10")),
+        MOCK_EXPECT("BES"),
+        MOCK_SEND(ANSWER("\11")),
     };
     int64_t n;
     pg_pool *db = PLAY(SCRIPT, PG_STATEMENTS_NAMED);
     assert_answer(db, "select n", 7);
     assert_fails(PG_FAILED, ask_on(PG_TARGET(db), "select n", &n));
     assert_fails(PG_SYNTAX, ask_on(PG_TARGET(db), "selekt", &n));
+    assert_answer(db, "select n", 8);
+    assert_answer(db, "select n", 9);
     stop(db);
 }
 

@@ -9,7 +9,8 @@
 
 #include <signal.h>
 
-#define FEW 4 /* statements that a server of the bouncer `scarce` keeps */
+#define FEW  4  /* statements that a server of the bouncer `scarce` keeps */
+#define MANY 24 /* connections, so that who waits for slow servers waits in the pooler's line */
 
 static int open_named(void **state)
 {
@@ -99,7 +100,7 @@ static void test_named_statements_that_the_pooler_gives_up_come_back(void **stat
     char more[64];
     (void)snprintf(more, sizeof more, "max_prepared_statements = %d", FEW);
     start_another(&scarce, more);
-    db = open_on(&scarce, "tx", mode, 8);
+    db = open_on(&scarce, "tx", mode, MANY);
     run_readers(query_many_texts, 16);
     do_everything();
     assert_in_range(ask_count(db, "select count(*) from pg_prepared_statements"), 1, FEW);
@@ -232,7 +233,7 @@ static void test_named_servers_are_recycled_under_way(void **state)
     own_pgbouncer hasty;
     pg_pool *was = db;
     start_another(&hasty, "server_lifetime = 0\nserver_idle_timeout = 1");
-    db = open_on(&hasty, "tx", mode, 8);
+    db = open_on(&hasty, "tx", mode, MANY);
     do_everything();
     pg_pool_close(&db);
     db = was;
@@ -259,7 +260,7 @@ static void test_named_bouncer_reconnects_and_pauses(void **state)
     wait_group group;
     pg_pool *was = db;
     start_another(&restless, "server_login_retry = 0.05");
-    db = open_on(&restless, "tx", mode, 8);
+    db = open_on(&restless, "tx", mode, MANY);
     wait_group_init(&group);
     done = false;
     for (uintptr_t i = 1; i <= 16; i++)

@@ -70,7 +70,7 @@ pg_json *pg_json_new(void);
 error pg_json_next(pg_json *json, const pg_rows *rows, str *piece);
 /* Appends one row, which must be there, as an object and without anything around it: for lists
  * inside of something else, or a line each. All of it, or nothing.
- *   fails  as pg_rows_json; BUF_FULL: past the ceiling of `out` */
+ *   fails  as pg_rows_json; BUF_FULL: its ceiling leaves `out` no room for it */
 error pg_json_write_row(buf *out, pg_json *json, const pg_rows *rows, size_t row);
 
 #endif

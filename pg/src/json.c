@@ -4,12 +4,12 @@
  *
  * Invariant: a buffer holds whole rows; what was begun of one that cannot be written is taken back.
  */
-#include "core/json.h"
+#include "pg/json.h"
 
 #include "json_cell.h"
 
 #include "core/fiber.h"
-#include "pg/pg.h"
+#include "core/json.h"
 
 #include <string.h>
 
@@ -173,10 +173,21 @@ static size_t room_of(const pg_json *j, const str *cells)
     return bytes;
 }
 
+/* What of it is for these columns. */
+__attribute__((noinline)) static size_t room_between(const pg_json *j, const str *cells,
+                                                     uint32_t from, uint32_t to)
+{
+    size_t bytes = 0;
+    for (uint32_t i = from; i < to; i++)
+        bytes += j->columns[i].name_len + PG_JSON_CELL_BYTES + cells[i].len;
+    return bytes;
+}
+
 /* Appends one row, or a part of it when it fails. The columns are those of `rows`. */
 static error append_row(buf *out, pg_json *j, const pg_rows *rows, const str *cells)
 {
-    const size_t room = room_of(j, cells);
+    size_t room = room_of(j, cells);
+    uint32_t written = 0; /* columns that `room` is without */
     char *from = buf_reserve(out, room);
     char *to = from;
     if (!from)
@@ -197,6 +208,8 @@ static error append_row(buf *out, pg_json *j, const pg_rows *rows, const str *ce
         buf_commit(out, (size_t)(to - from));
         if (!append_cell(out, j, c, cell))
             return mismatch(&rows->columns[i], cell.len);
+        room -= room_between(j, cells, written, i + 1);
+        written = i + 1;
         from = to = buf_reserve(out, room);
         if (!from)
             return buf_status(out);

@@ -190,8 +190,8 @@ static size_t put_text(char *to, str text)
     return text.len;
 }
 
-/* Whole numbers of up to 16 digits, without a sign, are what most are. */
-static bool put_digits(char *to, str text)
+/* Whole numbers of up to 16 digits, which is what most are; a sign is looked for later. */
+static inline bool put_digits(char *to, str text)
 {
     if (text.len - 1 >= WORD_BYTES || (text.ptr[0] == '0' && text.len > 1))
         return false;
@@ -202,6 +202,9 @@ static bool put_digits(char *to, str text)
 /* Apart, as is all that needs a stack: what most cells are is then written without one. */
 __attribute__((noinline)) static size_t put_other_number(char *to, str text)
 {
+    to[0] = '-';
+    if (text.len > 1 && text.ptr[0] == '-' && put_digits(to + 1, str_slice(text, 1, text.len)))
+        return text.len;
     if (is_number(text))
         return put_text(to, text);
     return is_no_number(text) ? put_text(to, STR("null")) : 0;

@@ -473,11 +473,29 @@ static void test_json_past_its_ceiling_is_too_large(void **state)
     const pg_rows two = rows_of(&column, 1, cells, 2);
     assert_ok(pg_rows_json(&two, &text));
     assert_int_equal(text.len, 2 * (6 * (1 << 20) + 11) + 3);
-    arena_reset(fiber_arena());
     const pg_rows three = rows_of(&column, 1, cells, 3);
     const error e = pg_rows_json(&three, &text);
     assert_fails(BUF_FULL, e);
     assert_int_equal(error_class_of(e), ERROR_TOO_LARGE);
+}
+
+/* A row has all of the room that there is, whatever is written the longer way. */
+static void test_json_of_a_long_cell_takes_its_room_once(void **state)
+{
+    (void)state;
+    pg_column columns[] = { { .name = STR("a"), .oid = PG_OID_JSON },
+                            { .name = STR("b"), .oid = PG_OID_TEXT },
+                            { .name = STR("c"), .oid = PG_OID_JSON } };
+    const size_t len = 1000000;
+    char *bytes = arena_alloc(&memory, len, 1);
+    memset(bytes, '7', len);
+    const str cells[] = { { bytes, len }, STR("\n"), { bytes, len } };
+    const pg_rows rows = rows_of(columns, 3, cells, 1);
+    buf out;
+    buf_init(&out, 2 * len + 256);
+    assert_ok(pg_json_write_row(&out, pg_json_new(), &rows, 0));
+    assert_int_equal(out.len, 2 * len + sizeof "{'a':,'b':'?n','c':}" - 1);
+    buf_deinit(&out);
 }
 
 static int run(void)
@@ -498,6 +516,7 @@ static int run(void)
         TEST(test_json_pieces_of_columns_that_are_none_fail_again),
         TEST(test_json_rows_are_whole_or_not_there),
         TEST(test_json_past_its_ceiling_is_too_large),
+        TEST(test_json_of_a_long_cell_takes_its_room_once),
     };
     return cmocka_run_group_tests_name("pg json", group, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 static const char *const NAMES[PG_LIMITS] = {
     [PG_LIMIT_IDLE_IN_TRANSACTION] = "idle_in_transaction_session_timeout",
     [PG_LIMIT_TRANSACTION] = "transaction_timeout",
+    [PG_LIMIT_STATEMENT] = "statement_timeout",
 };
 
 static bool is_named(str text, str name)

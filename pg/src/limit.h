@@ -1,5 +1,5 @@
-/* Timeouts of the server's own for our sessions: what ends a transaction whose worker stands still,
- * or is cut off, and would keep its locks for ever. Our own deadlines need a worker that runs.
+/* Timeouts of the server's own for our sessions: what ends a transaction or a statement whose worker
+ * stands still, or is cut off, and would keep its locks for ever. Our own deadlines need a worker that runs.
  *
  * They are asked for in the startup message, so that nothing that a session does to its settings
  * takes them back, and a server that does not know one, or a pooler, which has none for its
@@ -19,6 +19,7 @@ typedef struct pg_conn pg_conn;
 enum {
     PG_LIMIT_IDLE_IN_TRANSACTION,
     PG_LIMIT_TRANSACTION,
+    PG_LIMIT_STATEMENT,
     PG_LIMITS
 };
 

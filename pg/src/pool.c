@@ -28,6 +28,7 @@ typedef struct pg_settings {
     int64_t connect_timeout_ms;
     int64_t idle_tx_timeout_ms;
     int64_t tx_timeout_ms;
+    int64_t statement_timeout_ms;
     int64_t hosts_interval_ms;
     int64_t replica_lag_ms;
     int64_t peer_timeout_ms;
@@ -100,6 +101,10 @@ const config_entry PG_SETTINGS[] = {
       .meaning = "how long a transaction may take, by the clock of a server of PostgreSQL 17 or "
                  "later; 0: as the server has it",
       .offset = offsetof(pg_settings, tx_timeout_ms) },
+    { "PG_STATEMENT_TIMEOUT", CONFIG_DURATION, "0", .max = INT32_MAX,
+      .meaning = "how long a statement may take, COPY too, by the server's clock; 0: as the server "
+                 "has it",
+      .offset = offsetof(pg_settings, statement_timeout_ms) },
     { "PG_HOSTS_INTERVAL", CONFIG_DURATION, "10s", .max = 3600000,
       .meaning = "between looks at all hosts, where the choice of one depends on what is seen; "
                  "0: never",
@@ -360,6 +365,7 @@ error pg_pool_open(const pg_pool_options *options, pg_pool **out)
     pg_limits_init(pool, (const int64_t[]){
                              [PG_LIMIT_IDLE_IN_TRANSACTION] = settings.idle_tx_timeout_ms,
                              [PG_LIMIT_TRANSACTION] = settings.tx_timeout_ms,
+                             [PG_LIMIT_STATEMENT] = settings.statement_timeout_ms,
                          });
     pool->trace = o->trace;
     pool->hooks = o->hooks;

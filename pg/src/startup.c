@@ -95,17 +95,18 @@ static void write_startup(pg_writer *w, const void *arg)
         begins_read_only ? STR("on") : STR_NONE,
         STR("default_transaction_isolation"),
         begins_read_only ? STR("read committed") : STR_NONE,
-        /* last: what a pooler refuses of the others is told first */
-        limits[0].name,
-        limits[0].value,
-        limits[1].name,
-        limits[1].value,
     };
     str pairs[PAIRS_MAX];
-    static_assert(ARRAY_LEN(fixed) + ARRAY_LEN(info->session) <= PAIRS_MAX, "all fit");
+    size_t count = ARRAY_LEN(fixed);
+    static_assert(ARRAY_LEN(fixed) + 2 * PG_LIMITS + ARRAY_LEN(info->session) <= PAIRS_MAX,
+                  "all fit");
     memcpy(pairs, fixed, sizeof fixed);
-    memcpy(pairs + ARRAY_LEN(fixed), info->session, sizeof info->session);
-    pg_write_startup(w, c->protocol, pairs, ARRAY_LEN(fixed) + ARRAY_LEN(info->session));
+    for (size_t i = 0; i < PG_LIMITS; i++) { /* what a pooler refuses of the others is told first */
+        pairs[count++] = limits[i].name;
+        pairs[count++] = limits[i].value;
+    }
+    memcpy(pairs + count, info->session, sizeof info->session);
+    pg_write_startup(w, c->protocol, pairs, count + ARRAY_LEN(info->session));
 }
 
 error pg_startup_send(pg_conn *c)

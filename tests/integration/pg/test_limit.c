@@ -105,6 +105,16 @@ static void test_limit_of_all_transactions_is_there_where_the_server_has_it(void
     pg_pool_close(&db);
 }
 
+static void test_limit_of_statements_ends_one_and_no_more(void **state)
+{
+    (void)state;
+    pg_pool *db = open_with("PG_STATEMENT_TIMEOUT", "50ms", STR_NONE);
+    assert_shown(PG_TARGET(db), "show statement_timeout", "50ms");
+    assert_fails(PG_QUERY_CANCELED, pg_execute(db, NULL, "select pg_sleep(100)"));
+    assert_shown(PG_TARGET(db), IDLE, "1min");
+    pg_pool_close(&db);
+}
+
 /* --- servers that refuse ---------------------------------------------------------------------- */
 
 #define WHO    "\0\3\0\0user\0ada\0database\0shop\0"
@@ -173,6 +183,7 @@ static int run(void)
         cmocka_unit_test(test_limit_is_what_the_settings_or_the_string_say),
         cmocka_unit_test(test_limit_ends_a_transaction_that_stands_still),
         cmocka_unit_test(test_limit_of_all_transactions_is_there_where_the_server_has_it),
+        cmocka_unit_test(test_limit_of_statements_ends_one_and_no_more),
         cmocka_unit_test(test_limit_that_is_refused_is_left_out_from_then_on),
         cmocka_unit_test(test_limit_is_not_to_blame_for_other_refusals),
     };

@@ -1,5 +1,6 @@
-/* Timeouts of the server's own for our sessions: what ends a transaction or a statement whose worker
- * stands still, or is cut off, and would keep its locks for ever. Our own deadlines need a worker that runs.
+/* Timeouts of the server's own for our sessions: what ends a transaction or a statement whose
+ * worker stands still, or is cut off, and would keep its locks for ever. Our own deadlines need a
+ * worker that runs.
  *
  * They are asked for in the startup message, so that nothing that a session does to its settings
  * takes them back, and a server that does not know one, or a pooler, which has none for its

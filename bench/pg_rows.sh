@@ -163,7 +163,7 @@ row_bills() {
 }
 
 # The same rows into JSON, with structs between and without.
-row_json() {
+row_rows_as_json() {
     rm -f "$dir"/brio_*_json.*
     for _ in $(seq $LOAD_ROUNDS); do
         for kind in structs_json rows_json; do contend "brio_$kind" $kind; done
@@ -227,7 +227,7 @@ row_pg() {
     beside_libpq '100 rows of 10 columns, by pg_get' decode 200 '' decode decode_binary
     beside_libpq 'the same by orm_list' decode_orm 200 '' decode decode_binary
     row_bills
-    row_json
+    row_rows_as_json
     row_copies
     stop_database
     command_was "DATABASE_URL=\$(taskset -c 0 tools/pg.sh start DIRECTORY --throwaway)   # with make_tables" \

@@ -98,7 +98,7 @@ static void write_startup(pg_writer *w, const void *arg)
     };
     str pairs[PAIRS_MAX];
     size_t count = ARRAY_LEN(fixed);
-    static_assert(ARRAY_LEN(fixed) + 2 * PG_LIMITS + ARRAY_LEN(info->session) <= PAIRS_MAX,
+    static_assert(ARRAY_LEN(fixed) + 2 * (size_t)PG_LIMITS + ARRAY_LEN(info->session) <= PAIRS_MAX,
                   "all fit");
     memcpy(pairs, fixed, sizeof fixed);
     for (size_t i = 0; i < PG_LIMITS; i++) { /* what a pooler refuses of the others is told first */

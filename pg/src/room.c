@@ -15,12 +15,18 @@ void pg_room_init(pg_room *room)
 }
 
 /* A cancel must not find what is sent after it. Whoever has a connection alone may have given up a
- * statement there, for which one is to come. */
+ * statement there, for which one is to come. Who waits for a connection that was lost is to be told.
+ */
+static bool is_held_back(const pg_conn *c)
+{
+    return c->lessee ? !pg_cancel_is_over(c) : c->cancel.stream && c->state == PG_CONN_READY;
+}
+
 static bool fits(const pg_conn *c, const pg_flight *flight)
 {
     const pg_room *room = &c->room;
     const uint32_t groups_max = c->pool->pipeline_max;
-    if (UNLIKELY(c->cancel.stream || (c->lessee && !pg_cancel_is_over(c))))
+    if (UNLIKELY(is_held_back(c)))
         return false;
     if (room->requests == 0)
         return true;

@@ -4,8 +4,8 @@
  * comes, one group of requests of any size. While a cancel is under way nothing is sent; and a
  * transaction that has given up a statement waits until that has ended too.
  *
- * Invariant: while a fiber waits in line, something is under way, or the first of them was woken.
- */
+ * Invariant: while a fiber waits in line, something is under way, be it a cancel, or the first of
+ * them was woken. */
 #ifndef PG_SRC_ROOM_H
 #define PG_SRC_ROOM_H
 

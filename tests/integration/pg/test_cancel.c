@@ -140,12 +140,15 @@ static error wait_for_cancel(void *arg)
     return pg_rollback(&tx);
 }
 
-/* Who waits so is told when the connection ends meanwhile. */
+/* Who waits so is told when the connection ends meanwhile, though the cancel goes on. */
 static void test_connection_lost_under_a_cancel_ends_the_wait(void **state)
 {
     (void)state;
+    assert_int_equal(setenv("PG_CONNECT_TIMEOUT", "60s", 1), 0); /* a cancel's too */
     PLAY(MOCK_ACCEPT, MOCK_SEND(MOCK_WELCOME), PREPARES(MOCK_READY), PREPARES(MOCK_READY),
-         MOCK_EXPECT("BEBES"), MOCK_SEND(BEGUN), OTHER, MOCK_TURN, MOCK_RESET);
+         MOCK_EXPECT("BEBES"), MOCK_SEND(BEGUN), OTHER, MOCK_TURN, MOCK_RESET, MOCK_TURN,
+         MOCK_STALL);
+    assert_int_equal(unsetenv("PG_CONNECT_TIMEOUT"), 0);
     const error e = scope_call(&(scope_options){ .deadline_ms = 20000 }, wait_for_cancel, NULL);
     stop();
     assert_fails(PG_CONNECTION_LOST, e);

@@ -3,8 +3,9 @@
  *   pg_rows rows;
  *   str body;
  *   TRY(pg_query(db, &rows, PG_AS_JSON("select id, title, created_at from notes")));
- *   TRY(pg_rows_json(&rows, &json)); //
- * [{"id":1,"title":"…","created_at":"2026-11-21T20:10:03Z"},…]
+ *   TRY(pg_rows_json(&rows, &body));
+ *
+ *   [{"id":1,"title":"…","created_at":"2026-11-21T20:10:03Z"},…]
  *
  * A row is an object, whose members are the columns in their order. Columns come in the formats
  * that are nearest to JSON, which is what PG_AS_JSON asks for: most are checked and copied.
@@ -17,10 +18,10 @@
  *   bytea             a string of base64
  *   timestamptz       "2026-11-21T20:10:03.5Z", in UTC
  *   timestamp, date   "2026-11-21T20:10:03.5", "2026-11-21"
- *   arrays of these   a list, of lists where there are several dimensions
  *   all others        a string of the server's text: uuid, time, interval, inet, enums, …; also
- *                     composites and ranges, and what is of a type that a database has made, with
- *                     its arrays (cast them: tags::jsonb of an hstore, labels::text[])
+ *                     composites and ranges
+ *   arrays of these   a list, of lists where there are several dimensions; but those of a type
+ *                     that a database has made are a string too (cast them: labels::text[])
  *   NULL              null
  *
  * That is what shapes write (core/json.h), whatever the session's DateStyle and TimeZone are: years

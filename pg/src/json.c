@@ -125,6 +125,14 @@ static error learn_columns(pg_json *j, const pg_rows *rows)
     return OK;
 }
 
+static bool is_column(pg_json *j, const json_column *c, const pg_column *other)
+{
+    buf_reset(&j->scratch);
+    json_write_string(&j->scratch, other->name);
+    return other->oid == c->oid && other->format == c->type.format &&
+           str_eq(buf_str(&j->scratch), str_slice(name_of(j, c), 1, c->name_len - 2));
+}
+
 /* Each piece of a result brings its own description, which says the same. */
 static error meet_columns(pg_json *j, const pg_rows *rows)
 {
@@ -132,8 +140,7 @@ static error meet_columns(pg_json *j, const pg_rows *rows)
         return learn_columns(j, rows);
     bool same = rows->column_count == j->column_count;
     for (uint32_t i = 0; i < rows->column_count && same; i++)
-        same = rows->columns[i].oid == j->columns[i].oid &&
-               rows->columns[i].format == j->columns[i].type.format;
+        same = is_column(j, &j->columns[i], &rows->columns[i]);
     if (!same)
         return error_set(&PG_INVALID_ARGUMENT, "rows as JSON of several results");
     j->known = rows->columns;
@@ -233,7 +240,7 @@ static error write_row(buf *out, pg_json *j, const pg_rows *rows, size_t row)
 error pg_json_write_row(buf *out, pg_json *j, const pg_rows *rows, size_t row)
 {
     invariant(row < rows->count);
-    if (UNLIKELY(rows->columns != j->known || !j->known))
+    if (UNLIKELY(rows->columns != j->known || rows->column_count != j->column_count || !j->known))
         TRY(meet_columns(j, rows));
     return write_row(out, j, rows, row);
 }

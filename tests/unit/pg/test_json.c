@@ -384,9 +384,8 @@ static void test_json_pieces_make_one_list(void **state)
 {
     (void)state;
     pg_column columns[][1] = { { { .name = STR("n"), .oid = PG_OID_INT4 } },
-                               { { .name = STR("n"), .oid = PG_OID_INT4 } },
-                               { { .name = STR("n"), .oid = PG_OID_TEXT } } };
-    const str cells[] = { STR("1"), STR("2"), STR("3") };
+                               { { .name = STR("n"), .oid = PG_OID_INT4 } } };
+    const str cells[] = { STR("1"), STR("2") };
     const pg_rows none = { 0 };
     str piece;
     for (size_t count = 0; count < 3; count++) {
@@ -404,11 +403,33 @@ static void test_json_pieces_make_one_list(void **state)
                                                 "[{\"n\":1},{\"n\":1},{\"n\":2}]" };
         assert_str_equal(buf_str(&all), str_from_c(EXPECTED[count]));
     }
-    pg_json *pieces = pg_json_new();
-    const pg_rows numbers = rows_of(columns[0], 1, cells, 1);
-    const pg_rows texts = rows_of(columns[2], 1, cells, 1);
-    assert_ok(pg_json_next(pieces, &numbers, &piece));
-    assert_fails(PG_INVALID_ARGUMENT, pg_json_next(pieces, &texts, &piece));
+}
+
+static void test_json_pieces_are_of_one_statement(void **state)
+{
+    (void)state;
+    pg_column numbers[] = { { .name = STR("n"), .oid = PG_OID_INT4 },
+                            { .name = STR("m"), .oid = PG_OID_INT4 } };
+    pg_column texts[] = { { .name = STR("n"), .oid = PG_OID_TEXT },
+                          { .name = STR("m"), .oid = PG_OID_INT4 } };
+    pg_column others[] = { { .name = STR("n"), .oid = PG_OID_INT4 },
+                           { .name = STR("mm"), .oid = PG_OID_INT4 } };
+    const str cells[] = { STR("1"), STR("2") };
+    pg_column copies[] = { numbers[0], numbers[1] };
+    const pg_rows rows = rows_of(numbers, 2, cells, 1), same = rows_of(copies, 2, cells, 1);
+    const pg_rows foreign[] = { rows_of(texts, 2, cells, 1), rows_of(others, 2, cells, 1),
+                                rows_of(numbers, 1, cells, 1) };
+    str piece;
+    for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
+        buf out;
+        buf_init_arena(&out, &memory, 4096);
+        pg_json *pieces = pg_json_new();
+        assert_ok(pg_json_next(pieces, &rows, &piece));
+        assert_fails(PG_INVALID_ARGUMENT, pg_json_next(pieces, &foreign[i], &piece));
+        assert_fails(PG_INVALID_ARGUMENT, pg_json_write_row(&out, pieces, &foreign[i], 0));
+        assert_ok(pg_json_write_row(&out, pieces, &same, 0));
+        assert_str_equal(buf_str(&out), STR("{\"n\":1,\"m\":2}"));
+    }
 }
 
 /* What could not be learned of columns is not known the next time either. */
@@ -513,6 +534,7 @@ static int run(void)
         TEST(test_json_takes_as_many_columns_as_the_server_has),
         TEST(test_json_of_rows_in_other_formats_is_refused),
         TEST(test_json_pieces_make_one_list),
+        TEST(test_json_pieces_are_of_one_statement),
         TEST(test_json_pieces_of_columns_that_are_none_fail_again),
         TEST(test_json_rows_are_whole_or_not_there),
         TEST(test_json_past_its_ceiling_is_too_large),

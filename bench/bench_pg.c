@@ -8,8 +8,8 @@
  *   write       four fibers that insert a row again and again, on the pool of eight
  *   sequence    twenty of these queries one after the other; pipeline, batch: together
  *   decode      a hundred rows of ten columns, by pg_get into structs; decode_orm: by orm_list
- *   rows_json   the same rows as JSON, by pg_rows_json; structs_json: by pg_get and the shape's
- * writer bills       a hundred rows of amounts, dates and times, by pg_get; bills_values: as values
+ *   rows_json   the same rows as JSON, by pg_rows_json; structs_json: by pg_get and a shape
+ *   bills       a hundred rows of amounts, dates and times, by pg_get; bills_values: as values
  *   copy_in     rows into an empty table; copy_out: a table's rows, as text and dropped
  *
  * DATABASE_URL has the tables that bench/pg_rows.sh makes. */

@@ -16,7 +16,7 @@
  *     KiB of them: then no more is;
  *   - who listens hears each number of a channel that was told since, in order, or of a gap;
  *   - nobody is given a connection where a statement was left, or a cancel is under way, and who
- * has it alone waits;
+ *     has it alone waits;
  *   - a leased connection has one user, and only that one's statements; a pool's counters are the
  *     sums over its connections; asks begun are those ended and those open.
  *

@@ -120,8 +120,7 @@ struct pg_pool {
      * by whose clock_ms nobody is to try again */
     ledger_line held, wants, probes, failing, not_before;
     char last_error[256]; /* why the last attempt failed */
-    bool behind_pooler;   /* and it has said so: of a named pool's sessions nobody knows whose they
-                             are */
+    bool behind_pooler;   /* it has shown itself: whose a named pool's sessions are nobody knows */
     bool told_open;       /* the log says that connections are not encrypted, or not verified */
     bool told_iterations; /* the log says that the server asks for few iterations of SCRAM */
     bool closed;

@@ -17,13 +17,9 @@
 /* --- messages --------------------------------------------------------------------------------- */
 
 /* Poolers take only parameters that they can set again for each client. */
-static const char *advice(pg_conn *c, const pg_report *report)
+static bool is_poolers(const pg_report *report)
 {
-    if (!str_starts_with(report->message, STR("unsupported startup parameter")))
-        return "";
-    c->pool->behind_pooler = true;
-    return "; a pooler: have it ignore that (ignore_startup_parameters), and set it for the role "
-           "instead";
+    return str_starts_with(report->message, STR("unsupported startup parameter"));
 }
 
 error pg_startup_next(pg_conn *c, pg_message *out)
@@ -36,7 +32,13 @@ error pg_startup_next(pg_conn *c, pg_message *out)
     pg_report report;
     if (out->type != PG_MSG_ERROR || !pg_report_read(out->body, &report))
         return OK;
-    return pg_report_error_as(&report, pg_error_kind(report.sqlstate), advice(c, &report));
+    const bool from_pooler = is_poolers(&report);
+    c->pool->behind_pooler = c->pool->behind_pooler || from_pooler;
+    return pg_report_error_as(&report, pg_error_kind(report.sqlstate),
+                              from_pooler ? "; a pooler: have it ignore that "
+                                            "(ignore_startup_parameters), and set it for the role "
+                                            "instead"
+                                          : "");
 }
 
 error pg_startup_unexpected(const pg_message *m)

@@ -37,7 +37,7 @@ static void test_mock_listener_that_comes_with_unlisten_under_way_waits_for_the_
     pg_unlisten(&first);
     assert_ok(fiber_sleep(20)); /* the listening fiber has run */
     assert_fails(TIMED_OUT,
-                 scope_call(&(scope_options){ .deadline_ms = 100 }, listen_for_a_while, db));
+                 scope_call(&(scope_options){ .deadline_ms = 1000 }, listen_for_a_while, db));
     pg_pool_close(&db);
     assert_null(mock_pg_stop(&m));
 }

@@ -35,7 +35,7 @@ static void test_mock_stream_whose_deadline_passes_before_it_runs_again_is_late(
         MOCK_EXPECT("BES"),
         MOCK_SEND(UNKNOWN BROKEN),
         MOCK_EXPECT("CCPDS"),
-        MOCK_PAUSE(300),
+        MOCK_PAUSE(1100),
         MOCK_SEND("3\0\0\0\4"
                   "3\0\0\0\4" PARSED BROKEN),
         MOCK_EXPECT("BES"),
@@ -49,7 +49,7 @@ static void test_mock_stream_whose_deadline_passes_before_it_runs_again_is_late(
                                   .connections_max = 1,
                                   .statements = PG_STATEMENTS_NAMED };
     assert_ok(pg_pool_open(&one, &db));
-    assert_fails(TIMED_OUT, scope_call(&(scope_options){ .deadline_ms = 100 }, open_stream, db));
+    assert_fails(TIMED_OUT, scope_call(&(scope_options){ .deadline_ms = 1000 }, open_stream, db));
     assert_int_equal(pg_pool_stats_of(db).leased, 0);
     pg_pool_close(&db);
     const char *problem = mock_pg_stop(&m);

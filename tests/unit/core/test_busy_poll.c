@@ -99,6 +99,37 @@ static void *wake_when_idle(void *arg)
     return NULL;
 }
 
+static void nothing(loop_task *task)
+{
+    (void)task;
+}
+
+/* How often a loop counts in a turn in which it may sleep: when it goes to sleep, when it wakes,
+ * and each time that it looks. */
+static uint64_t turns_of_one(bool awaits, bool woken)
+{
+    loop *l;
+    loop_heartbeat beat = { 0 };
+    loop_task task = { .run = nothing };
+    assert_ok(loop_new(&(loop_options){ .heartbeat = &beat }, &l));
+    loop_busy_poll_begin(l, awaits);
+    if (woken)
+        loop_post_from_thread(l, &task);
+    loop_turn(l, 1);
+    loop_busy_poll_end(l, awaits);
+    loop_free(&l);
+    return atomic_load(&beat.turns);
+}
+
+static void test_busy_poll_looks_before_it_sleeps(void **state)
+{
+    (void)state;
+    assert_int_equal(turns_of_one(false, false), 2);
+    assert_int_equal(turns_of_one(false, true), 2);
+    assert_in_range(turns_of_one(true, false), 3, UINT32_MAX);
+    assert_int_equal(turns_of_one(true, true), 1); /* it was there, and nobody slept */
+}
+
 static void stop(loop_task *task)
 {
     (void)task;
@@ -126,7 +157,7 @@ static void count(timer *t)
     loop_stop(loop_self());
 }
 
-static void test_busy_poll_keeps_no_timer_waiting_and_hurries_none(void **state)
+static void test_busy_poll_hurries_no_timer(void **state)
 {
     (void)state;
     loop *l;
@@ -154,8 +185,9 @@ int main(void)
         cmocka_unit_test(test_busy_poll_in_vain_is_done_ever_more_seldom),
         cmocka_unit_test(test_busy_poll_goes_on_when_most_were_worth_it),
         cmocka_unit_test(test_busy_poll_rests_are_of_waits_it_concerns),
+        cmocka_unit_test(test_busy_poll_looks_before_it_sleeps),
         cmocka_unit_test(test_busy_poll_in_vain_leaves_a_loop_that_sleeps_and_wakes),
-        cmocka_unit_test(test_busy_poll_keeps_no_timer_waiting_and_hurries_none),
+        cmocka_unit_test(test_busy_poll_hurries_no_timer),
     };
     return cmocka_run_group_tests_name("busy_poll", tests, NULL, NULL);
 }

@@ -108,8 +108,8 @@ static void test_limit_of_all_transactions_is_there_where_the_server_has_it(void
 static void test_limit_of_statements_ends_one_and_no_more(void **state)
 {
     (void)state;
-    pg_pool *db = open_with("PG_STATEMENT_TIMEOUT", "50ms", STR_NONE);
-    assert_shown(PG_TARGET(db), "show statement_timeout", "50ms");
+    pg_pool *db = open_with("PG_STATEMENT_TIMEOUT", "500ms", STR_NONE);
+    assert_shown(PG_TARGET(db), "show statement_timeout", "500ms");
     assert_fails(PG_QUERY_CANCELED, pg_execute(db, NULL, "select pg_sleep(100)"));
     assert_shown(PG_TARGET(db), IDLE, "1min");
     pg_pool_close(&db);

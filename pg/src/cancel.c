@@ -190,12 +190,19 @@ static bool may_send(pg_pool *pool)
     return false;
 }
 
+/* Whether nothing of it stays when it is struck: it runs nothing, cannot change anything, or is
+ * undone. */
+static bool is_undone(const pg_conn *c, const pg_request *r)
+{
+    return r->kind == PG_REQUEST_PREPARE || c->read_only || (r->statement && r->statement->dml);
+}
+
 /* Whether all who wait there would bear to be struck in its place. What transactions wait for is
  * never sent behind a statement that was given up. */
 static bool may_strike(const pg_conn *c)
 {
     LIST_EACH (pg_request, r, &c->requests, node) {
-        if (r->fiber && !(r->repeats && r->statement && r->statement->dml))
+        if (r->fiber && !(r->repeats && is_undone(c, r)))
             return false;
     }
     return true;

@@ -54,6 +54,13 @@ static pg_statement *make(pg_conn *c, str sql, pg_values values)
     return s ? pg_statement_keep(s) : NULL;
 }
 
+/* The server was not asked: whoever waits for the answer asks. */
+static void give_up(pg_statement *s)
+{
+    pg_statement_evict(s);
+    pg_statement_wake(s);
+}
+
 /* Has the server describe it. `s` is as it was, ready, or out of the cache. */
 static error ask_about(pg_conn *c, pg_lane lane, pg_statement *s, pg_values values,
                        pg_result *result)
@@ -61,20 +68,21 @@ static error ask_about(pg_conn *c, pg_lane lane, pg_statement *s, pg_values valu
     const uint32_t mark = pg_rewording_mark(&c->pool->rewording, s->hash);
     const preparation p = { pg_statement_name(s), pg_reworded(s->sql, mark), values };
     if (!p.sql.ptr) {
-        pg_statement_evict(s);
+        give_up(s);
         return error_set(&ARENA_FULL, "no room for a statement");
     }
     *result = (pg_result){ .arena = fiber_arena() };
     const pg_request request = { .kind = PG_REQUEST_PREPARE,
                                  .result = result,
                                  .statement = s,
-                                 .leased = lane == PG_LANE_LEASED };
+                                 .leased = lane == PG_LANE_LEASED,
+                                 .repeats = lane != PG_LANE_LEASED };
     pg_pool_count(c->pool, PG_METRIC_PARSES, 1);
     const error e = pg_conn_ask(c, write_prepare, &p, &request);
     if (!e.kind)
         return pg_result_error(result);
     if (!result->sent)
-        pg_statement_evict(s);
+        give_up(s);
     result->report = STR_NONE; /* it came when the wait had ended */
     return e;
 }
@@ -106,7 +114,8 @@ static bool may_be_prepared(pg_conn *c, const pg_statement *s, str refusal)
     return true;
 }
 
-/* Makes one and has it described. In the cache then, or not any more. */
+/* Makes one and has it described. In the cache then, or not any more; NULL when a cancel struck it
+ * that was meant for another one. */
 static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values, bool *again, str *refusal,
                      pg_statement **out)
 {
@@ -122,7 +131,8 @@ static error prepare(pg_conn *c, pg_lane lane, str sql, pg_values values, bool *
     *again = may_be_prepared(c, s, result.report);
     *refusal = result.report;
     pg_statement_release(&s);
-    return e;
+    *out = NULL;
+    return result.struck ? OK : e;
 }
 
 static void waiter_forgotten(void *arg)

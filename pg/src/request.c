@@ -30,14 +30,6 @@ pg_request *pg_request_oldest(const pg_conn *c)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-static void wake_preparing(pg_statement *s)
-{
-    LIST_EACH (pg_statement_waiter, w, &s->waiters, node) {
-        list_remove(&w->node);
-        fiber_wake(w->fiber, OK); /* it looks again */
-    }
-}
-
 /* Whatever of it was refused: a pooler may know its name all the same. */
 static void give_up_preparing(pg_statement *s, bool lost)
 {
@@ -56,7 +48,7 @@ static void end(pg_request *r, const error_kind *lost, const char *text)
     if (r->kind == PG_REQUEST_PREPARE) {
         if (!r->statement->ready)
             give_up_preparing(r->statement, lost != NULL);
-        wake_preparing(r->statement);
+        pg_statement_wake(r->statement);
     }
     pg_statement_release(&r->statement);
     if (!r->write)

@@ -15,7 +15,8 @@ void pg_room_init(pg_room *room)
 }
 
 /* A cancel must not find what is sent after it. Whoever has a connection alone may have given up a
- * statement there, for which one is to come. Who waits for a connection that was lost is to be told.
+ * statement there, for which one is to come. Who waits for a connection that was lost is to be
+ * told.
  */
 static bool is_held_back(const pg_conn *c)
 {

@@ -206,6 +206,14 @@ static pg_column *columns_as(const pg_statement *s, pg_rows_as as)
     return columns;
 }
 
+void pg_statement_wake(pg_statement *s)
+{
+    LIST_EACH (pg_statement_waiter, w, &s->waiters, node) {
+        list_remove(&w->node);
+        fiber_wake(w->fiber, OK);
+    }
+}
+
 bool pg_statement_show_as(pg_statement *s, pg_rows_as as)
 {
     if (LIKELY(as == PG_ROWS_BY_TYPE || !s->columns))

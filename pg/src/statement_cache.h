@@ -83,6 +83,8 @@ pg_statement *pg_statement_add(pg_statement_cache *cache, str sql, const pg_valu
 pg_statement *pg_statement_new(str sql, const pg_value *values, size_t value_count);
 /* It has been described: takes the columns. */
 void pg_statement_described(pg_statement *statement, pg_column *columns, uint32_t column_count);
+/* Those who wait for that look again: it is there, or will not be. */
+void pg_statement_wake(pg_statement *statement);
 /* Makes its columns known in the formats of rows that are for something. False without memory. */
 bool pg_statement_show_as(pg_statement *statement, pg_rows_as as);
 /* One to give up before another is added: the least recently used that no request uses, if they are

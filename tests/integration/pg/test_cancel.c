@@ -171,17 +171,21 @@ static error ask_for(void *sql)
     return pg_execute(db, NULL, (const char *)sql);
 }
 
-/* "a" is given up while `behind` waits on the same connection. Both have run before. */
-static error wait_behind(const char *behind)
+static error run_both(void)
+{
+    TRY(pg_execute(db, NULL, "a"));
+    return pg_execute(db, NULL, "b");
+}
+
+/* "a", which has run before, is given up while "b" waits on the same connection. */
+static error wait_behind(void)
 {
     fiber *hangs, *waits;
     const fiber_options hurries = { .joinable = true, .deadline_ms = 30 };
     const fiber_options waits_long = { .joinable = true, .deadline_ms = 20000 };
-    static char a[] = "a";
-    TRY(ask_for(a));
-    TRY(pg_execute(db, NULL, behind));
+    static char a[] = "a", b[] = "b";
     TRY(fiber_start(loop_self(), &hurries, ask_for, a, &hangs));
-    TRY(fiber_start(loop_self(), &waits_long, ask_for, (void *)(uintptr_t)behind, &waits));
+    TRY(fiber_start(loop_self(), &waits_long, ask_for, b, &waits));
     assert_fails(TIMED_OUT, fiber_join(&hangs));
     return fiber_join(&waits);
 }
@@ -195,7 +199,8 @@ static void test_cancel_frees_those_behind_a_statement_that_hangs(void **state)
 {
     (void)state;
     PLAY(BOTH_RUN(DONE), OTHER, MOCK_BACK, MOCK_SEND(CANCELED_ MOCK_READY BOUND DONE MOCK_READY));
-    const error e = wait_behind("b");
+    assert_ok(run_both());
+    const error e = wait_behind();
     stop();
     assert_ok(e);
 }
@@ -206,7 +211,22 @@ static void test_cancel_that_strikes_the_next_statement_has_it_run_again(void **
     (void)state;
     PLAY(BOTH_RUN(DONE), OTHER, MOCK_BACK,
          MOCK_SEND(BOUND DONE MOCK_READY BOUND CANCELED_ MOCK_READY), RUNS(BOUND DONE MOCK_READY));
-    const error e = wait_behind("b");
+    assert_ok(run_both());
+    const error e = wait_behind();
+    stop();
+    assert_ok(e);
+}
+
+/* What is only being prepared has run nothing yet. */
+static void test_cancel_that_strikes_a_preparation_has_it_prepared_again(void **state)
+{
+    (void)state;
+    PLAY(MOCK_ACCEPT, MOCK_SEND(MOCK_WELCOME), PREPARES(MOCK_READY), RUNS(BOUND DONE MOCK_READY),
+         MOCK_EXPECT("BES"), MOCK_EXPECT("PDS"), OTHER, MOCK_BACK,
+         MOCK_SEND(BOUND DONE MOCK_READY CANCELED_ MOCK_READY), MOCK_EXPECT("CPDS"),
+         MOCK_SEND("3\0\0\0\4" PREPARED MOCK_READY), RUNS(BOUND DONE MOCK_READY));
+    assert_ok(pg_execute(db, NULL, "a"));
+    const error e = wait_behind();
     stop();
     assert_ok(e);
 }
@@ -218,7 +238,8 @@ static void test_cancel_is_not_sent_before_what_cannot_be_run_again(void **state
     const uint64_t sent = total_of("pg_cancels_total");
     PLAY(BOTH_RUN(CALLED), MOCK_LISTEN(2 * QUIET_MS),
          MOCK_SEND(BOUND DONE MOCK_READY BOUND CALLED MOCK_READY));
-    const error e = wait_behind("b");
+    assert_ok(run_both());
+    const error e = wait_behind();
     stop();
     assert_ok(e);
     assert_int_equal(total_of("pg_cancels_total"), sent);
@@ -343,6 +364,7 @@ static int run(void)
         cmocka_unit_test(test_connection_lost_under_a_cancel_ends_the_wait),
         cmocka_unit_test(test_cancel_frees_those_behind_a_statement_that_hangs),
         cmocka_unit_test(test_cancel_that_strikes_the_next_statement_has_it_run_again),
+        cmocka_unit_test(test_cancel_that_strikes_a_preparation_has_it_prepared_again),
         cmocka_unit_test(test_cancel_is_not_sent_before_what_cannot_be_run_again),
         cmocka_unit_test(test_cancel_of_somebody_elses_is_an_error),
     };

@@ -237,6 +237,51 @@ static void test_room_for_bytes_of_a_pipeline_is_bounded(void **state)
     stop();
 }
 
+#define NEARLY_ALL (((size_t)256 << 10) - 120) /* too much is left for there to be no room at all \
+                                                */
+
+static error insert_nearly_all(void *arg)
+{
+    (void)arg;
+    char *value = arena_alloc(fiber_arena(), NEARLY_ALL, 1);
+    memset(value, 'x', NEARLY_ALL);
+    return insert((str){ value, NEARLY_ALL });
+}
+
+static error update(void *arg)
+{
+    (void)arg;
+    return pg_execute(db, NULL,
+                      "update t set a = 'a text that is longer than the room that is left beside "
+                      "what is nearly all of it, so that its Parse has to wait'");
+}
+
+/* One waits for room to prepare a statement, another for what that brings; the first gives up. */
+static void test_room_to_prepare_that_is_given_up_is_left_to_who_waits_too(void **state)
+{
+    (void)state;
+    static const mock_pg_step STEPS[] = { BEGUN,
+                                          MOCK_EXPECT("BES"),
+                                          MOCK_LISTEN(150),
+                                          MOCK_SEND(DONE),
+                                          MOCK_EXPECT("PDS"),
+                                          MOCK_SEND(PREPARED),
+                                          MOCK_EXPECT("BES"),
+                                          MOCK_SEND(DONE) };
+    const fiber_options hurries = { .joinable = true, .deadline_ms = 30 };
+    const fiber_options waits = { .joinable = true, .deadline_ms = 20000 };
+    fiber *fills, *first, *second;
+    start(STEPS, ARRAY_LEN(STEPS));
+    assert_ok(fiber_start(loop_self(), &waits, insert_nearly_all, NULL, &fills));
+    assert_ok(fiber_start(loop_self(), &hurries, update, NULL, &first));
+    assert_ok(fiber_start(loop_self(), &waits, update, NULL, &second));
+    assert_fails(TIMED_OUT, fiber_join(&first));
+    assert_ok(fiber_join(&fills));
+    const error e = fiber_join(&second);
+    stop();
+    assert_ok(e);
+}
+
 static int open_metrics(void **state)
 {
     (void)state;
@@ -255,6 +300,7 @@ static int run(void)
         cmocka_unit_test(test_room_that_its_fiber_no_longer_waits_for_is_the_next_ones),
         cmocka_unit_test(test_room_for_statements_of_a_pipeline_is_bounded),
         cmocka_unit_test(test_room_for_bytes_of_a_pipeline_is_bounded),
+        cmocka_unit_test(test_room_to_prepare_that_is_given_up_is_left_to_who_waits_too),
     };
     return cmocka_run_group_tests(tests, open_metrics, NULL);
 }

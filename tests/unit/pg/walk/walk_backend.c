@@ -313,9 +313,7 @@ static void run_begin(walk_backend *b, uint64_t id, const char *sql)
 
 static void run_statement(walk_backend *b, uint64_t id, walk_portal *p, uint32_t rows_max)
 {
-    if (b->interrupted)
-        walk_request_failed(b, id, "57014");
-    else if (b->tx_status == 'E' && !is_way_out(p->sql))
+    if (b->tx_status == 'E' && !is_way_out(p->sql))
         walk_request_failed(b, id, "25P02");
     else if (p->fate == WALK_FAILS_AT_ONCE)
         walk_request_failed(b, id, "23505");
@@ -475,6 +473,11 @@ static void work(walk_backend *b, const walk_message *m)
             walk_simple_failed(b, b->copying, "08P01"); /* it is not read again */
         return;
     }
+    const uint64_t id = m->request != WALK_NEVER ? m->request : request_behind(b);
+    if (b->interrupted && strchr("DBE", m->type) && id != WALK_NEVER) {
+        walk_request_failed(b, id, "57014");
+        return;
+    }
     switch (m->type) {
     case 'P':
         work_parse(b, m);
@@ -511,6 +514,6 @@ void walk_backend_work(walk_backend *b)
         run_on(b);
     else
         work(b, &b->messages[b->worked++ % WALK_MESSAGES]);
-    if (b->worked == b->came && b->copying == WALK_NEVER && b->running == WALK_NEVER)
-        b->interrupted = false; /* an idle backend takes no notice of it any more */
+    if (b->copying == WALK_NEVER && b->running == WALK_NEVER)
+        b->interrupted = false; /* before the next message is read */
 }

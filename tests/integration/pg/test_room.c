@@ -237,8 +237,8 @@ static void test_room_for_bytes_of_a_pipeline_is_bounded(void **state)
     stop();
 }
 
-#define NEARLY_ALL (((size_t)256 << 10) - 120) /* too much is left for there to be no room at all \
-                                                */
+/* The room that is left beside it is too little for a Parse, and too much to be none. */
+#define NEARLY_ALL (((size_t)256 << 10) - 120)
 
 static error insert_nearly_all(void *arg)
 {

@@ -1,6 +1,7 @@
 /* hstore's text: pairs between quotes, with a backslash before a quote or backslash in them.
  * Nothing else is read than what the server writes. */
 #include "decoder.h"
+#include "quoted.h"
 
 #include "core/buf.h"
 #include "core/fiber.h"
@@ -16,33 +17,16 @@ static bool take(str *rest, str what)
 /* Takes what stands between quotes. */
 static bool take_quoted(arena *a, str *rest, str *out)
 {
-    bool escaped = false;
-    size_t end = 0;
-    if (!take(rest, STR("\"")))
+    bool escaped;
+    if (!pg_quoted_take_item(rest, out, &escaped))
         return false;
-    for (; end < rest->len && rest->ptr[end] != '"'; end++) {
-        if (rest->ptr[end] == '\\') {
-            escaped = true;
-            end++;
-        }
-    }
-    if (end >= rest->len)
-        return false;
-    *out = str_slice(*rest, 0, end);
-    *rest = str_slice(*rest, end + 1, rest->len);
     if (!escaped)
         return true;
     invariant(a != NULL);
     char *text = arena_try_alloc(a, out->len, 1);
-    if (!text)
-        return false;
-    size_t len = 0;
-    for (size_t i = 0; i < out->len; i++) {
-        i += out->ptr[i] == '\\';
-        text[len++] = out->ptr[i];
-    }
-    *out = (str){ text, len };
-    return true;
+    if (text)
+        *out = (str){ text, pg_quoted_plain(*out, text) };
+    return text != NULL;
 }
 
 static bool take_pair(arena *a, str *rest, pg_hstore_pair *out)

@@ -2,6 +2,7 @@
  * multiple of what a dimension holds; as text braces become brackets, and bounds are left out. */
 #include "array.h"
 #include "json_cell.h"
+#include "quoted.h"
 
 #define NULL_LEN UINT32_MAX
 
@@ -47,31 +48,16 @@ static bool append_binary(buf *out, const pg_json_type *type, str cell)
 /* Takes an item between quotes; without backslashes it is a view. */
 static bool take_quoted(str *rest, str *item, buf *scratch)
 {
-    bool escaped = false;
-    size_t end = 1;
-    for (; end < rest->len && rest->ptr[end] != '"'; end++) {
-        if (rest->ptr[end] == '\\') {
-            escaped = true;
-            end++;
-        }
-    }
-    if (end >= rest->len)
+    bool escaped;
+    if (!pg_quoted_take_item(rest, item, &escaped))
         return false;
-    *item = str_slice(*rest, 1, end - 1);
-    *rest = str_slice(*rest, end + 1, rest->len);
     if (!escaped)
         return true;
     buf_reset(scratch);
     char *to = buf_reserve(scratch, item->len);
-    if (!to)
-        return false;
-    size_t len = 0;
-    for (size_t i = 0; i < item->len; i++) {
-        i += item->ptr[i] == '\\';
-        to[len++] = item->ptr[i];
-    }
-    *item = (str){ to, len };
-    return true;
+    if (to)
+        *item = (str){ to, pg_quoted_plain(*item, to) };
+    return to != NULL;
 }
 
 /* Takes an item without quotes, STR_NONE for NULL. */

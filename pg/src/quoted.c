@@ -1,4 +1,5 @@
-/* Quoting of the server's rangetypes.c and rowtypes.c, which is that of neither SQL nor arrays. */
+/* Quoting of the server's rangetypes.c and rowtypes.c, which is that of neither SQL nor arrays; and
+ * that of arrayfuncs.c and hstore_io.c. */
 #include "quoted.h"
 
 #include <string.h>
@@ -86,4 +87,33 @@ void pg_quoted_put(buf *out, str text, const char *specials)
         buf_append_char(out, text.ptr[i]);
     }
     buf_append_char(out, '"');
+}
+
+/* --- arrays and hstore ------------------------------------------------------------------------ */
+
+bool pg_quoted_take_item(str *rest, str *out, bool *escaped)
+{
+    size_t end = 1;
+    *escaped = false;
+    for (; end < rest->len && rest->ptr[end] != '"'; end++) {
+        if (rest->ptr[end] == '\\') {
+            *escaped = true;
+            end++;
+        }
+    }
+    if (end >= rest->len || rest->ptr[0] != '"')
+        return false;
+    *out = str_slice(*rest, 1, end - 1);
+    *rest = str_slice(*rest, end + 1, rest->len);
+    return true;
+}
+
+size_t pg_quoted_plain(str item, char *to)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < item.len; i++) {
+        i += item.ptr[i] == '\\';
+        to[len++] = item.ptr[i];
+    }
+    return len;
 }

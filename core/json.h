@@ -102,6 +102,8 @@ error json_parse(arena *a, str text, json *out);
 /* Whether `text` is one valid JSON value; takes no memory. Duplicate keys are not looked for, here
  * and in jsonb fields: PostgreSQL keeps the last of them. */
 bool json_is_valid(str text);
+/* Whether `text` is one number (RFC 8259, section 6) and nothing else. */
+bool json_is_number(str text);
 /* Appends the value, which must not be nested deeper than 256. */
 void json_write(buf *out, const json *value);
 /* The member's value, or NULL when `object` is no object or has no such key. */

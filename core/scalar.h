@@ -119,5 +119,9 @@ bool base64url_decode(arena *a, str s, bytea *out);
  * that day. */
 int64_t scalar_days_from_civil(int64_t year, int64_t month, int64_t day);
 void scalar_civil_from_days(int64_t days, int64_t *year, int *month, int *day);
+/* The same as ISO 8601 has it, "2026-11-21": the year in four digits or more, with a minus before
+ * the year 0. Returns the length. */
+#define SCALAR_CIVIL_TEXT_MAX 27
+size_t scalar_civil_format(char out[SCALAR_CIVIL_TEXT_MAX], int64_t days);
 
 #endif

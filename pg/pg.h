@@ -252,10 +252,10 @@ str pg_reported_on(pg_target on, const char *name);
 /* Statements that leave together, so that all of them cost one round trip:
  *
  *   pg_batch *b = pg_batch_new();
- *   pg_batch_execute(b, NULL, "update accounts set cents = cents - $1 where name = $2", cents,
- * from); pg_batch_execute(b, NULL, "update accounts set cents = cents + $1 where name = $2", cents,
- * to); pg_batch_query(b, &rows, "select name, cents from accounts"); TRY(pg_batch_run(db, b)); //
- * all of it, or nothing
+ *   pg_batch_execute(b, NULL, "insert into moves (cents) values ($1)", cents);
+ *   pg_batch_execute(b, NULL, "update accounts set cents = cents - $1", cents);
+ *   pg_batch_query(b, &rows, "select name, cents from accounts");
+ *   TRY(pg_batch_run(db, b)); // all of it, or nothing
  *
  * Lives in the fiber's arena. Text, bytes and lists among the values are views, which must live
  * until it has run, as must `rows` and `affected`. It may be run again. */

@@ -355,3 +355,12 @@ bool json_is_valid(str text)
     json_cursor_init(&c, NULL, text);
     return json_cursor_skip(&c, 0, NULL) && json_cursor_finish(&c);
 }
+
+bool json_is_number(str text)
+{
+    json_cursor c;
+    str number;
+    bool integer;
+    json_cursor_init(&c, NULL, text);
+    return json_cursor_number(&c, &number, &integer) && c.at == c.end;
+}

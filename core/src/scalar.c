@@ -101,6 +101,26 @@ static size_t put_text(char *out, str text)
     return text.len;
 }
 
+size_t scalar_civil_format(char out[SCALAR_CIVIL_TEXT_MAX], int64_t days)
+{
+    int64_t year;
+    int month, day;
+    scalar_civil_from_days(days, &year, &month, &day);
+    size_t len = 0, year_digits = 4;
+    if (year < 0) {
+        out[len++] = '-';
+        year = -year;
+    }
+    for (int64_t more = year / 10000; more > 0; more /= 10)
+        year_digits++;
+    put_digits(out + len, year, year_digits);
+    len += year_digits;
+    memcpy(out + len, "-00-00", 6);
+    put_digits(out + len + 1, month, 2);
+    put_digits(out + len + 4, day, 2);
+    return len + 6;
+}
+
 size_t timestamptz_format(char out[TIMESTAMPTZ_TEXT_MAX], timestamptz t)
 {
     if (t.us == INT64_MAX)
@@ -113,24 +133,12 @@ size_t timestamptz_format(char out[TIMESTAMPTZ_TEXT_MAX], timestamptz t)
         fraction += US_PER_SECOND;
     const int64_t days = divide_down(seconds, SECONDS_PER_DAY);
     const int64_t of_day = seconds - days * SECONDS_PER_DAY;
-    int64_t year;
-    int month, day;
-    scalar_civil_from_days(days, &year, &month, &day);
-    size_t len = 0;
-    if (year < 0) {
-        out[len++] = '-';
-        year = -year;
-    }
-    const size_t year_digits = year > 99999 ? 6 : year > 9999 ? 5 : 4;
-    put_digits(out + len, year, year_digits);
-    len += year_digits;
-    memcpy(out + len, "-00-00T00:00:00", 15);
-    put_digits(out + len + 1, month, 2);
-    put_digits(out + len + 4, day, 2);
-    put_digits(out + len + 7, of_day / 3600, 2);
-    put_digits(out + len + 10, of_day / 60 % 60, 2);
-    put_digits(out + len + 13, of_day % 60, 2);
-    len += 15;
+    size_t len = scalar_civil_format(out, days);
+    memcpy(out + len, "T00:00:00", 9);
+    put_digits(out + len + 1, of_day / 3600, 2);
+    put_digits(out + len + 4, of_day / 60 % 60, 2);
+    put_digits(out + len + 7, of_day % 60, 2);
+    len += 9;
     if (fraction) {
         out[len++] = '.';
         size_t digits = 6;

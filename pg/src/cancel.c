@@ -42,12 +42,6 @@ void pg_cancel_init(pg_conn *c)
     c->cancel.patience.fire = patience_ended;
 }
 
-static const pg_request *oldest(const pg_conn *c)
-{
-    return list_is_empty(&c->requests) ? NULL
-                                       : CONTAINER_OF(c->requests.head.next, pg_request, node);
-}
-
 static void wait_ms(pg_conn *c, uint32_t ms)
 {
     if (c->state == PG_CONN_READY && c->abandoned > 0 && c->cancel.process != 0 &&
@@ -133,7 +127,7 @@ static void on_closed(stream *s, error why)
     (void)why;
     pg_conn *c = stream_owner(s);
     pg_pool *pool = pg_pool_ref(c->pool);
-    const pg_request *r = oldest(c);
+    const pg_request *r = pg_request_oldest(c);
     c->cancel.stream = NULL;
     if (c->cancel.sent && !c->cancel.taken)
         pg_conn_end(c, false, &PG_CONNECTION_LOST, "a cancel request was not confirmed");
@@ -168,7 +162,7 @@ static bool send_cancel(pg_conn *c)
     stream_set_timeout(c->cancel.stream, c->pool->cancel_timeout_ms);
     c->cancel.sent = false;
     c->cancel.taken = false;
-    c->cancel.target = oldest(c);
+    c->cancel.target = pg_request_oldest(c);
     return true;
 }
 
@@ -211,7 +205,7 @@ static bool may_strike(const pg_conn *c)
 static void patience_ended(timer *t)
 {
     pg_conn *c = CONTAINER_OF(t, pg_conn, cancel.patience);
-    const pg_request *r = oldest(c);
+    const pg_request *r = pg_request_oldest(c);
     if (!r || r->fiber || !may_strike(c) || !may_send(c->pool) || !send_cancel(c))
         wait_ms(c, PATIENCE_MS);
 }

@@ -146,37 +146,6 @@ static size_t put_plain(char *to, str text)
 
 /* --- numbers ---------------------------------------------------------------------------------- */
 
-static const char *skip_digits(const char *at, const char *end)
-{
-    while (at < end && *at >= '0' && *at <= '9')
-        at++;
-    return at;
-}
-
-/* A number of RFC 8259, section 6. */
-static bool is_number(str text)
-{
-    const char *end = text.ptr + text.len;
-    const char *first = text.ptr + (text.len > 0 && text.ptr[0] == '-');
-    const char *at = skip_digits(first, end);
-    if (at == first || (*first == '0' && at - first > 1))
-        return false;
-    if (at < end && *at == '.') {
-        first = at + 1;
-        at = skip_digits(first, end);
-        if (at == first)
-            return false;
-    }
-    if (at < end && (*at == 'e' || *at == 'E')) {
-        at++;
-        first = at + (at < end && (*at == '+' || *at == '-'));
-        at = skip_digits(first, end);
-        if (at == first)
-            return false;
-    }
-    return at == end;
-}
-
 /* What JSON has no number for. */
 static bool is_no_number(str text)
 {
@@ -205,39 +174,12 @@ __attribute__((noinline)) static size_t put_other_number(char *to, str text)
     to[0] = '-';
     if (text.len > 1 && text.ptr[0] == '-' && put_digits(to + 1, str_slice(text, 1, text.len)))
         return text.len;
-    if (is_number(text))
+    if (json_is_number(text))
         return put_text(to, text);
     return is_no_number(text) ? put_text(to, STR("null")) : 0;
 }
 
 /* --- days and instants ------------------------------------------------------------------------ */
-
-static size_t put_two(char *to, int value)
-{
-    to[0] = (char)('0' + value / 10);
-    to[1] = (char)('0' + value % 10);
-    return 2;
-}
-
-/* "2026-11-21", the year in four digits at least. */
-static size_t put_civil(char *to, int32_t days)
-{
-    int64_t year;
-    int month, day;
-    scalar_civil_from_days(days, &year, &month, &day);
-    size_t len = 0;
-    if (year < 0)
-        to[len++] = '-';
-    char digits[INT64_TEXT_MAX];
-    const size_t count = int64_format(digits, year < 0 ? -year : year);
-    for (size_t i = count; i < 4; i++)
-        to[len++] = '0';
-    len += put_text(to + len, (str){ digits, count });
-    to[len++] = '-';
-    len += put_two(to + len, month);
-    to[len++] = '-';
-    return len + put_two(to + len, day);
-}
 
 static size_t put_date(char *to, int32_t days)
 {
@@ -245,7 +187,7 @@ static size_t put_date(char *to, int32_t days)
         return put_text(to, STR("infinity"));
     if (days == INT32_MIN)
         return put_text(to, STR("-infinity"));
-    return put_civil(to, days);
+    return scalar_civil_format(to, days);
 }
 
 /* What stands between the quotes; 0: it is none. */
@@ -264,6 +206,7 @@ static size_t put_bare_when(char *to, pg_json_kind kind, str cell)
 __attribute__((noinline)) static size_t put_when(char *to, pg_json_kind kind, str cell)
 {
     static_assert(TIMESTAMPTZ_TEXT_MAX + 2 <= PG_JSON_CELL_BYTES, "there is room for it");
+    static_assert(SCALAR_CIVIL_TEXT_MAX + 2 <= PG_JSON_CELL_BYTES, "and for a day");
     const size_t len = put_bare_when(to + 1, kind, cell);
     if (len == 0)
         return 0;

@@ -750,6 +750,19 @@ static void test_json_scanners_agree_on_random_bytes(void **state)
     }
 }
 
+static void test_json_number_alone_is_told_from_all_else(void **state)
+{
+    (void)state;
+    static const char *const numbers[] = { "0", "-0", "10", "-1.50", "0.5e-7", "1E+400" };
+    static const char *const others[] = { "",   "-",  "+1",  ".5",   "1.",    "01",  "1e",  "1e+",
+                                          "1 ", " 1", "NaN", "true", "\"1\"", "[1]", "1,2", "0x1" };
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        assert_true(json_is_number(str_from_c(numbers[i])));
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        assert_false(json_is_number(str_from_c(others[i])));
+    assert_false(json_is_number(STR_NONE));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -775,6 +788,7 @@ int main(void)
         TEST(test_json_random_values_come_back_the_same),
         TEST(test_json_scanners_agree_on_every_byte_at_every_place),
         TEST(test_json_scanners_agree_on_random_bytes),
+        TEST(test_json_number_alone_is_told_from_all_else),
     };
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }

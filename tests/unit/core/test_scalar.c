@@ -680,6 +680,26 @@ static void test_scalar_uuid_v7_begins_with_the_time(void **state)
     assert_memory_equal(third.bytes, "\x01\x7F\x22\xE2\x7B\xA4\x70\x00", 8);
 }
 
+static void test_scalar_day_is_written_as_iso_8601_has_it(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t year, month, day;
+        const char *text;
+    } rows[] = {
+        { 2026, 11, 21, "2026-11-21" },       { 2000, 1, 1, "2000-01-01" },
+        { 999, 2, 3, "0999-02-03" },          { 0, 12, 31, "0000-12-31" },
+        { -43, 3, 15, "-0043-03-15" },        { 10000, 1, 1, "10000-01-01" },
+        { 5874897, 12, 31, "5874897-12-31" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[SCALAR_CIVIL_TEXT_MAX];
+        const int64_t days = scalar_days_from_civil(rows[i].year, rows[i].month, rows[i].day);
+        const str found = { text, scalar_civil_format(text, days) };
+        assert_str_equal(found, str_from_c(rows[i].text));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -701,6 +721,7 @@ int main(void)
         cmocka_unit_test(test_scalar_uuid_with_any_byte_wrong_is_refused),
         cmocka_unit_test(test_scalar_uuid_made_has_its_version_and_is_no_other),
         cmocka_unit_test(test_scalar_uuid_v7_begins_with_the_time),
+        cmocka_unit_test(test_scalar_day_is_written_as_iso_8601_has_it),
         cmocka_unit_test(test_scalar_base64_has_the_texts_of_the_rfc),
         cmocka_unit_test(test_scalar_base64_has_one_text_a_value),
         cmocka_unit_test(test_scalar_base64_random_bytes_come_back_the_same),
